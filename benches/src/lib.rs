@@ -1,0 +1,1 @@
+//! Criterion benches of the pieces on the hot path.

@@ -1,0 +1,1 @@
+//! An embedded core-NATS broker for one machine.

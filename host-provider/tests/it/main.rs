@@ -1,0 +1,1 @@
+//! Integration tests: real sockets, port 0, no sleeps.

@@ -1,0 +1,5 @@
+//! HTTP exchanges over NATS: connect, Requester, Responder, interest, drain.
+
+mod service;
+
+pub use service::{ExchangeContext, Refused};

@@ -1,0 +1,37 @@
+//! What a responder's tower service is given besides the request, and how it says "not now".
+
+use std::fmt;
+use std::net::IpAddr;
+
+use tokio::time::Instant;
+
+/// What the gateway knows about an exchange beyond its HTTP head. A request extension on the responder's side.
+#[derive(Clone, Debug, Default)]
+pub struct ExchangeContext {
+    /// The client's address as the gateway saw it (or learned from a trusted proxy).
+    pub client: Option<IpAddr>,
+    /// When the gateway gives up waiting for the response head. Work past it is wasted.
+    pub deadline: Option<Instant>,
+}
+
+/// The error by which a service refuses an exchange **before doing any work**: the gateway may try elsewhere.
+///
+/// Every other service error aborts the exchange (502 at the client).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// At a concurrency limit.
+    Busy,
+    /// Shutting down.
+    Draining,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "refused: busy",
+            Self::Draining => "refused: draining",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}

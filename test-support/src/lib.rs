@@ -1,0 +1,1 @@
+//! Real servers, clients and guests for the tests. A dev-dependency only.
