@@ -1,0 +1,43 @@
+//! Flags, environment and a TOML file as one typed struct, for every program of the workspace.
+//!
+//! A program defines an ordinary `#[derive(clap::Parser)]` struct; its long flag names are the keys of
+//! the file that `--config FILE` names. Flags beat the environment, the environment beats the file, the
+//! file beats the defaults, and [`load`] reports every mistake it finds rather than the first.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! #[derive(clap::Parser)]
+//! struct Flags {
+//!     /// A TOML file with the same keys as the flags
+//!     #[arg(long, env = "H8S_CONFIG", value_name = "FILE")]
+//!     config: Option<std::path::PathBuf>,
+//!     /// How long a responder may take until its response head
+//!     #[arg(long, env = "H8S_REQUEST_TIMEOUT", default_value = "10s", value_parser = h8s_settings::duration)]
+//!     request_timeout: Duration,
+//!     /// Requests must carry exactly this `Authorization`
+//!     #[arg(long, env = "H8S_AUTHORIZATION_KEY")]
+//!     authorization_key: Option<h8s_settings::Secret>,
+//! }
+//!
+//! let settings = h8s_settings::load::<Flags>(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
+//! println!("{:?}", settings.flags.request_timeout);
+//! ```
+//!
+//! Where to look: [`load`] is in `load.rs`; what one flag was given, and by whom, in `given.rs`; the
+//! command line in `command_line.rs`; the file in `file.rs`.
+
+mod command_line;
+mod duration;
+mod exit;
+mod file;
+mod given;
+mod load;
+mod secret;
+mod size;
+
+pub use duration::duration;
+pub use exit::{Exit, Mistakes};
+pub use load::{Loaded, load, load_with};
+pub use secret::{EmptySecret, Secret};
+pub use size::size;

@@ -1,0 +1,293 @@
+//! Precedence, and every kind of mistake, with an environment of the test's own.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+
+use super::*;
+use crate::Secret;
+
+#[derive(Debug, Parser)]
+#[command(name = "program", version = "1.2.3")]
+struct Flags {
+    /// Components to serve
+    #[arg(value_name = "COMPONENT")]
+    components: Vec<PathBuf>,
+    #[arg(long, env = "CONFIG")]
+    config: Option<PathBuf>,
+    /// Where clients connect
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    #[arg(long, env = "TIMEOUT", default_value = "10s", value_parser = crate::duration)]
+    request_timeout: Duration,
+    #[arg(long, env = "MAX_BODY", value_parser = crate::size)]
+    max_body_size: Option<u64>,
+    #[arg(long, env = "HOSTS", value_delimiter = ',')]
+    host_filters: Vec<String>,
+    #[arg(long, env = "TRACK")]
+    track_interest: bool,
+    #[arg(long, env = "KEY")]
+    authorization_key: Option<Secret>,
+    #[arg(long, env = "MODE", value_parser = ["fast", "safe"], default_value = "safe")]
+    mode: String,
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    #[arg(long)]
+    tls_key: Option<PathBuf>,
+    #[arg(long)]
+    offset: Option<i32>,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "strict")]
+struct Strict {
+    #[arg(long, env = "BACKEND")]
+    backend_url: String,
+    #[arg(long)]
+    hostname: String,
+}
+
+/// Loads from `line` (split at spaces), `env` and no file.
+fn read<F: Parser>(line: &str, env: &[(&str, &str)]) -> Result<Loaded<F>, Exit> {
+    let argv = ["program"].into_iter().chain(line.split_whitespace());
+    let lookup = |name: &OsStr| {
+        let found = env.iter().find(|(known, _)| name == *known);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    load_from(argv, &["component"], &lookup)
+}
+
+/// Loads with a file of this content beside `line` and `env`.
+fn read_with(content: &str, line: &str, env: &[(&str, &str)]) -> Result<Loaded<Flags>, Exit> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    read(&format!("--config {} {line}", file.path().display()), env)
+}
+
+/// What is said about wrong settings, with the temporary file's path removed.
+fn mistakes_of<F: std::fmt::Debug>(result: Result<Loaded<F>, Exit>) -> Vec<String> {
+    let exit = result.unwrap_err();
+    assert_eq!(exit.code(), 2, "{exit}");
+    exit.to_string().lines().map(|line| line.replace(std::env::temp_dir().to_str().unwrap(), "")).collect()
+}
+
+#[test]
+fn defaults_hold_when_nobody_says_otherwise() {
+    let loaded = read::<Flags>("", &[]).unwrap();
+
+    assert_eq!(loaded.flags.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(loaded.flags.request_timeout, Duration::from_secs(10));
+    assert!(!loaded.flags.track_interest && loaded.file.is_none() && loaded.tables.is_empty());
+}
+
+#[test]
+fn flags_beat_environment_beats_file_beats_defaults() {
+    let file = "listen = '127.0.0.1:1'\nrequest-timeout = '1s'\nmode = 'fast'";
+    let env = [("LISTEN", "127.0.0.1:2"), ("TIMEOUT", "2s")];
+
+    let flags = read_with(file, "--listen 127.0.0.1:3", &env).unwrap().flags;
+
+    assert_eq!(flags.listen.port(), 3);
+    assert_eq!(flags.request_timeout, Duration::from_secs(2));
+    assert_eq!(flags.mode, "fast");
+    assert_eq!(flags.max_body_size, None);
+}
+
+#[test]
+fn an_empty_environment_variable_is_not_set() {
+    let flags = read_with("request-timeout = '1s'", "", &[("TIMEOUT", ""), ("LISTEN", "")]).unwrap().flags;
+
+    assert_eq!((flags.request_timeout, flags.listen.port()), (Duration::from_secs(1), 8080));
+}
+
+#[test]
+fn a_file_holds_any_scalar_lists_and_switches() {
+    let file = "max-body-size = 1024\noffset = -5\ntrack-interest = true\nhost-filters = ['a', 'b']";
+
+    let flags = read_with(file, "one.wasm two.wasm", &[]).unwrap().flags;
+
+    assert_eq!((flags.max_body_size, flags.offset, flags.track_interest), (Some(1024), Some(-5), true));
+    assert_eq!(flags.host_filters, ["a", "b"]);
+    assert_eq!(flags.components, [PathBuf::from("one.wasm"), PathBuf::from("two.wasm")]);
+}
+
+#[test]
+fn lists_are_split_at_commas_and_a_higher_layer_replaces_the_whole_list() {
+    let flags = read_with("host-filters = 'a,b'", "", &[("HOSTS", "c,d")]).unwrap().flags;
+
+    assert_eq!(flags.host_filters, ["c", "d"]);
+}
+
+#[test]
+fn a_switch_in_a_higher_layer_wins_also_when_it_is_false() {
+    assert!(read_with("track-interest = false", "--track-interest", &[]).unwrap().flags.track_interest);
+    assert!(!read_with("track-interest = true", "", &[("TRACK", "false")]).unwrap().flags.track_interest);
+    assert!(read_with("", "", &[("TRACK", "1")]).unwrap().flags.track_interest);
+}
+
+#[test]
+fn the_file_can_be_named_by_the_environment() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"offset = 7").unwrap();
+
+    let loaded = read::<Flags>("", &[("CONFIG", file.path().to_str().unwrap())]).unwrap();
+
+    assert_eq!(loaded.flags.offset, Some(7));
+    assert_eq!(loaded.file.as_deref(), Some(file.path()));
+}
+
+#[test]
+fn tables_are_handed_back_untouched() {
+    let file =
+        "offset = 1\n[[component]]\nfile = 'a.wasm'\nlimits = { memory = 5 }\n[[component]]\nfile = 'b.wasm'";
+
+    let loaded = read_with(file, "", &[]).unwrap();
+
+    let components = loaded.tables["component"].as_array().unwrap();
+    assert_eq!(components.len(), 2);
+    assert_eq!(components[0]["limits"]["memory"].as_integer(), Some(5));
+    assert_eq!(loaded.flags.offset, Some(1));
+}
+
+#[test]
+fn all_mistakes_of_all_layers_are_reported_together() {
+    let file = "request-timeout = 5\nlisten_on = 'x'\nhost-filters = { a = 1 }";
+    let line = "--listen nowhere --mode quick --colour red --offset";
+    let env = [("MAX_BODY", "10 apples"), ("TRACK", "perhaps")];
+
+    let said = mistakes_of(read_with(file, line, &env)).join("\n");
+
+    for expected in [
+        "--listen \"nowhere\": invalid socket address syntax (the default is 127.0.0.1:8080).",
+        "--mode \"quick\": expected one of fast, safe (the default is safe).",
+        "--colour is not a flag of this program; see --help.",
+        "a value is required for '--offset <OFFSET>' but none was supplied; see --help.",
+        "MAX_BODY=\"10 apples\": \"apples\" is not a unit of size",
+        "TRACK=\"perhaps\": expected true or false.",
+        "request-timeout = \"5\": the unit is missing; write 5s for seconds",
+        "listen_on is not a known key",
+        "host-filters is a table; write host-filters = \"value\", or a list of values.",
+    ] {
+        assert!(said.contains(expected), "{expected}\nis missing in\n{said}");
+    }
+    assert_eq!(said.lines().count(), 9, "{said}");
+}
+
+#[test]
+fn several_unknown_flags_are_all_named_with_what_may_be_meant() {
+    let said = mistakes_of(read::<Flags>("--lisen 127.0.0.1:1 --zzz=1 --mode slow", &[]));
+
+    assert_eq!(
+        said,
+        [
+            "--lisen is not a flag of this program; did you mean --listen?",
+            "--zzz is not a flag of this program; see --help.",
+            "--mode \"slow\": expected one of fast, safe (the default is safe).",
+        ]
+    );
+}
+
+#[test]
+fn a_key_with_a_slip_is_answered_with_the_right_one() {
+    let said = mistakes_of(read_with("max_body_size = 1\n[[componnent]]\nfile = 'a'", "", &[])).join("\n");
+
+    assert!(said.contains("max_body_size is not a known key; did you mean max-body-size?"), "{said}");
+    assert!(said.contains("componnent is not a known key; did you mean component?"), "{said}");
+}
+
+#[test]
+fn a_file_cannot_name_another() {
+    let said = mistakes_of(read_with("config = 'other.toml'", "", &[])).join("\n");
+
+    assert!(said.contains("config is not a known key"), "{said}");
+}
+
+#[test]
+fn a_broken_file_is_named_with_its_line_beside_the_other_mistakes() {
+    let said = mistakes_of(read_with("offset = 1\noffset = 2", "--listen x", &[]));
+
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains(", line 2: not valid TOML (") && said[0].contains("duplicate key"), "{said:?}");
+}
+
+#[test]
+fn a_missing_file_is_a_mistake() {
+    let said = mistakes_of(read::<Flags>("--config /nowhere/at/all.toml", &[]));
+
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("--config /nowhere/at/all.toml: cannot be read"), "{said:?}");
+}
+
+#[test]
+fn every_missing_required_flag_is_named_with_its_remedies() {
+    let said = mistakes_of(read::<Strict>("", &[]));
+
+    assert_eq!(
+        said,
+        [
+            "--backend-url is missing; give it or set BACKEND, or write backend-url in the --config file.",
+            "--hostname is missing; give it, or write hostname in the --config file.",
+        ]
+    );
+    assert_eq!(mistakes_of(read::<Strict>("--hostname x", &[])).len(), 1);
+    assert_eq!(read::<Strict>("--hostname x", &[("BACKEND", "y")]).unwrap().flags.backend_url, "y");
+}
+
+#[test]
+fn flags_that_do_not_fit_together_are_judged_over_all_layers() {
+    let said = mistakes_of(read::<Flags>("--tls-cert a.pem", &[])).join("\n");
+    assert!(said.contains("--tls-key"), "{said}");
+
+    let flags = read_with("tls-key = 'a.key'", "--tls-cert a.pem", &[]).unwrap().flags;
+    assert_eq!((flags.tls_cert, flags.tls_key), (Some("a.pem".into()), Some("a.key".into())));
+}
+
+#[test]
+fn a_flag_given_twice_is_a_mistake() {
+    let said = mistakes_of(read::<Flags>("--offset 1 --offset 2", &[]));
+
+    assert!(said[0].contains("cannot be used multiple times"), "{said:?}");
+}
+
+#[test]
+fn secrets_show_neither_in_mistakes_nor_in_help() {
+    let flags = read::<Flags>("--authorization-key hunter2", &[]).unwrap().flags;
+    assert!(!format!("{flags:?}").contains("hunter2"));
+
+    let said = mistakes_of(read_with("authorization-key = ''", "", &[])).join("\n");
+    assert!(said.contains("authorization-key = [secret]: an empty secret protects nothing"), "{said}");
+
+    let masked = Flags::command().mut_args(mask_secrets);
+    let key = masked.get_arguments().find(|arg| arg.get_long() == Some("authorization-key")).unwrap();
+    assert!(key.is_hide_env_values_set());
+}
+
+#[test]
+fn help_and_version_pass_through_with_code_0() {
+    let help = read::<Flags>("--listen nonsense --help", &[]).unwrap_err();
+    assert_eq!(help.code(), 0);
+    for expected in ["Usage: program", "Where clients connect", "[default: 127.0.0.1:8080]", "[env: LISTEN="]
+    {
+        assert!(help.to_string().contains(expected), "{expected} is missing in\n{help}");
+    }
+    assert!(help.to_string().contains("[possible values: fast, safe]"), "{help}");
+    assert_eq!(read::<Flags>("-h", &[]).unwrap_err().code(), 0);
+
+    let version = read::<Flags>("--version", &[]).unwrap_err();
+    assert_eq!((version.code(), version.to_string().as_str()), (0, "program 1.2.3"));
+    assert_eq!(read::<Strict>("--help", &[]).unwrap_err().code(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_utf8_is_a_mistake() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let value = OsString::from_vec(b"\xff\xfe".to_vec());
+
+    let argv = [OsString::from("program"), "--listen".into(), value];
+    let said = mistakes_of(load_from::<Flags>(argv, &[], &|_| None));
+
+    assert!(said[0].starts_with("--listen") && said[0].contains("UTF-8"), "{said:?}");
+}
