@@ -1,1 +1,39 @@
-//! What h8s puts on NATS: subjects, heads and frames. Pure: no I/O, no clock.
+//! What h8s puts on NATS: subjects, heads and frames (`PROTOCOL.md`).
+//!
+//! Pure: no runtime, no NATS client, no HTTP server, no clock. Everything here turns values into bytes and
+//! bytes that strangers sent into values or a typed error; nothing panics on what it is given.
+//!
+//! - [`Host`], [`PathTokens`], [`PathPattern`], [`MethodPattern`]: the parts of a subject
+//! - [`Subjects`]: every subject there is, under one prefix
+//! - [`Interest`], [`Announcement`], [`PatternMap`]: who serves what, and the most specific match
+//! - [`Frame`]: the native dialect; [`RequestHead`], [`ResponseHead`]: its HTTP heads (RFC 9292)
+//! - [`plain`]: the plain dialect, HTTP as NATS headers
+//! - [`reserved`]: names that are never a client's or a responder's to set
+
+mod fields;
+mod frame;
+mod head;
+mod host;
+mod id;
+mod interest;
+mod pattern;
+pub mod plain;
+pub mod reserved;
+mod subject;
+mod sync;
+mod token;
+mod varint;
+
+pub use fields::FieldError;
+pub use frame::{
+    AbortCode, Frame, FrameError, HeadFrame, HeadKind, Kind, MAX_DATA_BYTES, MAX_FRAME_BYTES, MAX_HEAD_BYTES,
+    MAX_INLINE_BYTES, MessageFlags, Peek, RefusedCode, VERSION, frame_cost,
+};
+pub use head::{HeadError, RequestHead, ResponseHead};
+pub use host::{Host, HostError};
+pub use id::{ConnectionId, ExchangeId, GatewayId, IdError, ResponderId};
+pub use interest::{Announcement, AnnouncementError, Dialect, Interest};
+pub use pattern::{MethodPattern, PathPattern, PatternError, PatternMap};
+pub use subject::{HttpSubject, Inbox, PREFIX, PrefixError, Subject, Subjects};
+pub use sync::{Sync, SyncEntry};
+pub use token::{MAX_PATH_TOKENS, MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};

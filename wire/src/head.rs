@@ -1,0 +1,254 @@
+//! HTTP heads of the native dialect: RFC 9292 control data and field section, then extension fields of our own
+//! (`PROTOCOL.md §5`).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use crate::fields::{self, FieldError};
+use crate::varint;
+
+/// RFC 9292 §3.1: known-length request, known-length response.
+const REQUEST: u64 = 0;
+const RESPONSE: u64 = 1;
+
+/// Ids of extension fields. Unknown ones are skipped.
+mod extension {
+    /// The `:protocol` of an extended CONNECT (RFC 8441).
+    pub(super) const PROTOCOL: u64 = 1;
+    /// The client's address: 4 or 16 bytes.
+    pub(super) const CLIENT: u64 = 2;
+    /// Milliseconds until the gateway gives up on the response head.
+    pub(super) const TIMEOUT: u64 = 3;
+}
+
+/// Why bytes are no head, or a head cannot be bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// The bytes end before the head does.
+    #[error("the head is cut short")]
+    Truncated,
+    /// Neither a known-length request nor a known-length response.
+    #[error("the head is neither a request's nor a response's")]
+    Framing,
+    /// Not a method.
+    #[error("the method is malformed")]
+    Method,
+    /// Neither `http` nor `https`.
+    #[error("the scheme is neither http nor https")]
+    Scheme,
+    /// Not an authority.
+    #[error("the authority is malformed")]
+    Authority,
+    /// Not an origin-form or asterisk-form target.
+    #[error("the request target is malformed")]
+    Target,
+    /// Not a final status (200 to 599).
+    #[error("the status is not a final one")]
+    Status,
+    /// An extension field of a wrong size or text.
+    #[error("an extension field is malformed")]
+    Extension,
+    /// See [`FieldError`].
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// Larger than a frame may carry. Maps to 431 for a client's, 502 for a responder's.
+    #[error("the head is larger than {} bytes", crate::MAX_HEAD_BYTES)]
+    TooLarge,
+}
+
+/// A request's head, exactly as the client sent it, less what belongs to its connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// `http` or `https`: how the client reached the gateway.
+    pub scheme: Scheme,
+    /// Host and port as the client wrote them.
+    pub authority: Authority,
+    /// Raw path and query.
+    pub target: PathAndQuery,
+    /// Every other header field. `Host` is not among them: the authority says it.
+    pub headers: HeaderMap,
+    /// The protocol of an extended CONNECT, e.g. `websocket`.
+    pub protocol: Option<String>,
+    /// The client's address, as far as the gateway trusts it.
+    pub client: Option<IpAddr>,
+    /// How long the gateway goes on waiting for the response head, in whole milliseconds.
+    pub timeout: Option<Duration>,
+}
+
+impl RequestHead {
+    /// The absolute URI: scheme, authority, path and query.
+    ///
+    /// # Errors
+    /// [`HeadError::Target`] for `*`, which has no absolute form.
+    pub fn uri(&self) -> Result<Uri, HeadError> {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(self.target.clone())
+            .build()
+            .map_err(|_| HeadError::Target)
+    }
+
+    pub(crate) fn put(&self, out: &mut BytesMut) -> Result<(), HeadError> {
+        varint::put(REQUEST, out);
+        varint::put_bytes(self.method.as_str().as_bytes(), out);
+        varint::put_bytes(self.scheme.as_str().as_bytes(), out);
+        varint::put_bytes(self.authority.as_str().as_bytes(), out);
+        varint::put_bytes(self.target.as_str().as_bytes(), out);
+        fields::put(&self.headers, out)?;
+        self.put_extensions(out);
+        Ok(())
+    }
+
+    fn put_extensions(&self, out: &mut BytesMut) {
+        let mut section = BytesMut::new();
+        if let Some(protocol) = &self.protocol {
+            put_extension(extension::PROTOCOL, protocol.as_bytes(), &mut section);
+        }
+        match self.client {
+            Some(IpAddr::V4(address)) => put_extension(extension::CLIENT, &address.octets(), &mut section),
+            Some(IpAddr::V6(address)) => put_extension(extension::CLIENT, &address.octets(), &mut section),
+            None => {}
+        }
+        if let Some(timeout) = self.timeout {
+            let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(varint::MAX);
+            varint::put(extension::TIMEOUT, &mut section);
+            let mut value = BytesMut::with_capacity(8);
+            varint::put(milliseconds, &mut value);
+            varint::put_bytes(&value, &mut section);
+        }
+        varint::put_bytes(&section, out);
+    }
+
+    fn get(from: &mut Bytes) -> Result<Self, HeadError> {
+        let method = Method::from_bytes(&get_bytes(from)?).map_err(|_| HeadError::Method)?;
+        let scheme = match &*get_bytes(from)? {
+            b"http" => Scheme::HTTP,
+            b"https" => Scheme::HTTPS,
+            _ => return Err(HeadError::Scheme),
+        };
+        let authority = Authority::from_maybe_shared(get_bytes(from)?).map_err(|_| HeadError::Authority)?;
+        let target = get_target(get_bytes(from)?)?;
+        let headers = fields::get(from)?;
+        let mut head =
+            Self { method, scheme, authority, target, headers, protocol: None, client: None, timeout: None };
+        for_each_extension(from, |id, value| head.set_extension(id, value))?;
+        Ok(head)
+    }
+
+    fn set_extension(&mut self, id: u64, mut value: Bytes) -> Result<(), HeadError> {
+        match id {
+            extension::PROTOCOL => {
+                let text = std::str::from_utf8(&value).map_err(|_| HeadError::Extension)?;
+                self.protocol = Some(text.to_owned());
+            }
+            extension::CLIENT => self.client = Some(client_address(&value)?),
+            extension::TIMEOUT => {
+                let milliseconds = varint::get(&mut value).ok_or(HeadError::Extension)?;
+                self.timeout = Some(Duration::from_millis(milliseconds));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// A target keeps its bytes: whatever `http` would change (a fragment it drops) is refused.
+fn get_target(bytes: Bytes) -> Result<PathAndQuery, HeadError> {
+    let target = PathAndQuery::from_maybe_shared(bytes.clone()).map_err(|_| HeadError::Target)?;
+    let exact = target.as_str().as_bytes() == bytes;
+    let formed = bytes.first() == Some(&b'/') || bytes == "*";
+    if exact && formed { Ok(target) } else { Err(HeadError::Target) }
+}
+
+fn client_address(bytes: &[u8]) -> Result<IpAddr, HeadError> {
+    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+        return Ok(Ipv4Addr::from(octets).into());
+    }
+    <[u8; 16]>::try_from(bytes).map(|octets| Ipv6Addr::from(octets).into()).map_err(|_| HeadError::Extension)
+}
+
+/// A response's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// A final status: 200 to 599. Interim responses do not travel.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: HeaderMap,
+}
+
+impl ResponseHead {
+    pub(crate) fn put(&self, out: &mut BytesMut) -> Result<(), HeadError> {
+        varint::put(RESPONSE, out);
+        varint::put(self.status.as_u16().into(), out);
+        fields::put(&self.headers, out)?;
+        // No extension fields of a response yet.
+        out.put_u8(0);
+        Ok(())
+    }
+
+    fn get(from: &mut Bytes) -> Result<Self, HeadError> {
+        let status = varint::get(from).ok_or(HeadError::Truncated)?;
+        let status = u16::try_from(status)
+            .ok()
+            .filter(|status| (200..600).contains(status))
+            .ok_or(HeadError::Status)?;
+        let status = StatusCode::from_u16(status).map_err(|_| HeadError::Status)?;
+        let headers = fields::get(from)?;
+        for_each_extension(from, |_, _| Ok(()))?;
+        Ok(Self { status, headers })
+    }
+}
+
+/// Either head, by its framing indicator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadKind {
+    /// A gateway's.
+    Request(Box<RequestHead>),
+    /// A responder's.
+    Response(ResponseHead),
+}
+
+impl HeadKind {
+    pub(crate) fn put(&self, out: &mut BytesMut) -> Result<(), HeadError> {
+        match self {
+            Self::Request(head) => head.put(out),
+            Self::Response(head) => head.put(out),
+        }
+    }
+
+    pub(crate) fn get(from: &mut Bytes) -> Result<Self, HeadError> {
+        match varint::get(from).ok_or(HeadError::Truncated)? {
+            REQUEST => RequestHead::get(from).map(|head| Self::Request(Box::new(head))),
+            RESPONSE => ResponseHead::get(from).map(Self::Response),
+            _ => Err(HeadError::Framing),
+        }
+    }
+}
+
+fn get_bytes(from: &mut Bytes) -> Result<Bytes, HeadError> {
+    varint::get_bytes(from).ok_or(HeadError::Truncated)
+}
+
+fn put_extension(id: u64, value: &[u8], out: &mut BytesMut) {
+    varint::put(id, out);
+    varint::put_bytes(value, out);
+}
+
+fn for_each_extension(
+    from: &mut Bytes,
+    mut each: impl FnMut(u64, Bytes) -> Result<(), HeadError>,
+) -> Result<(), HeadError> {
+    let mut section = get_bytes(from)?;
+    while !section.is_empty() {
+        let id = varint::get(&mut section).ok_or(HeadError::Truncated)?;
+        each(id, get_bytes(&mut section)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,407 @@
+//! Path and method patterns, and the most specific match among many (`PROTOCOL.md §3`).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use http::Method;
+
+use crate::host::Host;
+use crate::interest::Interest;
+use crate::token::{MAX_PATH_TOKENS, PathTokens, encode_token};
+
+/// With the longest prefix, method and host beside it, a pattern this long still fits a subject.
+const MAX_PATTERN_BYTES: usize = 512;
+/// Real methods are short (the longest registered one has 17 letters); three times this fits a subject.
+const MAX_METHOD_BYTES: usize = 32;
+/// The last token of a prefix pattern's own subject: `*`, escaped.
+const PREFIX_TOKEN: &str = "%2A";
+
+/// Why a text is no path or method pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Paths are absolute.
+    #[error("a path pattern starts with '/'")]
+    NotAbsolute,
+    /// `*` stands only alone, and only at the end.
+    #[error("'*' may only be the whole last segment of a path pattern, as in '/api/*'")]
+    MisplacedStar,
+    /// Over 512 bytes of tokens, or over 32 segments.
+    #[error("the path pattern is longer than 512 bytes or 32 segments")]
+    TooLong,
+    /// Not an HTTP method, `ANY` or `WS`.
+    #[error("the method is not an HTTP method, ANY or WS")]
+    Method,
+}
+
+/// An exact path, or everything from a prefix down (`/api/*` covers `/api`, `/api/` and `/api/x/y`).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PathPattern {
+    tokens: Box<str>,
+    is_prefix: bool,
+    text: Box<str>,
+}
+
+impl PathPattern {
+    /// Whether this pattern covers the path.
+    pub fn matches(&self, path: &PathTokens) -> bool {
+        match path.as_str().strip_prefix(&*self.tokens) {
+            Some("") => self.is_prefix || !path.is_truncated(),
+            Some(rest) => self.is_prefix && (self.tokens.is_empty() || rest.starts_with('.')),
+            None => false,
+        }
+    }
+
+    /// Ends in `/*`.
+    pub fn is_prefix(&self) -> bool {
+        self.is_prefix
+    }
+
+    /// The tokens of the fixed part, joined by `.`; empty for the root.
+    pub fn tokens(&self) -> &str {
+        &self.tokens
+    }
+
+    /// The tokens of this pattern's own subject, each with its `.` before it.
+    pub(crate) fn push_tokens(&self, subject: &mut String) {
+        for part in [&*self.tokens, if self.is_prefix { PREFIX_TOKEN } else { "" }] {
+            if !part.is_empty() {
+                subject.push('.');
+                subject.push_str(part);
+            }
+        }
+    }
+}
+
+impl FromStr for PathPattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        if !text.starts_with('/') {
+            return Err(PatternError::NotAbsolute);
+        }
+        let fixed = text.strip_suffix("/*");
+        let path = fixed.unwrap_or(text);
+        let tokens = PathTokens::of(path);
+        if tokens.is_truncated()
+            || tokens.as_str().len() > MAX_PATTERN_BYTES
+            || text.len() > 4 * MAX_PATTERN_BYTES
+        {
+            return Err(PatternError::TooLong);
+        }
+        // A segment that is `*` (or `%2A`) would have the same subject as the pattern that ends there.
+        if path.contains('*') || tokens.as_str().split('.').any(|token| token == PREFIX_TOKEN) {
+            return Err(PatternError::MisplacedStar);
+        }
+        Ok(Self { tokens: tokens.as_str().into(), is_prefix: fixed.is_some(), text: text.into() })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What methods an interest covers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MethodPattern {
+    /// Every HTTP method; no WebSockets.
+    #[default]
+    Any,
+    /// WebSockets.
+    WebSocket,
+    /// One method. `GET` covers `HEAD` where `HEAD` is not named itself (RFC 9110 §9.3.2).
+    Named(Method),
+}
+
+impl MethodPattern {
+    /// The pattern that names exactly this method.
+    ///
+    /// # Errors
+    /// A method that subjects cannot carry: over 32 bytes, or `ANY` or `WS` in any case. Maps to 501.
+    pub fn named(method: &Method) -> Result<Self, PatternError> {
+        let name = method.as_str();
+        let reserved = name.eq_ignore_ascii_case("ANY") || name.eq_ignore_ascii_case("WS");
+        if reserved || name.len() > MAX_METHOD_BYTES {
+            return Err(PatternError::Method);
+        }
+        Ok(Self::Named(method.clone()))
+    }
+
+    /// The patterns that cover this one, most specific first.
+    fn covering(&self) -> impl Iterator<Item = Self> {
+        let fallbacks = match self {
+            Self::Named(method) if method == Method::HEAD => {
+                [Some(Self::Named(Method::GET)), Some(Self::Any)]
+            }
+            Self::Named(_) => [Some(Self::Any), None],
+            Self::Any | Self::WebSocket => [None, None],
+        };
+        std::iter::once(self.clone()).chain(fallbacks.into_iter().flatten())
+    }
+
+    /// Appends the method's subject token.
+    pub(crate) fn push_token(&self, subject: &mut String) {
+        encode_token(self.as_str().as_bytes(), subject);
+    }
+
+    /// The name: `ANY`, `WS` or the method's.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Any => "ANY",
+            Self::WebSocket => "WS",
+            Self::Named(method) => method.as_str(),
+        }
+    }
+}
+
+impl FromStr for MethodPattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        match text {
+            _ if text.eq_ignore_ascii_case("ANY") => Ok(Self::Any),
+            _ if text.eq_ignore_ascii_case("WS") => Ok(Self::WebSocket),
+            _ => Self::named(&Method::from_bytes(text.as_bytes()).map_err(|_| PatternError::Method)?),
+        }
+    }
+}
+
+impl fmt::Display for MethodPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Values by interest, looked up by the most specific pattern: an exact path before the longest prefix, a named
+/// method before `ANY`. A look-up costs one hash per segment of the path, however many patterns there are.
+#[derive(Debug)]
+pub struct PatternMap<T> {
+    hosts: HashMap<Box<str>, HostPatterns<T>>,
+}
+
+#[derive(Debug)]
+struct HostPatterns<T> {
+    exact: Paths<T>,
+    prefix: Paths<T>,
+}
+
+type Paths<T> = HashMap<Box<str>, Vec<(Interest, T)>>;
+
+impl<T> HostPatterns<T> {
+    fn of_kind(&mut self, is_prefix: bool) -> &mut Paths<T> {
+        if is_prefix { &mut self.prefix } else { &mut self.exact }
+    }
+}
+
+impl<T> Default for PatternMap<T> {
+    fn default() -> Self {
+        Self { hosts: HashMap::new() }
+    }
+}
+
+impl<T> PatternMap<T> {
+    /// The value of exactly this interest, made if it is not there.
+    pub fn entry(&mut self, interest: &Interest, new: impl FnOnce() -> T) -> &mut T {
+        let host = self
+            .hosts
+            .entry(interest.host.reversed().into())
+            .or_insert_with(|| HostPatterns { exact: HashMap::new(), prefix: HashMap::new() });
+        let values = host.of_kind(interest.path.is_prefix).entry(interest.path.tokens.clone()).or_default();
+        let at = values.iter().position(|(known, _)| known.method == interest.method).unwrap_or_else(|| {
+            values.push((interest.clone(), new()));
+            values.len() - 1
+        });
+        &mut values[at].1
+    }
+
+    /// Takes out the value of exactly this interest.
+    pub fn remove(&mut self, interest: &Interest) -> Option<T> {
+        let host = self.hosts.get_mut(interest.host.reversed())?;
+        let paths = host.of_kind(interest.path.is_prefix);
+        let values = paths.get_mut(&interest.path.tokens)?;
+        let at = values.iter().position(|(known, _)| known.method == interest.method)?;
+        let (_, value) = values.swap_remove(at);
+        if values.is_empty() {
+            paths.remove(&interest.path.tokens);
+        }
+        if host.exact.is_empty() && host.prefix.is_empty() {
+            self.hosts.remove(interest.host.reversed());
+        }
+        Some(value)
+    }
+
+    /// Keeps only the values that `keep` says yes to.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Interest, &mut T) -> bool) {
+        self.hosts.retain(|_, host| {
+            for paths in [&mut host.exact, &mut host.prefix] {
+                paths.retain(|_, values| {
+                    values.retain_mut(|(interest, value)| keep(interest, value));
+                    !values.is_empty()
+                });
+            }
+            !(host.exact.is_empty() && host.prefix.is_empty())
+        });
+    }
+
+    /// Every interest with its value, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Interest, &T)> {
+        self.hosts
+            .values()
+            .flat_map(|host| host.exact.values().chain(host.prefix.values()))
+            .flatten()
+            .map(|(interest, value)| (interest, value))
+    }
+
+    /// What covers the request, most specific first.
+    pub fn matching<'a>(
+        &'a self,
+        host: &Host,
+        method: &'a MethodPattern,
+        path: &'a PathTokens,
+    ) -> impl Iterator<Item = (&'a Interest, &'a T)> {
+        let host = self.hosts.get(host.reversed());
+        let exact = host.filter(|_| !path.is_truncated()).and_then(|host| host.exact.get(path.as_str()));
+        let prefixes = host
+            .filter(|host| !host.prefix.is_empty())
+            .into_iter()
+            .flat_map(|host| prefixes_of(path.as_str()).filter_map(|prefix| host.prefix.get(prefix)));
+        exact
+            .into_iter()
+            .chain(prefixes)
+            .flat_map(|values| {
+                method
+                    .covering()
+                    .filter_map(|method| values.iter().find(|(interest, _)| interest.method == method))
+            })
+            .map(|(interest, value)| (interest, value))
+    }
+}
+
+/// `a.b.c`, `a.b`, `a`, and the root's empty one.
+fn prefixes_of(tokens: &str) -> impl Iterator<Item = &str> {
+    let mut next = Some(tokens);
+    std::iter::from_fn(move || {
+        let current = next?;
+        next = match current.rfind('.') {
+            Some(dot) => Some(&current[..dot]),
+            None if current.is_empty() => None,
+            None => Some(""),
+        };
+        Some(current)
+    })
+    .take(MAX_PATH_TOKENS + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interest(path: &str, method: &str) -> Interest {
+        Interest {
+            host: "a.example".parse().unwrap(),
+            path: path.parse().unwrap(),
+            method: method.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn patterns_cover_what_they_say() {
+        for (pattern, path, covered) in [
+            ("/", "/", true),
+            ("/", "/a", false),
+            ("/*", "/", true),
+            ("/*", "/a/b", true),
+            ("/a/*", "/a", true),
+            ("/a/*", "/a/", true),
+            ("/a/*", "/a/b/c", true),
+            ("/a/*", "/ab", false),
+            ("/a/*", "/", false),
+            ("/a/b", "/a/b", true),
+            ("/a/b", "/a//b/", true),
+            ("/a/b", "/a/b/c", false),
+            ("/a%2Fb", "/a/b", false),
+        ] {
+            let pattern: PathPattern = pattern.parse().unwrap();
+            assert_eq!(pattern.matches(&PathTokens::of(path)), covered, "{pattern} {path}");
+        }
+        let exact: PathPattern = "/x".repeat(32).parse().unwrap();
+        assert!(!exact.matches(&PathTokens::of(&"/x".repeat(33))), "an exact pattern covers no longer path");
+    }
+
+    #[test]
+    fn bad_patterns_are_refused() {
+        for (text, error) in [
+            ("", PatternError::NotAbsolute),
+            ("a", PatternError::NotAbsolute),
+            ("/a*", PatternError::MisplacedStar),
+            ("/*/a", PatternError::MisplacedStar),
+            ("/a/%2A", PatternError::MisplacedStar),
+            ("/a/*/*", PatternError::MisplacedStar),
+            (&"/x".repeat(33), PatternError::TooLong),
+            (&format!("/{}", "x".repeat(600)), PatternError::TooLong),
+        ] {
+            assert_eq!(text.parse::<PathPattern>(), Err(error), "{text}");
+        }
+        for text in ["", "G T", "GET\r\n", &"M".repeat(33)] {
+            assert_eq!(text.parse::<MethodPattern>(), Err(PatternError::Method), "{text}");
+        }
+        assert_eq!(MethodPattern::named(&Method::from_bytes(b"wS").unwrap()), Err(PatternError::Method));
+    }
+
+    #[test]
+    fn the_most_specific_pattern_wins() {
+        let mut map = PatternMap::default();
+        let all = [
+            ("/*", "ANY"),
+            ("/a/*", "ANY"),
+            ("/a/*", "GET"),
+            ("/a/b", "ANY"),
+            ("/a/b", "GET"),
+            ("/a/b/*", "ANY"),
+            ("/a/b", "WS"),
+        ];
+        for (path, method) in all {
+            map.entry(&interest(path, method), || (path, method));
+        }
+        let order = |method: &str, path: &str| -> Vec<(&str, &str)> {
+            let (host, method, path) =
+                ("A.example:1".parse().unwrap(), method.parse().unwrap(), PathTokens::of(path));
+            map.matching(&host, &method, &path).map(|(_, value)| *value).collect()
+        };
+        assert_eq!(
+            order("GET", "/a/b"),
+            [
+                ("/a/b", "GET"),
+                ("/a/b", "ANY"),
+                ("/a/b/*", "ANY"),
+                ("/a/*", "GET"),
+                ("/a/*", "ANY"),
+                ("/*", "ANY")
+            ]
+        );
+        assert_eq!(order("HEAD", "/a/x"), [("/a/*", "GET"), ("/a/*", "ANY"), ("/*", "ANY")]);
+        assert_eq!(order("POST", "/a"), [("/a/*", "ANY"), ("/*", "ANY")]);
+        assert_eq!(order("WS", "/a/b"), [("/a/b", "WS")]);
+        assert_eq!(map.matching(&"b".parse().unwrap(), &MethodPattern::Any, &PathTokens::of("/")).count(), 0);
+    }
+
+    #[test]
+    fn removing_the_last_leaves_nothing_behind() {
+        let mut map = PatternMap::default();
+        for path in ["/a", "/a/*"] {
+            map.entry(&interest(path, "ANY"), || path);
+        }
+        assert_eq!(map.remove(&interest("/a", "GET")), None);
+        assert_eq!(map.remove(&interest("/a", "ANY")), Some("/a"));
+        map.retain(|_, _| false);
+        assert!(map.hosts.is_empty());
+    }
+}

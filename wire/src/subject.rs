@@ -1,0 +1,380 @@
+//! Every subject there is, under one prefix (`PROTOCOL.md §2`). Nothing else writes one.
+
+use std::fmt;
+
+use http::Method;
+
+use crate::host::Host;
+use crate::id::{ExchangeId, GatewayId, ResponderId};
+use crate::interest::Interest;
+use crate::pattern::MethodPattern;
+use crate::token::{MAX_SUBJECT_BYTES, PathTokens, decode_token};
+
+/// The default prefix.
+pub const PREFIX: &str = "h8s";
+
+/// With every other part at its longest, a subject with this prefix keeps within its bound.
+const MAX_PREFIX_BYTES: usize = 64;
+
+/// The token between host and path. Without it `example.com` + `/foo/x` and `foo.example.com` + `/x` would be one
+/// subject, and one tenant would read another's requests.
+const DIVIDER: &str = "_";
+
+/// The last token of the subject that takes `SYNC` frames, in every inbox.
+const SYNC: &str = "sync";
+
+/// A subject, or a subscription's pattern of one.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject(String);
+
+impl Subject {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, owned.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A prefix is one or more tokens of letters, digits, `-` and `_`, 64 bytes at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a subject prefix is one or more tokens of letters, digits, '-' and '_', joined by '.', 64 bytes at most"
+)]
+pub struct PrefixError;
+
+/// The request line that a plain request's subject stands for. Only as exact as a subject can be: a head that
+/// says otherwise is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpSubject {
+    /// The method.
+    pub method: Method,
+    /// The host.
+    pub host: Host,
+    /// The path, its segments percent-encoded.
+    pub path: String,
+}
+
+/// The subjects under one prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subjects {
+    prefix: Box<str>,
+}
+
+impl Default for Subjects {
+    fn default() -> Self {
+        Self { prefix: PREFIX.into() }
+    }
+}
+
+impl Subjects {
+    /// # Errors
+    /// [`PrefixError`] when the prefix is not one.
+    pub fn new(prefix: &str) -> Result<Self, PrefixError> {
+        let is_token = |token: &str| {
+            !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        if prefix.len() > MAX_PREFIX_BYTES || !prefix.split('.').all(is_token) {
+            return Err(PrefixError);
+        }
+        Ok(Self { prefix: prefix.into() })
+    }
+
+    /// The prefix itself.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn routed(&self, kind: &str, method: &dyn Fn(&mut String), host: &Host) -> String {
+        let mut subject = String::with_capacity(128);
+        for part in [&*self.prefix, ".", kind, "."] {
+            subject.push_str(part);
+        }
+        method(&mut subject);
+        for part in [".", host.reversed(), ".", DIVIDER] {
+            subject.push_str(part);
+        }
+        subject
+    }
+
+    /// Where a plain request is published.
+    pub fn http(&self, method: &MethodPattern, host: &Host, path: &PathTokens) -> Subject {
+        let mut subject = self.routed("http", &|subject| method.push_token(subject), host);
+        let tokens = path.within(MAX_SUBJECT_BYTES.saturating_sub(subject.len() + 1));
+        if !tokens.is_empty() {
+            subject.push('.');
+            subject.push_str(tokens);
+        }
+        Subject(subject)
+    }
+
+    /// What a responder of this interest subscribes to for plain requests: one pattern, or two for a prefix.
+    pub fn http_subscriptions(&self, interest: &Interest) -> Vec<Subject> {
+        let method = |subject: &mut String| match &interest.method {
+            MethodPattern::Any | MethodPattern::WebSocket => subject.push('*'),
+            named @ MethodPattern::Named(_) => named.push_token(subject),
+        };
+        let mut subject = self.routed("http", &method, &interest.host);
+        if !interest.path.tokens().is_empty() {
+            subject.push('.');
+            subject.push_str(interest.path.tokens());
+        }
+        let below = interest.path.is_prefix().then(|| Subject(format!("{subject}.>")));
+        std::iter::once(Subject(subject)).chain(below).collect()
+    }
+
+    /// Reads a plain request's subject. `None` when it is none, or not under this prefix.
+    pub fn parse_http(&self, subject: &str) -> Option<HttpSubject> {
+        let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix(".http.")?;
+        let (method, rest) = rest.split_once('.')?;
+        let (host, path) = match rest.split_once("._.") {
+            Some((host, path)) => (host, path),
+            None => (rest.strip_suffix("._")?, ""),
+        };
+        let segments = path.split('.').filter(|token| !token.is_empty());
+        let path: String = segments.flat_map(|token| ["/", token]).collect();
+        Some(HttpSubject {
+            method: Method::from_bytes(&decode_token(method)).ok()?,
+            host: Host::from_reversed(host)?,
+            path: if path.is_empty() { "/".to_owned() } else { path },
+        })
+    }
+
+    /// Where a native exchange with the responders of this interest is opened; they subscribe to exactly it.
+    pub fn exchange(&self, interest: &Interest) -> Subject {
+        let mut subject = self.routed("x", &|subject| interest.method.push_token(subject), &interest.host);
+        interest.path.push_tokens(&mut subject);
+        Subject(subject)
+    }
+
+    /// A gateway's inbox, without the last token.
+    pub fn gateway_inbox(&self, gateway: GatewayId) -> Inbox {
+        Inbox(format!("{}.inbox.gw.{gateway}", self.prefix))
+    }
+
+    /// A responder's inbox for one host, without the last token.
+    pub fn responder_inbox(&self, host: &Host, responder: ResponderId) -> Inbox {
+        Inbox(format!("{}.inbox.r.{}.{DIVIDER}.{responder}", self.prefix, host.reversed()))
+    }
+
+    /// The responder's inbox for this host that `reply` lies in, with the id there. `None` for every other
+    /// subject: a gateway publishes frames to nothing else, whatever a reply says.
+    pub fn parse_responder_reply(&self, host: &Host, reply: &str) -> Option<(Inbox, ExchangeId)> {
+        let (inbox, exchange) = reply.rsplit_once('.')?;
+        let responder = inbox
+            .strip_prefix(&*self.prefix)?
+            .strip_prefix(".inbox.r.")?
+            .strip_prefix(host.reversed())?
+            .strip_prefix("._.")?;
+        responder.parse::<ResponderId>().ok()?;
+        Some((Inbox(inbox.to_owned()), exchange.parse().ok()?))
+    }
+
+    /// The gateway's inbox that `reply` lies in, with the id there. `None` for every other subject.
+    pub fn parse_gateway_reply(&self, reply: &str) -> Option<(Inbox, ExchangeId)> {
+        let (inbox, exchange) = reply.rsplit_once('.')?;
+        let gateway = inbox.strip_prefix(&*self.prefix)?.strip_prefix(".inbox.gw.")?;
+        gateway.parse::<GatewayId>().ok()?;
+        Some((Inbox(inbox.to_owned()), exchange.parse().ok()?))
+    }
+
+    /// Where a responder announces what it serves.
+    pub fn interest_register(&self, host: &Host) -> Subject {
+        Subject(format!("{}.control.interest.register.{}", self.prefix, host.reversed()))
+    }
+
+    /// Where a responder takes it back.
+    pub fn interest_unregister(&self, host: &Host) -> Subject {
+        Subject(format!("{}.control.interest.unregister.{}", self.prefix, host.reversed()))
+    }
+
+    /// Everything about interest that a gateway listens to.
+    pub fn interest_all(&self) -> [Subject; 2] {
+        ["register", "unregister"].map(|verb| Subject(format!("{}.control.interest.{verb}.>", self.prefix)))
+    }
+
+    /// Where a gateway asks everybody to announce again.
+    pub fn interest_list(&self) -> Subject {
+        Subject(format!("{}.control.interest.list", self.prefix))
+    }
+
+    /// What an interest control message says about itself: whether it registers (or takes back), and for which
+    /// host. Its payload may speak of no other host, since permissions are granted by subject.
+    pub fn parse_interest(&self, subject: &str) -> Option<(bool, Host)> {
+        let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix(".control.interest.")?;
+        let (verb, host) = rest.split_once('.')?;
+        let registers = match verb {
+            "register" => true,
+            "unregister" => false,
+            _ => return None,
+        };
+        Some((registers, Host::from_reversed(host)?))
+    }
+}
+
+/// An inbox of a gateway or a responder: its last token names the exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Inbox(String);
+
+impl Inbox {
+    /// Where the frames of one exchange go.
+    pub fn exchange(&self, id: ExchangeId) -> Subject {
+        Subject(format!("{}.{id}", self.0))
+    }
+
+    /// Where `SYNC` frames go.
+    pub fn sync(&self) -> Subject {
+        Subject(format!("{}.{SYNC}", self.0))
+    }
+
+    /// The one subscription that takes everything.
+    pub fn all(&self) -> Subject {
+        Subject(format!("{}.>", self.0))
+    }
+
+    /// The text without the last token.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `subject` is this inbox's for `SYNC` frames.
+    pub fn is_sync(subject: &str) -> bool {
+        subject.rsplit_once('.').is_some_and(|(_, last)| last == SYNC)
+    }
+
+    /// The exchange that a subject of any inbox is for.
+    pub fn exchange_of(subject: &str) -> Option<ExchangeId> {
+        subject.rsplit_once('.')?.1.parse().ok()
+    }
+
+    /// The inbox a `SYNC` frame came from, by its reply subject.
+    pub fn of_sync(reply: &str) -> Option<Self> {
+        let (inbox, last) = reply.rsplit_once('.')?;
+        (last == SYNC).then(|| Self(inbox.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str) -> Host {
+        name.parse().unwrap()
+    }
+
+    fn interest(method: &str, path: &str) -> Interest {
+        Interest {
+            host: host("api.example.com"),
+            path: path.parse().unwrap(),
+            method: method.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn plain_requests() {
+        let subjects = Subjects::default();
+        for (method, path, subject) in [
+            ("GET", "/", "h8s.http.GET.com.example.api._"),
+            ("GET", "/a/b.c", "h8s.http.GET.com.example.api._.a.b%2Ec"),
+            ("M-SEARCH", "/*", "h8s.http.M-SEARCH.com.example.api._.%2A"),
+            ("A.B*", "/", "h8s.http.A%2EB%2A.com.example.api._"),
+        ] {
+            let method: MethodPattern = method.parse().unwrap();
+            let built = subjects.http(&method, &host("api.example.com"), &PathTokens::of(path));
+            assert_eq!(built.as_str(), subject);
+            let parsed = subjects.parse_http(subject).unwrap();
+            assert_eq!((parsed.method.as_str(), parsed.host.name()), (method.as_str(), "api.example.com"));
+            assert_eq!(PathTokens::of(&parsed.path), PathTokens::of(path));
+        }
+        let long =
+            subjects.http(&MethodPattern::Any, &host("a"), &PathTokens::of(&"/abcdefg".repeat(31).repeat(5)));
+        assert!(long.as_str().len() <= MAX_SUBJECT_BYTES, "{}", long.as_str().len());
+    }
+
+    #[test]
+    fn native_exchanges_and_plain_subscriptions() {
+        let subjects = Subjects::new("edge.h8s").unwrap();
+        for (method, path, exchange, subscriptions) in [
+            (
+                "ANY",
+                "/*",
+                "edge.h8s.x.ANY.com.example.api._.%2A",
+                &["edge.h8s.http.*.com.example.api._", "edge.h8s.http.*.com.example.api._.>"][..],
+            ),
+            ("GET", "/", "edge.h8s.x.GET.com.example.api._", &["edge.h8s.http.GET.com.example.api._"]),
+            (
+                "GET",
+                "/a/*",
+                "edge.h8s.x.GET.com.example.api._.a.%2A",
+                &["edge.h8s.http.GET.com.example.api._.a", "edge.h8s.http.GET.com.example.api._.a.>"],
+            ),
+        ] {
+            let interest = interest(method, path);
+            assert_eq!(subjects.exchange(&interest).as_str(), exchange);
+            let built: Vec<_> =
+                subjects.http_subscriptions(&interest).into_iter().map(Subject::into_string).collect();
+            assert_eq!(built, subscriptions);
+        }
+    }
+
+    #[test]
+    fn replies_are_published_to_only_in_the_right_inbox() {
+        let subjects = Subjects::default();
+        let (id, responder) = (ExchangeId::from_bytes([1; 16]), ResponderId::from_bytes([2; 16]));
+        let own = subjects.responder_inbox(&host("a.example"), responder);
+        assert_eq!(
+            subjects.parse_responder_reply(&host("a.example"), own.exchange(id).as_str()),
+            Some((own.clone(), id))
+        );
+        let gateway = subjects.gateway_inbox(GatewayId::from_bytes([3; 16]));
+        assert_eq!(subjects.parse_gateway_reply(gateway.exchange(id).as_str()), Some((gateway.clone(), id)));
+        for foreign in [
+            own.sync().as_str(),
+            &own.exchange(id).as_str().replace("example.a", "example.b"),
+            gateway.exchange(id).as_str(),
+            "h8s.inbox.r.example.a._.*.*",
+            "$SYS.REQ.SERVER.PING",
+            "",
+        ] {
+            assert_eq!(subjects.parse_responder_reply(&host("a.example"), foreign), None, "{foreign}");
+        }
+        assert_eq!(subjects.parse_gateway_reply(own.exchange(id).as_str()), None);
+        assert_eq!(Inbox::of_sync(own.sync().as_str()), Some(own));
+    }
+
+    #[test]
+    fn interest_subjects_say_their_host() {
+        let subjects = Subjects::default();
+        assert_eq!(
+            subjects.parse_interest(subjects.interest_register(&host("a.example")).as_str()),
+            Some((true, host("a.example")))
+        );
+        assert_eq!(
+            subjects.parse_interest("h8s.control.interest.unregister.__1"),
+            Some((false, host("[::1]")))
+        );
+        assert_eq!(subjects.parse_interest(subjects.interest_list().as_str()), None);
+    }
+
+    #[test]
+    fn prefixes_are_checked() {
+        for bad in ["", ".", "a.", "a b", "a*", ">", &"x".repeat(65)] {
+            assert_eq!(Subjects::new(bad), Err(PrefixError), "{bad}");
+        }
+    }
+}
