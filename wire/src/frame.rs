@@ -159,7 +159,9 @@ impl HeadFrame {
         Ok(out.freeze())
     }
 
+    /// Checks what [`encode`](Self::encode) keeps to: inline bytes are outside credit, so nothing else bounds them.
     fn get(mut from: Bytes) -> Result<Self, FrameError> {
+        let frame_bytes = 1 + from.len();
         let mut number = || varint::get(&mut from).ok_or(FrameError::Truncated);
         let version = number()?;
         if version != VERSION {
@@ -167,6 +169,9 @@ impl HeadFrame {
         }
         let (flags, limit) = (number()?, number()?);
         let head = HeadKind::get(&mut from)?;
+        if frame_bytes - from.len() > MAX_HEAD_BYTES || from.len() > MAX_INLINE_BYTES {
+            return Err(HeadError::TooLarge.into());
+        }
         Ok(Self { head, end: flags & HEAD_END != 0, limit, body: from })
     }
 }
@@ -326,35 +331,32 @@ impl Frame {
     /// The message.
     ///
     /// # Errors
-    /// Heads and trailers that do not fit.
+    /// [`HeadError::TooLarge`] for whatever passes [`MAX_FRAME_BYTES`] (body bytes past [`MAX_DATA_BYTES`] may,
+    /// and [`Sync`] entries past [`Sync::MAX_ENTRIES`]); a head that no head can say.
     pub fn encode(&self) -> Result<Bytes, HeadError> {
-        match self {
-            Self::Head(head) => head.encode(),
-            Self::Data { sequence, bytes } => Ok(data(*sequence, bytes)),
-            Self::End { sequence, trailers } => {
-                let mut out = start(Kind::End, 64);
-                varint::put(*sequence, &mut out);
-                fields::put(trailers, &mut out)?;
-                if out.len() > MAX_FRAME_BYTES { Err(HeadError::TooLarge) } else { Ok(out.freeze()) }
-            }
+        let message = match self {
+            Self::Head(head) => head.encode()?,
+            Self::Data { sequence, bytes } => data(*sequence, bytes),
+            Self::End { sequence, trailers } => end(*sequence, trailers)?,
             Self::Abort { code, reason } => {
-                Ok(numbers_and(Kind::Abort, &[code.number()], cut(reason).as_bytes()))
+                numbers_and(Kind::Abort, &[code.number()], cut(reason).as_bytes())
             }
-            Self::Credit { limit, handled } => Ok(numbers_and(Kind::Credit, &[*limit, *handled], b"")),
-            Self::Cancel => Ok(Bytes::from_static(&[Kind::Cancel as u8])),
-            Self::Refused(code) => Ok(numbers_and(Kind::Refused, &[code.number()], b"")),
+            Self::Credit { limit, handled } => numbers_and(Kind::Credit, &[*limit, *handled], b""),
+            Self::Cancel => Bytes::from_static(&[Kind::Cancel as u8]),
+            Self::Refused(code) => numbers_and(Kind::Refused, &[code.number()], b""),
             Self::Sync(sync) => {
                 let mut out = start(Kind::Sync, 16 + 32 * sync.entries.len());
                 sync.put(&mut out);
-                Ok(out.freeze())
+                out.freeze()
             }
             Self::Message { sequence, flags, bytes } => {
-                Ok(numbers_and(Kind::Message, &[*sequence, flags.bits()], bytes))
+                numbers_and(Kind::Message, &[*sequence, flags.bits()], bytes)
             }
             Self::Close { sequence, code, reason } => {
-                Ok(numbers_and(Kind::Close, &[*sequence, *code], cut(reason).as_bytes()))
+                numbers_and(Kind::Close, &[*sequence, *code], cut(reason).as_bytes())
             }
-        }
+        };
+        if message.len() > MAX_FRAME_BYTES { Err(HeadError::TooLarge) } else { Ok(message) }
     }
 
     /// Reads a message. Bodies and field values share its memory.
@@ -385,6 +387,13 @@ impl Frame {
 /// A `DATA` frame, without a [`Frame`] in between.
 pub(crate) fn data(sequence: u64, bytes: &[u8]) -> Bytes {
     numbers_and(Kind::Data, &[sequence], bytes)
+}
+
+fn end(sequence: u64, trailers: &HeaderMap) -> Result<Bytes, HeadError> {
+    let mut out = start(Kind::End, 64);
+    varint::put(sequence, &mut out);
+    fields::put(trailers, &mut out)?;
+    Ok(out.freeze())
 }
 
 fn start(kind: Kind, capacity: usize) -> BytesMut {

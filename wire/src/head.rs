@@ -56,7 +56,12 @@ pub enum HeadError {
     #[error(transparent)]
     Field(#[from] FieldError),
     /// Larger than a frame may carry. Maps to 431 for a client's, 502 for a responder's.
-    #[error("the head is larger than {} bytes", crate::MAX_HEAD_BYTES)]
+    #[error(
+        "too large: a head has at most {} bytes, its body bytes {}, a frame {}",
+        crate::MAX_HEAD_BYTES,
+        crate::MAX_INLINE_BYTES,
+        crate::MAX_FRAME_BYTES
+    )]
     TooLarge,
 }
 
@@ -96,19 +101,31 @@ impl RequestHead {
     }
 
     pub(crate) fn put(&self, out: &mut BytesMut) -> Result<(), HeadError> {
+        if self.scheme != Scheme::HTTP && self.scheme != Scheme::HTTPS {
+            return Err(HeadError::Scheme);
+        }
         varint::put(REQUEST, out);
         varint::put_bytes(self.method.as_str().as_bytes(), out);
         varint::put_bytes(self.scheme.as_str().as_bytes(), out);
         varint::put_bytes(self.authority.as_str().as_bytes(), out);
-        varint::put_bytes(self.target.as_str().as_bytes(), out);
+        self.put_target(out);
         fields::put(&self.headers, out)?;
-        self.put_extensions(out);
-        Ok(())
+        self.put_extensions(out)
     }
 
-    fn put_extensions(&self, out: &mut BytesMut) {
+    /// An absolute-form target may have a query and no path (`http://a?b`), which is `/?b` in origin form.
+    fn put_target(&self, out: &mut BytesMut) {
+        let target = self.target.as_str();
+        let slash = if target.starts_with('?') { "/" } else { "" };
+        varint::put((slash.len() + target.len()) as u64, out);
+        out.put_slice(slash.as_bytes());
+        out.put_slice(target.as_bytes());
+    }
+
+    fn put_extensions(&self, out: &mut BytesMut) -> Result<(), HeadError> {
         let mut section = BytesMut::new();
         if let Some(protocol) = &self.protocol {
+            check_protocol(protocol.as_bytes())?;
             put_extension(extension::PROTOCOL, protocol.as_bytes(), &mut section);
         }
         match self.client {
@@ -124,6 +141,7 @@ impl RequestHead {
             varint::put_bytes(&value, &mut section);
         }
         varint::put_bytes(&section, out);
+        Ok(())
     }
 
     fn get(from: &mut Bytes) -> Result<Self, HeadError> {
@@ -144,13 +162,11 @@ impl RequestHead {
 
     fn set_extension(&mut self, id: u64, mut value: Bytes) -> Result<(), HeadError> {
         match id {
-            extension::PROTOCOL => {
-                let text = std::str::from_utf8(&value).map_err(|_| HeadError::Extension)?;
-                self.protocol = Some(text.to_owned());
-            }
+            extension::PROTOCOL => self.protocol = Some(check_protocol(&value)?.to_owned()),
             extension::CLIENT => self.client = Some(client_address(&value)?),
             extension::TIMEOUT => {
-                let milliseconds = varint::get(&mut value).ok_or(HeadError::Extension)?;
+                let milliseconds = varint::get(&mut value).filter(|_| value.is_empty());
+                let milliseconds = milliseconds.ok_or(HeadError::Extension)?;
                 self.timeout = Some(Duration::from_millis(milliseconds));
             }
             _ => {}
@@ -160,11 +176,18 @@ impl RequestHead {
 }
 
 /// A target keeps its bytes: whatever `http` would change (a fragment it drops) is refused.
-fn get_target(bytes: Bytes) -> Result<PathAndQuery, HeadError> {
+pub(crate) fn get_target(bytes: Bytes) -> Result<PathAndQuery, HeadError> {
     let target = PathAndQuery::from_maybe_shared(bytes.clone()).map_err(|_| HeadError::Target)?;
     let exact = target.as_str().as_bytes() == bytes;
     let formed = bytes.first() == Some(&b'/') || bytes == "*";
     if exact && formed { Ok(target) } else { Err(HeadError::Target) }
+}
+
+/// RFC 8441 §4: a token of the registry that `Upgrade` uses, so visible ASCII; it ends up in a pseudo-header.
+fn check_protocol(bytes: &[u8]) -> Result<&str, HeadError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| HeadError::Extension)?;
+    let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if visible { Ok(text) } else { Err(HeadError::Extension) }
 }
 
 fn client_address(bytes: &[u8]) -> Result<IpAddr, HeadError> {
@@ -185,8 +208,9 @@ pub struct ResponseHead {
 
 impl ResponseHead {
     pub(crate) fn put(&self, out: &mut BytesMut) -> Result<(), HeadError> {
+        let status = final_status(self.status.as_u16().into())?;
         varint::put(RESPONSE, out);
-        varint::put(self.status.as_u16().into(), out);
+        varint::put(status.as_u16().into(), out);
         fields::put(&self.headers, out)?;
         // No extension fields of a response yet.
         out.put_u8(0);
@@ -194,16 +218,17 @@ impl ResponseHead {
     }
 
     fn get(from: &mut Bytes) -> Result<Self, HeadError> {
-        let status = varint::get(from).ok_or(HeadError::Truncated)?;
-        let status = u16::try_from(status)
-            .ok()
-            .filter(|status| (200..600).contains(status))
-            .ok_or(HeadError::Status)?;
-        let status = StatusCode::from_u16(status).map_err(|_| HeadError::Status)?;
+        let status = final_status(varint::get(from).ok_or(HeadError::Truncated)?)?;
         let headers = fields::get(from)?;
         for_each_extension(from, |_, _| Ok(()))?;
         Ok(Self { status, headers })
     }
+}
+
+/// 200 to 599 (RFC 9110 §15).
+pub(crate) fn final_status(number: u64) -> Result<StatusCode, HeadError> {
+    let number = u16::try_from(number).ok().filter(|number| (200..600).contains(number));
+    number.and_then(|number| StatusCode::from_u16(number).ok()).ok_or(HeadError::Status)
 }
 
 /// Either head, by its framing indicator.

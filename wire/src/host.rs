@@ -76,12 +76,13 @@ impl Host {
 
     /// Reads the reversed form out of a subject. `None` when it is no host's.
     pub fn from_reversed(reversed: &str) -> Option<Self> {
-        let unreversed = match reversed.replace('_', ":").parse::<Ipv6Addr>() {
-            Ok(address) if reversed.contains('_') => return Self::from_v6(address).ok(),
-            _ if reversed.parse::<Ipv4Addr>().is_ok() => reversed.to_owned(),
-            _ => reverse(reversed),
+        let host = match reversed.replace('_', ":").parse::<Ipv6Addr>() {
+            Ok(address) if reversed.contains('_') => Self::from_v6(address),
+            _ if reversed.parse::<Ipv4Addr>().is_ok() => Self::parse(reversed),
+            _ => Self::parse(&reverse(reversed)),
         };
-        Self::parse(&unreversed).ok().filter(|host| host.reversed() == reversed)
+        // Every host has one form only: `0_0_0_0_0_0_0_1` is another subject than `__1`, and permissions are by subject.
+        host.ok().filter(|host| host.reversed() == reversed)
     }
 
     /// The name in lower case without port; an IPv6 literal in brackets.
@@ -216,7 +217,9 @@ mod tests {
 
     #[test]
     fn a_reversed_form_that_is_no_hosts_gives_none() {
-        for bad in ["", "_", "com._.example", "a..b", "a*", "COM"] {
+        for bad in
+            ["", "_", "com._.example", "a..b", "a*", "COM", "0_0_0_0_0_0_0_1", "2001_DB8__7", "[::1]", "a:80"]
+        {
             assert_eq!(Host::from_reversed(bad), None, "{bad}");
         }
     }

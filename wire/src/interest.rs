@@ -59,32 +59,33 @@ pub struct Announcement {
     pub interest: Interest,
     /// In which dialects; never empty.
     pub dialects: Vec<Dialect>,
-    /// By whom. Two responders of one interest are told apart by it, so that one may leave; those without are
-    /// one and the same.
+    /// By whom. Two responders of one interest are told apart by it, so that one may leave; those without one (or
+    /// with a text that is no id) are one and the same.
     pub responder: Option<ResponderId>,
 }
 
+/// Owned texts: a borrowed one would refuse every JSON escape, and some encoders escape what others do not.
 #[derive(Serialize, Deserialize)]
-struct Json<'a> {
-    host: &'a str,
-    path: std::borrow::Cow<'a, str>,
+struct Json {
+    host: String,
+    path: String,
     #[serde(default)]
-    method: Option<&'a str>,
+    method: Option<String>,
     #[serde(default)]
     dialects: Vec<Dialect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    responder: Option<std::borrow::Cow<'a, str>>,
+    responder: Option<String>,
 }
 
 impl Announcement {
     /// The JSON text.
     pub fn encode(&self) -> Vec<u8> {
         let json = Json {
-            host: self.interest.host.name(),
-            path: self.interest.path.to_string().into(),
-            method: Some(self.interest.method.as_str()),
+            host: self.interest.host.name().to_owned(),
+            path: self.interest.path.to_string(),
+            method: Some(self.interest.method.to_string()),
             dialects: self.dialects.clone(),
-            responder: self.responder.map(|id| id.to_string().into()),
+            responder: self.responder.map(|id| id.to_string()),
         };
         // Strings and lists of names: there is nothing that JSON could not say.
         serde_json::to_vec(&json).unwrap_or_default()
@@ -95,7 +96,7 @@ impl Announcement {
     /// # Errors
     /// See [`AnnouncementError`].
     pub fn decode(text: &[u8]) -> Result<Self, AnnouncementError> {
-        let json: Json<'_> = serde_json::from_slice(text)?;
+        let json: Json = serde_json::from_slice(text)?;
         let mut dialects = json.dialects;
         if dialects.is_empty() {
             dialects.push(Dialect::Plain);
@@ -104,7 +105,7 @@ impl Announcement {
             interest: Interest {
                 host: json.host.parse()?,
                 path: json.path.parse()?,
-                method: json.method.map_or(Ok(MethodPattern::Any), str::parse)?,
+                method: json.method.map_or(Ok(MethodPattern::Any), |method| method.parse())?,
             },
             dialects,
             responder: json.responder.and_then(|id| id.parse().ok()),
@@ -138,6 +139,9 @@ mod tests {
         let newer =
             Announcement::decode(br#"{"host":"a","path":"/","dialects":["native","telepathic"]}"#).unwrap();
         assert_eq!(newer.dialects, [Dialect::Native, Dialect::Unknown]);
+        let escaped =
+            Announcement::decode(br#"{"host":"a\u002eexample","path":"\/x","method":"\u0047ET"}"#).unwrap();
+        assert_eq!(escaped.interest.to_string(), "GET a.example/x");
     }
 
     #[test]

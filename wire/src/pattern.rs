@@ -1,7 +1,9 @@
 //! Path and method patterns, and the most specific match among many (`PROTOCOL.md §3`).
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use http::Method;
@@ -35,7 +37,9 @@ pub enum PatternError {
 }
 
 /// An exact path, or everything from a prefix down (`/api/*` covers `/api`, `/api/` and `/api/x/y`).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Texts that route alike are equal: `/a/` and `/%61` are `/a`.
+#[derive(Clone)]
 pub struct PathPattern {
     tokens: Box<str>,
     is_prefix: bool,
@@ -50,6 +54,11 @@ impl PathPattern {
             Some(rest) => self.is_prefix && (self.tokens.is_empty() || rest.starts_with('.')),
             None => false,
         }
+    }
+
+    /// What routing goes by, and so equality: the text is only how somebody wrote it.
+    fn route(&self) -> (&str, bool) {
+        (&self.tokens, self.is_prefix)
     }
 
     /// Ends in `/*`.
@@ -70,6 +79,32 @@ impl PathPattern {
                 subject.push_str(part);
             }
         }
+    }
+}
+
+impl PartialEq for PathPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.route() == other.route()
+    }
+}
+
+impl Eq for PathPattern {}
+
+impl Hash for PathPattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.route().hash(state);
+    }
+}
+
+impl PartialOrd for PathPattern {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PathPattern {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.route().cmp(&other.route())
     }
 }
 
@@ -334,6 +369,15 @@ mod tests {
         }
         let exact: PathPattern = "/x".repeat(32).parse().unwrap();
         assert!(!exact.matches(&PathTokens::of(&"/x".repeat(33))), "an exact pattern covers no longer path");
+    }
+
+    #[test]
+    fn patterns_that_route_alike_are_equal() {
+        let pattern = |text: &str| text.parse::<PathPattern>().unwrap();
+        assert_eq!(pattern("/a/"), pattern("/%61"));
+        assert_eq!(pattern("//*"), pattern("/*"));
+        assert_ne!(pattern("/a"), pattern("/a/*"));
+        assert_eq!(pattern("/%61").to_string(), "/%61", "as it was written");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, StatusCode};
 
-use crate::head::{RequestHead, ResponseHead};
+use crate::head::{self, RequestHead, ResponseHead};
 use crate::reserved;
 use crate::subject::HttpSubject;
 
@@ -69,6 +69,9 @@ pub struct RequestSubjects<'a> {
 
 /// Writes a request's NATS headers, names in `Train-Case`.
 ///
+/// Reserved and hop-by-hop names stay behind; whatever else `Connection` lists, the caller has removed
+/// ([`reserved::strip_hop_by_hop`]).
+///
 /// # Errors
 /// [`PlainError::NotUtf8`]: 400 at the client.
 pub fn encode_request<'a>(
@@ -77,11 +80,7 @@ pub fn encode_request<'a>(
     mut emit: impl FnMut(&str, &str),
 ) -> Result<(), PlainError> {
     emit("Host", head.authority.as_str());
-    for (name, value) in &head.headers {
-        if !reserved::is_the_bus_own(name.as_str()) && !reserved::is_ours(name.as_str()) {
-            emit(&train_case(name.as_str()), text(name, value)?);
-        }
-    }
+    emit_fields(head.headers.iter().filter(|(name, _)| *name != header::HOST), &mut emit)?;
     emit(ORIGINAL_METHOD, head.method.as_str());
     emit(ORIGINAL_PATH, head.target.path());
     if let Some(query) = head.target.query() {
@@ -93,46 +92,70 @@ pub fn encode_request<'a>(
     Ok(())
 }
 
+fn emit_fields<'a>(
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    emit: &mut impl FnMut(&str, &str),
+) -> Result<(), PlainError> {
+    for (name, value) in fields {
+        if !is_reserved(name.as_str()) && !reserved::is_hop_by_hop(name) {
+            emit(&train_case(name.as_str()), text(name, value)?);
+        }
+    }
+    Ok(())
+}
+
+fn is_reserved(name: &str) -> bool {
+    reserved::is_ours(name) || reserved::is_the_bus_own(name)
+}
+
 /// Reads a request. What the headers leave out (a `nats request` at a prompt has none), the subject says.
 ///
 /// # Errors
-/// Headers that no HTTP request could have.
+/// Headers that no HTTP request could have: a malformed or repeated `Host` or original method, path or query among
+/// them.
 pub fn decode_request<'a>(
     subject: &HttpSubject,
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<RequestHead, PlainError> {
-    let mut head = RequestHead {
-        method: subject.method.clone(),
+    let (mut method, mut host, mut path, mut query) = (None, None, None, None);
+    let mut fields = HeaderMap::new();
+    for (name, value) in headers {
+        match name {
+            _ if name.eq_ignore_ascii_case(ORIGINAL_METHOD) => once(&mut method, value, ORIGINAL_METHOD)?,
+            _ if name.eq_ignore_ascii_case(ORIGINAL_PATH) => once(&mut path, value, ORIGINAL_PATH)?,
+            _ if name.eq_ignore_ascii_case(ORIGINAL_QUERY) => once(&mut query, value, ORIGINAL_QUERY)?,
+            _ if name.eq_ignore_ascii_case("host") => once(&mut host, value, "Host")?,
+            _ => append(&mut fields, name, value)?,
+        }
+    }
+    reserved::strip_hop_by_hop(&mut fields);
+    let method = method.map_or(Ok(subject.method.clone()), |method| Method::from_bytes(method.as_bytes()));
+    let host = host.unwrap_or(subject.host.name());
+    Ok(RequestHead {
+        method: method.map_err(|_| PlainError::Original(ORIGINAL_METHOD))?,
         scheme: Scheme::HTTP,
-        authority: Authority::try_from(subject.host.name()).map_err(|_| PlainError::Original("the host"))?,
-        target: PathAndQuery::from_static("/"),
-        headers: HeaderMap::new(),
+        authority: Authority::try_from(host).map_err(|_| PlainError::Original("Host"))?,
+        target: target(path.unwrap_or(&subject.path), query)?,
+        headers: fields,
         protocol: None,
         client: None,
         timeout: None,
-    };
-    let (mut path, mut query) = (subject.path.as_str(), None);
-    for (name, value) in headers {
-        match name {
-            ORIGINAL_PATH => path = value,
-            ORIGINAL_QUERY => query = Some(value),
-            ORIGINAL_METHOD => {
-                head.method = Method::from_bytes(value.as_bytes())
-                    .map_err(|_| PlainError::Original(ORIGINAL_METHOD))?;
-            }
-            _ if name.eq_ignore_ascii_case("host") => {
-                head.authority = Authority::try_from(value).map_err(|_| PlainError::Original("Host"))?;
-            }
-            _ => append(&mut head.headers, name, value)?,
-        }
-    }
-    let target = match query {
+    })
+}
+
+/// Two values for what a request has once are no request (RFC 9112 §3.2 of `Host`): which one would count?
+fn once<'a>(slot: &mut Option<&'a str>, value: &'a str, name: &'static str) -> Result<(), PlainError> {
+    if slot.replace(value).is_some() { Err(PlainError::Original(name)) } else { Ok(()) }
+}
+
+fn target(path: &str, query: Option<&str>) -> Result<PathAndQuery, PlainError> {
+    let whole = match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    head.target = PathAndQuery::from_maybe_shared(Bytes::from(target))
-        .map_err(|_| PlainError::Original(ORIGINAL_PATH))?;
-    Ok(head)
+    // A path with a `?` of its own would move the border between path and query.
+    let target = head::get_target(Bytes::from(whole)).ok().filter(|target| target.path() == path);
+    target.ok_or(PlainError::Original(ORIGINAL_PATH))
 }
 
 /// A response as its first message says it.
@@ -169,14 +192,15 @@ pub fn decode_response<'a>(
             _ => append(&mut fields, name, value)?,
         }
     }
-    more |= is_chunked(&fields)?;
-    check_length(&fields, payload_bytes, more, has_body)?;
-    reserved::strip_hop_by_hop(&mut fields);
     let status = match (status, service_error) {
         (Some(status), _) => final_status(status)?,
         (None, Some(code)) => final_status(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         (None, None) => StatusCode::OK,
     };
+    more |= is_chunked(&fields)?;
+    // A 304 may say how long the 200 would have been (RFC 9110 §8.6).
+    check_length(&fields, payload_bytes, more, has_body && status != StatusCode::NOT_MODIFIED)?;
+    reserved::strip_hop_by_hop(&mut fields);
     Ok(PlainResponse { head: ResponseHead { status, headers: fields }, more })
 }
 
@@ -197,23 +221,36 @@ fn check_length(
 ) -> Result<(), PlainError> {
     let mut declared = fields.get_all(header::CONTENT_LENGTH).into_iter();
     let Some(length) = declared.next() else { return Ok(()) };
-    let length =
-        length.to_str().ok().and_then(|length| length.parse::<usize>().ok()).ok_or(PlainError::Framing)?;
+    let length = content_length(length).ok_or(PlainError::Framing)?;
+    let contradicts = match more {
+        true => payload_bytes > length,
+        false => payload_bytes != length,
+    };
     let chunked = fields.contains_key(header::TRANSFER_ENCODING);
-    let contradicts = has_body && !more && length != payload_bytes;
-    if declared.next().is_some() || chunked || contradicts { Err(PlainError::Framing) } else { Ok(()) }
+    if declared.next().is_some() || chunked || (has_body && contradicts) {
+        return Err(PlainError::Framing);
+    }
+    Ok(())
+}
+
+/// Digits only (RFC 9110 §8.6): Rust would read a `+`, and whoever comes next may not.
+fn content_length(value: &HeaderValue) -> Option<usize> {
+    let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    text.parse().ok()
 }
 
 fn final_status(text: &str) -> Result<StatusCode, PlainError> {
     // nats-server and people write a description after the number.
     let number = text.split_ascii_whitespace().next().unwrap_or_default();
-    let status = number.parse::<u16>().ok().filter(|status| (200..600).contains(status));
-    status
-        .and_then(|status| StatusCode::from_u16(status).ok())
+    let three_digits = number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse().ok().filter(|_| three_digits);
+    number
+        .and_then(|number| head::final_status(number).ok())
         .ok_or_else(|| PlainError::Status(text.chars().take(32).collect()))
 }
 
-/// Writes a response's NATS headers.
+/// Writes a response's NATS headers. Reserved and hop-by-hop names stay behind: a `Transfer-Encoding` that slipped
+/// through would make the gateway wait for pieces.
 ///
 /// # Errors
 /// [`PlainError::NotUtf8`].
@@ -223,11 +260,7 @@ pub fn encode_response(
     mut emit: impl FnMut(&str, &str),
 ) -> Result<(), PlainError> {
     emit(STATUS_CODE, head.status.as_str());
-    for (name, value) in &head.headers {
-        if !reserved::is_the_bus_own(name.as_str()) && !reserved::is_ours(name.as_str()) {
-            emit(&train_case(name.as_str()), text(name, value)?);
-        }
-    }
+    emit_fields(head.headers.iter(), &mut emit)?;
     if more {
         emit(MORE, "true");
     }
@@ -236,7 +269,7 @@ pub fn encode_response(
 
 /// Appends a field unless its name is reserved.
 fn append(fields: &mut HeaderMap, name: &str, value: &str) -> Result<(), PlainError> {
-    if reserved::is_ours(name) || reserved::is_the_bus_own(name) {
+    if is_reserved(name) {
         return Ok(());
     }
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| PlainError::Name)?;
@@ -334,6 +367,28 @@ mod tests {
     }
 
     #[test]
+    fn requests_that_say_something_twice_or_outside_its_place_are_refused() {
+        let subject =
+            HttpSubject { method: Method::GET, host: "b.example".parse().unwrap(), path: "/".into() };
+        for (headers, what) in [
+            (&[("Host", "a"), ("host", "b")][..], "Host"),
+            (&[("Host", "a b")], "Host"),
+            (&[(ORIGINAL_METHOD, "GET"), (ORIGINAL_METHOD, "PUT")], ORIGINAL_METHOD),
+            (&[(ORIGINAL_METHOD, "G T")], ORIGINAL_METHOD),
+            (&[(ORIGINAL_PATH, "/a?b")], ORIGINAL_PATH),
+            (&[(ORIGINAL_PATH, "/a#b")], ORIGINAL_PATH),
+            (&[(ORIGINAL_PATH, "a")], ORIGINAL_PATH),
+            (&[(ORIGINAL_PATH, "")], ORIGINAL_PATH),
+            (&[(ORIGINAL_QUERY, "a#b")], ORIGINAL_PATH),
+        ] {
+            let refused = decode_request(&subject, headers.iter().copied());
+            assert_eq!(refused, Err(PlainError::Original(what)), "{headers:?}");
+        }
+        let head = decode_request(&subject, [("Transfer-Encoding", "chunked"), ("X-A", "1")]).unwrap();
+        assert_eq!(head.headers.len(), 1, "hop-by-hop names end here: {:?}", head.headers);
+    }
+
+    #[test]
     fn a_value_outside_utf8_is_refused() {
         let mut head = request();
         head.headers.insert("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
@@ -371,7 +426,11 @@ mod tests {
             &[("Status-Code", "101")],
             &[("Status-Code", "600")],
             &[("Status-Code", "ok")],
+            &[("Status-Code", "+200")],
+            &[("Status-Code", "0200")],
             &[("Content-Length", "4")],
+            &[("Content-Length", "+3")],
+            &[("Content-Length", "2"), ("H8s-More", "true")],
             &[("Content-Length", "3"), ("Content-Length", "3")],
             &[("Content-Length", "3"), ("Transfer-Encoding", "chunked")],
             &[("Transfer-Encoding", "gzip")],
@@ -381,5 +440,10 @@ mod tests {
             assert!(decode(headers, 3).is_err(), "{headers:?}");
         }
         assert!(decode_response([("Content-Length", "4")], 0, false).is_ok(), "HEAD");
+        assert!(decode(&[("Status-Code", "304"), ("Content-Length", "4")], 0).is_ok(), "304");
+        assert!(
+            decode(&[("Content-Length", "9"), ("H8s-More", "true")], 3).is_ok(),
+            "the first piece of several"
+        );
     }
 }

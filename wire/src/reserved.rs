@@ -1,7 +1,7 @@
 //! Header names that nobody outside may set (`PROTOCOL.md §1`), and those that end at each hop.
 
+use http::HeaderMap;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue};
 
 /// Ours: consumed or removed where requests enter, and removed from responses.
 pub fn is_ours(name: &str) -> bool {
@@ -29,10 +29,11 @@ pub fn strip_ours(headers: &mut HeaderMap) {
 }
 
 /// RFC 9110 §7.6.1. `TE` and `Trailer` are handled with the rest; `TE: trailers` is re-made by whoever speaks HTTP.
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     header::TE,
@@ -41,7 +42,13 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Removes what belongs to one connection: the fixed list, and whatever `Connection` names.
+/// Whether the name is on the fixed list of those that belong to one connection.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
+/// Removes what belongs to one connection: the fixed list, and whatever `Connection` names. `Host` and
+/// `Content-Length` stay even if it names them: they say where a message goes and how long it is.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for listed in connection_options(headers) {
         headers.remove(listed);
@@ -52,10 +59,11 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values =
-        headers.get_all(header::CONNECTION).into_iter().filter_map(|value: &HeaderValue| value.to_str().ok());
-    let options = values.flat_map(|value| value.split(','));
-    options.filter_map(|option| HeaderName::from_bytes(option.trim().as_bytes()).ok()).collect()
+    let values = headers.get_all(header::CONNECTION).into_iter();
+    // Bytes: a value that is not UTF-8 still lists the names beside the odd byte.
+    let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let names = options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok());
+    names.filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH).collect()
 }
 
 #[cfg(test)]
@@ -72,7 +80,11 @@ mod tests {
     #[test]
     fn what_ends_at_the_hop_is_removed() {
         let mut headers = HeaderMap::new();
+        let odd = http::HeaderValue::from_bytes(b"caf\xe9, x-odd, content-length").unwrap();
+        headers.append("connection", odd);
         for (name, value) in [
+            ("x-odd", "1"),
+            ("content-length", "1"),
             ("connection", "close, X-Mine"),
             ("connection", "keep-alive"),
             ("keep-alive", "1"),
@@ -85,6 +97,8 @@ mod tests {
         }
         strip_hop_by_hop(&mut headers);
         strip_ours(&mut headers);
-        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-kept"]);
+        let mut kept: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, ["content-length", "x-kept"]);
     }
 }

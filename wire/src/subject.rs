@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::id::{ExchangeId, GatewayId, ResponderId};
 use crate::interest::Interest;
 use crate::pattern::MethodPattern;
-use crate::token::{MAX_SUBJECT_BYTES, PathTokens, decode_token};
+use crate::token::{MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};
 
 /// The default prefix.
 pub const PREFIX: &str = "h8s";
@@ -123,19 +123,20 @@ impl Subjects {
         Subject(subject)
     }
 
-    /// What a responder of this interest subscribes to for plain requests: one pattern, or two for a prefix.
+    /// What a responder of this interest subscribes to for plain requests: per method one pattern, or two for a path
+    /// prefix. `GET` comes with `HEAD`, and WebSockets are no requests.
     pub fn http_subscriptions(&self, interest: &Interest) -> Vec<Subject> {
-        let method = |subject: &mut String| match &interest.method {
-            MethodPattern::Any | MethodPattern::WebSocket => subject.push('*'),
-            named @ MethodPattern::Named(_) => named.push_token(subject),
-        };
-        let mut subject = self.routed("http", &method, &interest.host);
-        if !interest.path.tokens().is_empty() {
-            subject.push('.');
-            subject.push_str(interest.path.tokens());
+        let mut subscriptions = Vec::new();
+        for method in plain_methods(&interest.method) {
+            let mut subject = self.routed("http", &|subject| subject.push_str(&method), &interest.host);
+            if !interest.path.tokens().is_empty() {
+                subject.push('.');
+                subject.push_str(interest.path.tokens());
+            }
+            let below = interest.path.is_prefix().then(|| Subject(format!("{subject}.>")));
+            subscriptions.extend(std::iter::once(Subject(subject)).chain(below));
         }
-        let below = interest.path.is_prefix().then(|| Subject(format!("{subject}.>")));
-        std::iter::once(Subject(subject)).chain(below).collect()
+        subscriptions
     }
 
     /// Reads a plain request's subject. `None` when it is none, or not under this prefix.
@@ -146,13 +147,9 @@ impl Subjects {
             Some((host, path)) => (host, path),
             None => (rest.strip_suffix("._")?, ""),
         };
-        let segments = path.split('.').filter(|token| !token.is_empty());
-        let path: String = segments.flat_map(|token| ["/", token]).collect();
-        Some(HttpSubject {
-            method: Method::from_bytes(&decode_token(method)).ok()?,
-            host: Host::from_reversed(host)?,
-            path: if path.is_empty() { "/".to_owned() } else { path },
-        })
+        let method = Method::from_bytes(&decode_token(method)).ok()?;
+        MethodPattern::named(&method).ok()?;
+        Some(HttpSubject { method, host: Host::from_reversed(host)?, path: path_of(path) })
     }
 
     /// Where a native exchange with the responders of this interest is opened; they subscribe to exactly it.
@@ -227,6 +224,31 @@ impl Subjects {
     }
 }
 
+/// The method tokens of plain requests that this pattern covers.
+fn plain_methods(method: &MethodPattern) -> Vec<String> {
+    let token = |method: &MethodPattern| {
+        let mut token = String::new();
+        method.push_token(&mut token);
+        token
+    };
+    match method {
+        MethodPattern::WebSocket => Vec::new(),
+        MethodPattern::Any => vec!["*".to_owned()],
+        MethodPattern::Named(Method::GET) => vec![token(method), Method::HEAD.to_string()],
+        MethodPattern::Named(_) => vec![token(method)],
+    }
+}
+
+/// The path that subject tokens stand for. Escaped anew: who publishes by hand may have left a `?` raw.
+fn path_of(tokens: &str) -> String {
+    let mut path = String::with_capacity(tokens.len() + 1);
+    for token in tokens.split('.').filter(|token| !token.is_empty()) {
+        path.push('/');
+        encode_token(&decode_token(token), &mut path);
+    }
+    if path.is_empty() { "/".to_owned() } else { path }
+}
+
 /// An inbox of a gateway or a responder: its last token names the exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Inbox(String);
@@ -262,10 +284,20 @@ impl Inbox {
         subject.rsplit_once('.')?.1.parse().ok()
     }
 
-    /// The inbox a `SYNC` frame came from, by its reply subject.
+    /// The inbox a `SYNC` frame came from, by its reply subject. `None` for every subject that is no inbox's, under
+    /// whatever prefix: an answer goes nowhere else.
     pub fn of_sync(reply: &str) -> Option<Self> {
-        let (inbox, last) = reply.rsplit_once('.')?;
-        (last == SYNC).then(|| Self(inbox.to_owned()))
+        let inbox = reply.strip_suffix(SYNC)?.strip_suffix('.')?;
+        let (owner, id) = inbox.rsplit_once('.')?;
+        // Ids of gateways and responders look alike.
+        id.parse::<ResponderId>().ok()?;
+        let is_gateways = owner.strip_suffix(".inbox.gw").is_some_and(|prefix| Subjects::new(prefix).is_ok());
+        let is_responders = || {
+            let (prefix, host) = owner.strip_suffix("._")?.split_once(".inbox.r.")?;
+            Subjects::new(prefix).ok()?;
+            Host::from_reversed(host)
+        };
+        (is_gateways || is_responders().is_some()).then(|| Self(inbox.to_owned()))
     }
 }
 
@@ -316,13 +348,25 @@ mod tests {
                 "edge.h8s.x.ANY.com.example.api._.%2A",
                 &["edge.h8s.http.*.com.example.api._", "edge.h8s.http.*.com.example.api._.>"][..],
             ),
-            ("GET", "/", "edge.h8s.x.GET.com.example.api._", &["edge.h8s.http.GET.com.example.api._"]),
+            (
+                "GET",
+                "/",
+                "edge.h8s.x.GET.com.example.api._",
+                &["edge.h8s.http.GET.com.example.api._", "edge.h8s.http.HEAD.com.example.api._"],
+            ),
             (
                 "GET",
                 "/a/*",
                 "edge.h8s.x.GET.com.example.api._.a.%2A",
-                &["edge.h8s.http.GET.com.example.api._.a", "edge.h8s.http.GET.com.example.api._.a.>"],
+                &[
+                    "edge.h8s.http.GET.com.example.api._.a",
+                    "edge.h8s.http.GET.com.example.api._.a.>",
+                    "edge.h8s.http.HEAD.com.example.api._.a",
+                    "edge.h8s.http.HEAD.com.example.api._.a.>",
+                ],
             ),
+            ("POST", "/", "edge.h8s.x.POST.com.example.api._", &["edge.h8s.http.POST.com.example.api._"]),
+            ("WS", "/", "edge.h8s.x.WS.com.example.api._", &[]),
         ] {
             let interest = interest(method, path);
             assert_eq!(subjects.exchange(&interest).as_str(), exchange);
@@ -354,7 +398,22 @@ mod tests {
             assert_eq!(subjects.parse_responder_reply(&host("a.example"), foreign), None, "{foreign}");
         }
         assert_eq!(subjects.parse_gateway_reply(own.exchange(id).as_str()), None);
-        assert_eq!(Inbox::of_sync(own.sync().as_str()), Some(own));
+        for inbox in [own.clone(), gateway] {
+            assert_eq!(Inbox::of_sync(inbox.sync().as_str()), Some(inbox));
+        }
+        let id = "02".repeat(16);
+        for foreign in [
+            "$SYS.sync",
+            "sync",
+            &format!("$SYS.{id}.sync"),
+            &format!("h8s.inbox.gw.*.{id}.sync"),
+            &format!("h8s.inbox.r.>._.{id}.sync"),
+            &format!("h8s.inbox.r._.{id}.sync"),
+            &format!("a b.inbox.gw.{id}.sync"),
+            own.exchange(ExchangeId::from_bytes([1; 16])).as_str(),
+        ] {
+            assert_eq!(Inbox::of_sync(foreign), None, "{foreign}");
+        }
     }
 
     #[test]
@@ -369,6 +428,15 @@ mod tests {
             Some((false, host("[::1]")))
         );
         assert_eq!(subjects.parse_interest(subjects.interest_list().as_str()), None);
+    }
+
+    #[test]
+    fn a_subject_typed_by_hand_gives_a_path_that_http_knows() {
+        let parsed = Subjects::default().parse_http("h8s.http.GET.localhost._.a?b.é.%2f.").unwrap();
+        assert_eq!(parsed.path, "/a%3Fb/%C3%A9/%2F");
+        for reserved in ["h8s.http.WS.localhost._", "h8s.http.any.localhost._"] {
+            assert_eq!(Subjects::default().parse_http(reserved), None, "{reserved}");
+        }
     }
 
     #[test]
