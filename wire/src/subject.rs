@@ -190,6 +190,23 @@ impl Subjects {
         Some((Inbox(inbox.to_owned()), exchange.parse().ok()?))
     }
 
+    /// What a responder of this host may have as its reply.
+    pub fn responder_replies(&self, host: &Host) -> Replies {
+        Replies(format!("{}.inbox.r.{}.{DIVIDER}.", self.prefix, host.reversed()).into())
+    }
+
+    /// What a gateway may have as its reply.
+    pub fn gateway_replies(&self) -> Replies {
+        Replies(format!("{}.inbox.gw.", self.prefix).into())
+    }
+
+    /// Whether `reply` is a responder's, of whatever host.
+    pub fn is_responder_reply(&self, reply: &str) -> bool {
+        let rest = reply.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix(".inbox.r."));
+        let Some((host, _)) = rest.and_then(|rest| rest.split_once("._.")) else { return false };
+        Host::from_reversed(host).is_some_and(|host| self.responder_replies(&host).cover(reply))
+    }
+
     /// Where a responder announces what it serves.
     pub fn interest_register(&self, host: &Host) -> Subject {
         Subject(format!("{}.control.interest.register.{}", self.prefix, host.reversed()))
@@ -247,6 +264,21 @@ fn path_of(tokens: &str) -> String {
         encode_token(&decode_token(token), &mut path);
     }
     if path.is_empty() { "/".to_owned() } else { path }
+}
+
+/// The replies that one side may have: an inbox, then an exchange. Frames are published to nothing else, whatever
+/// a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replies(std::sync::Arc<str>);
+
+impl Replies {
+    /// Whether `reply` is one of them.
+    pub fn cover(&self, reply: &str) -> bool {
+        let Some((owner, exchange)) = reply.strip_prefix(&*self.0).and_then(|rest| rest.split_once('.')) else {
+            return false;
+        };
+        owner.parse::<ResponderId>().is_ok() && exchange.parse::<ExchangeId>().is_ok()
+    }
 }
 
 /// An inbox of a gateway or a responder: its last token names the exchange.
@@ -398,6 +430,10 @@ mod tests {
             assert_eq!(subjects.parse_responder_reply(&host("a.example"), foreign), None, "{foreign}");
         }
         assert_eq!(subjects.parse_gateway_reply(own.exchange(id).as_str()), None);
+        let (ours, gateways) = (subjects.responder_replies(&host("a.example")), subjects.gateway_replies());
+        assert!(ours.cover(own.exchange(id).as_str()) && subjects.is_responder_reply(own.exchange(id).as_str()));
+        assert!(gateways.cover(gateway.exchange(id).as_str()) && !gateways.cover(own.exchange(id).as_str()));
+        assert!(!ours.cover(gateway.exchange(id).as_str()) && !ours.cover(own.sync().as_str()));
         for inbox in [own.clone(), gateway] {
             assert_eq!(Inbox::of_sync(inbox.sync().as_str()), Some(inbox));
         }
