@@ -190,6 +190,11 @@ impl Subjects {
         Some((Inbox(inbox.to_owned()), exchange.parse().ok()?))
     }
 
+    /// Where a plain responder hears that an exchange ended early: among its host's inboxes, which it may read.
+    pub fn close_notice(&self, host: &Host, exchange: ExchangeId) -> Subject {
+        Subject(format!("{}.inbox.r.{}.{DIVIDER}.closed.{exchange}", self.prefix, host.reversed()))
+    }
+
     /// What a responder of this host may have as its reply.
     pub fn responder_replies(&self, host: &Host) -> Replies {
         Replies(format!("{}.inbox.r.{}.{DIVIDER}.", self.prefix, host.reversed()).into())
@@ -217,9 +222,9 @@ impl Subjects {
         Subject(format!("{}.control.interest.unregister.{}", self.prefix, host.reversed()))
     }
 
-    /// Everything about interest that a gateway listens to.
-    pub fn interest_all(&self) -> [Subject; 2] {
-        ["register", "unregister"].map(|verb| Subject(format!("{}.control.interest.{verb}.>", self.prefix)))
+    /// Everything about interest, for a gateway: one subscription, so that what one responder says stays in order.
+    pub fn interest_all(&self) -> Subject {
+        Subject(format!("{}.control.interest.>", self.prefix))
     }
 
     /// Where a gateway asks everybody to announce again.

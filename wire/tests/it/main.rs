@@ -1,0 +1,11 @@
+//! What must hold for all bytes and all heads, and the golden vectors of `PROTOCOL.md`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+mod checks;
+mod decoders;
+mod frames;
+mod interest;
+mod plain;
+mod subjects;
+mod values;
+mod vectors;
