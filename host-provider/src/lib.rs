@@ -1,1 +1,34 @@
 //! The wasmtime host of h8s: h8s-host, and the library it is made of.
+//!
+//! From a file to an answer:
+//!
+//! - [`HostEngine`]: the engine that all components of a process share (`engine.rs`, `swap.rs`)
+//! - [`load`]: reads, checks, compiles and links components (`load.rs`, `component.rs`, `interface.rs`), with
+//!   compiled code kept in a [`CodeCache`] (`cache.rs`)
+//! - [`ComponentService`]: answers requests (`dispatch.rs`), within limits (`admission.rs`, `limits.rs`)
+//! - an exchange (`exchange.rs`) runs one instance (`instance.rs`), whose response body (`body.rs`) keeps it going
+//! - what goes wrong in a guest is a [`Fault`] (`fault.rs`); what it prints goes to the log (`output.rs`)
+
+mod admission;
+mod body;
+mod cache;
+mod component;
+mod dispatch;
+mod engine;
+mod exchange;
+mod fault;
+mod instance;
+mod interface;
+mod limits;
+mod load;
+mod output;
+mod swap;
+
+pub use body::ComponentBody;
+pub use cache::{CacheError, CodeCache};
+pub use component::{ComponentSource, LoadError};
+pub use dispatch::ComponentService;
+pub use engine::{Allocation, EngineConfig, EngineError, HostEngine};
+pub use fault::Fault;
+pub use limits::Limits;
+pub use load::{LoadErrors, load};

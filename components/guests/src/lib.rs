@@ -1,0 +1,80 @@
+//! The host's test guest: one component, one behaviour per path.
+//!
+//! `GET /` lists the behaviours, one name per line; the host's tests compare that list with what they
+//! test, so that none can be added here without a test there.
+
+mod answer;
+mod faults;
+mod heads;
+mod sandbox;
+mod streams;
+
+use wasip2::http::types::{IncomingRequest, ResponseOutparam};
+
+type Behaviour = fn(IncomingRequest, ResponseOutparam);
+
+/// Every behaviour, by the path that asks for it.
+const BEHAVIOURS: &[(&str, Behaviour)] = &[
+    ("ok", answer::ok),
+    // Faults before an answer.
+    ("trap", faults::trap),
+    ("loop", faults::spin),
+    ("recurse", faults::recurse),
+    ("allocate", faults::allocate),
+    ("never-answer", faults::never_answer),
+    ("no-response", faults::no_response),
+    ("exit", faults::exit),
+    ("error-code", faults::error_code),
+    ("flood-host-calls", faults::flood_host_calls),
+    ("huge-host-call", faults::huge_host_call),
+    ("open-resources", faults::open_resources),
+    ("random", faults::random),
+    // Bodies.
+    ("trap-after-head", streams::trap_after_head),
+    ("loop-after-head", streams::loop_after_head),
+    ("forget-body", streams::forget_body),
+    ("drop-body", streams::drop_body),
+    ("answer-first", streams::answer_first),
+    ("read-first", streams::read_first),
+    ("slow-stream", streams::slow_stream),
+    ("endless-stream", streams::endless_stream),
+    ("trailers", streams::trailers),
+    ("late-work", streams::late_work),
+    ("late-loop", streams::late_loop),
+    // Heads.
+    ("length-too-long", heads::length_too_long),
+    ("length-too-short", heads::length_too_short),
+    ("length-without-body", heads::length_without_body),
+    ("many-headers", heads::many_headers),
+    ("forbidden-headers", heads::forbidden_headers),
+    ("invalid-status", heads::invalid_status),
+    ("status-101", heads::status_101),
+    ("status-204", heads::status_204),
+    ("no-body", heads::no_body),
+    // What the sandbox shows and hides.
+    ("print", sandbox::print),
+    ("print-endlessly", sandbox::print_endlessly),
+    ("print-long-line", sandbox::print_long_line),
+    ("environment", sandbox::environment),
+    ("reach-out", sandbox::reach_out),
+    ("send-http", sandbox::send_http),
+];
+
+struct Guests;
+
+impl wasip2::exports::http::incoming_handler::Guest for Guests {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let path = request.path_with_query().unwrap_or_default();
+        let name = path.trim_start_matches('/').split('?').next().unwrap_or_default();
+        match BEHAVIOURS.iter().find(|(known, _)| *known == name) {
+            Some((_, behave)) => behave(request, out),
+            None => answer::send(out, 200, &list()),
+        }
+    }
+}
+
+fn list() -> String {
+    BEHAVIOURS.iter().map(|(name, _)| format!("{name}\n")).collect()
+}
+
+wasip2::http::proxy::export!(Guests);

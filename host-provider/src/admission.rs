@@ -1,0 +1,134 @@
+//! Who may have an instance now, who waits, and who is refused before any work is done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use h8s_nats::Refused;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+/// How long an exchange may wait for an instance. Waiting smooths bursts; under lasting load it only adds delay,
+/// and the gateway has others to ask.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// The doorkeeper of one component.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    own: Arc<Semaphore>,
+    engine: Arc<Semaphore>,
+    concurrency: usize,
+    waiting: AtomicUsize,
+    queue: usize,
+}
+
+/// The right to one instance, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _own: OwnedSemaphorePermit,
+    _engine: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    /// At most `concurrency` permits at a time and `queue` waiting, within what the engine has slots for.
+    pub(crate) fn new(concurrency: usize, queue: usize, engine: Arc<Semaphore>) -> Self {
+        let own = Arc::new(Semaphore::new(concurrency));
+        Self { own, engine, concurrency, waiting: AtomicUsize::new(0), queue }
+    }
+
+    /// Permits given out at the moment.
+    pub(crate) fn running(&self) -> usize {
+        self.concurrency.saturating_sub(self.own.available_permits())
+    }
+
+    /// A permit, now or soon.
+    pub(crate) async fn admit(&self, deadline: Instant) -> Result<Permit, Refused> {
+        if let Some(permit) = self.try_admit() {
+            return Ok(permit);
+        }
+        let _place = self.queue_up()?;
+        let until = deadline.min(Instant::now() + LONGEST_WAIT);
+        timeout_at(until, self.wait()).await.map_err(|_| Refused::Busy)?
+    }
+
+    fn try_admit(&self) -> Option<Permit> {
+        let own = Arc::clone(&self.own).try_acquire_owned().ok()?;
+        let engine = Arc::clone(&self.engine).try_acquire_owned().ok()?;
+        Some(Permit { _own: own, _engine: engine })
+    }
+
+    async fn wait(&self) -> Result<Permit, Refused> {
+        // The semaphores are never closed.
+        let own = Arc::clone(&self.own).acquire_owned().await.map_err(|_| Refused::Draining)?;
+        let engine = Arc::clone(&self.engine).acquire_owned().await.map_err(|_| Refused::Draining)?;
+        Ok(Permit { _own: own, _engine: engine })
+    }
+
+    fn queue_up(&self) -> Result<Place<'_>, Refused> {
+        let place = Place(&self.waiting);
+        // `place` is dropped, and so counted off again, where the queue turns out to be full.
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.queue {
+            Err(Refused::Busy)
+        } else {
+            Ok(place)
+        }
+    }
+}
+
+/// A place in the queue.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[tokio::test]
+    async fn beyond_the_queue_is_refused_at_once() {
+        let admission = Admission::new(1, 0, Arc::new(Semaphore::new(10)));
+        let first = admission.admit(soon()).await.unwrap();
+        assert_eq!(admission.admit(soon()).await.unwrap_err(), Refused::Busy);
+        drop(first);
+        admission.admit(soon()).await.unwrap();
+        assert_eq!(admission.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_place_in_the_queue_becomes_a_permit() {
+        let admission = Arc::new(Admission::new(1, 1, Arc::new(Semaphore::new(10))));
+        let first = admission.admit(soon()).await.unwrap();
+        let mut second = Box::pin(admission.admit(soon()));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert_eq!(admission.admit(soon()).await.unwrap_err(), Refused::Busy);
+        drop(first);
+        second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_engines_slots_are_shared() {
+        let slots = Arc::new(Semaphore::new(1));
+        let (one, other) = (Admission::new(5, 0, Arc::clone(&slots)), Admission::new(5, 0, slots));
+        let permit = one.admit(soon()).await.unwrap();
+        assert_eq!(other.admit(soon()).await.unwrap_err(), Refused::Busy);
+        assert_eq!((one.running(), other.running()), (1, 0));
+        drop(permit);
+        other.admit(soon()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_the_wait() {
+        let admission = Admission::new(1, 1, Arc::new(Semaphore::new(1)));
+        let _held = admission.admit(soon()).await.unwrap();
+        let wait = admission.admit(Instant::now() + Duration::from_millis(5));
+        assert_eq!(wait.await.unwrap_err(), Refused::Busy);
+    }
+}

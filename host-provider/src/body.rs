@@ -1,0 +1,245 @@
+//! The body of a component's response.
+//!
+//! It owns the guest that writes it: the guest runs while the body is polled, waits while it is not, and is gone
+//! when the body is dropped. No task is spawned for an exchange. What has been written when the head goes out is
+//! at hand at once, so that a short response can travel in one message.
+//!
+//! A body never ends short: it ends when the guest has finished it, and in an error in every other case.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use wasmtime::Store;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::instance::GuestState;
+
+/// A guest may run ahead this far before its head goes out: as much as travels inline in the first message.
+const PREFETCH_BYTES: u64 = 64 * 1024;
+
+/// A response body, written by a guest while it is read.
+pub struct ComponentBody {
+    ready: VecDeque<Frame<Bytes>>,
+    ready_bytes: u64,
+    rest: Rest,
+}
+
+/// What comes after the frames that are ready.
+enum Rest {
+    Ended,
+    Failed(Fault),
+    Running(Box<Running>),
+}
+
+struct Running {
+    exchange: Exchange,
+    body: HyperOutgoingBody,
+    declared_bytes: Option<u64>,
+    written_bytes: u64,
+}
+
+/// What a step brought.
+enum Step {
+    Frame(Frame<Bytes>),
+    End,
+    Wait,
+}
+
+impl ComponentBody {
+    /// A body that is all there.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        let ready_bytes = bytes.len() as u64;
+        let ready = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([Frame::data(bytes)]) };
+        Self { ready, ready_bytes, rest: Rest::Ended }
+    }
+
+    /// A body that `exchange` writes.
+    pub(crate) fn running(exchange: Exchange, body: HyperOutgoingBody, declared_bytes: Option<u64>) -> Self {
+        let running = Running { exchange, body, declared_bytes, written_bytes: 0 };
+        Self { ready: VecDeque::new(), ready_bytes: 0, rest: Rest::Running(Box::new(running)) }
+    }
+
+    /// Why the body fails, once it has.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        if let Rest::Failed(fault) = &self.rest { Some(fault) } else { None }
+    }
+
+    /// Takes what a guest left that has returned. There will be no more, so this frees its store.
+    pub(crate) fn take_all(&mut self, store: Store<GuestState>) {
+        self.take(&mut Context::from_waker(Waker::noop()), true);
+        drop(store);
+        self.merge();
+    }
+
+    /// Lets the guest write on, up to [`PREFETCH_BYTES`], as long as it need not wait for anything. Always ready.
+    pub(crate) fn poll_prefetch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What is there already; and then as long as the guest uses the room that taking makes.
+        self.take(cx, false);
+        let mut before = 0;
+        while self.ready_bytes > before && self.ready_bytes < PREFETCH_BYTES {
+            before = self.ready_bytes;
+            self.run(cx);
+        }
+        if matches!(self.rest, Rest::Ended) {
+            self.merge();
+        }
+        Poll::Ready(())
+    }
+
+    /// Lets the guest run, and takes what it wrote.
+    fn run(&mut self, cx: &mut Context<'_>) {
+        let Rest::Running(running) = &mut self.rest else { return };
+        match running.exchange.poll(cx) {
+            Poll::Pending => self.take(cx, false),
+            // The store lives until everything is taken: an unfinished body waits as long as it does.
+            Poll::Ready(Ok(_store)) => self.take(cx, true),
+            Poll::Ready(Err(fault)) => self.fail(fault),
+        }
+    }
+
+    /// Takes what the guest has written, which is bounded by what the channel between holds.
+    fn take(&mut self, cx: &mut Context<'_>, returned: bool) {
+        while let Rest::Running(running) = &mut self.rest {
+            match running.next(cx, returned) {
+                Ok(Step::Frame(frame)) => self.push(frame),
+                Ok(Step::End) => self.end(returned),
+                Ok(Step::Wait) => return,
+                Err(fault) => self.fail(fault),
+            }
+        }
+    }
+
+    fn push(&mut self, frame: Frame<Bytes>) {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        if length > 0 || frame.is_trailers() {
+            self.ready_bytes += length as u64;
+            self.ready.push_back(frame);
+        }
+    }
+
+    fn end(&mut self, returned: bool) {
+        if let Rest::Running(running) = std::mem::replace(&mut self.rest, Rest::Ended)
+            && !returned
+        {
+            tokio::spawn(running.exchange.linger(None));
+        }
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        if let Rest::Running(running) = &self.rest {
+            running.exchange.log(&fault);
+        }
+        self.rest = Rest::Failed(fault);
+    }
+
+    /// Makes one frame of the data of a short body, so that it is sent as one.
+    fn merge(&mut self) {
+        let data = self.ready.iter().take_while(|frame| frame.is_data()).count();
+        if data < 2 || self.ready_bytes > PREFETCH_BYTES {
+            return;
+        }
+        let mut whole = BytesMut::with_capacity(self.ready_bytes as usize);
+        for bytes in self.ready.drain(..data).filter_map(|frame| frame.into_data().ok()) {
+            whole.extend_from_slice(&bytes);
+        }
+        self.ready.push_front(Frame::data(whole.freeze()));
+    }
+
+    fn pop(&mut self) -> Option<Frame<Bytes>> {
+        let frame = self.ready.pop_front()?;
+        self.ready_bytes -= frame.data_ref().map_or(0, Bytes::len) as u64;
+        Some(frame)
+    }
+}
+
+impl Running {
+    fn next(&mut self, cx: &mut Context<'_>, returned: bool) -> Result<Step, Fault> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.written_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                match self.declared_bytes {
+                    Some(declared) if self.written_bytes > declared => Err(self.wrong_length(declared)),
+                    _ => Ok(Step::Frame(frame)),
+                }
+            }
+            Poll::Ready(None) => match self.declared_bytes {
+                Some(declared) if self.written_bytes != declared => Err(self.wrong_length(declared)),
+                _ => Ok(Step::End),
+            },
+            Poll::Ready(Some(Err(_))) => Err(self.unfinished()),
+            Poll::Pending if returned => Err(self.unfinished()),
+            Poll::Pending => Ok(Step::Wait),
+        }
+    }
+
+    /// A guest that finishes a body of the wrong length has it taken for unfinished.
+    fn unfinished(&self) -> Fault {
+        match self.declared_bytes {
+            Some(declared) if self.written_bytes != declared => self.wrong_length(declared),
+            _ => Fault::Unfinished,
+        }
+    }
+
+    fn wrong_length(&self, declared: u64) -> Fault {
+        Fault::WrongLength { declared, written: self.written_bytes }
+    }
+}
+
+impl Body for ComponentBody {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        if self.ready.is_empty() {
+            self.run(cx);
+        }
+        if let Some(frame) = self.pop() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match std::mem::replace(&mut self.rest, Rest::Ended) {
+            Rest::Ended => Poll::Ready(None),
+            Rest::Failed(fault) => Poll::Ready(Some(Err(fault))),
+            running @ Rest::Running(_) => {
+                self.rest = running;
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ready.is_empty() && matches!(self.rest, Rest::Ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = match &self.rest {
+            Rest::Ended if self.ready.iter().all(Frame::is_data) => Some(0),
+            Rest::Running(running) => running.declared_bytes.map(|declared| declared - running.written_bytes),
+            Rest::Ended | Rest::Failed(_) => None,
+        };
+        let mut hint = SizeHint::new();
+        match rest {
+            Some(rest) => hint.set_exact(self.ready_bytes + rest),
+            None => hint.set_lower(self.ready_bytes),
+        }
+        hint
+    }
+}
+
+impl std::fmt::Debug for ComponentBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rest = match &self.rest {
+            Rest::Ended => "ended",
+            Rest::Failed(_) => "failed",
+            Rest::Running(_) => "running",
+        };
+        f.debug_struct("ComponentBody").field("ready_bytes", &self.ready_bytes).field("rest", &rest).finish()
+    }
+}

@@ -1,0 +1,232 @@
+//! The wasmtime engine that every component of a process shares: its settings, its pool, its clock.
+//!
+//! Every setting is explained where it is set. What a component may use within the engine is in `limits.rs`.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::swap::Swap;
+
+/// How often a running guest is made to look at the clock. Fine enough that other exchanges on the same thread
+/// wait 10 ms at most for a guest that computes, coarse enough to cost nothing that can be measured.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Ticks between two looks at whether somebody turned swap on: 10 s.
+const TICKS_PER_SWAP_CHECK: u32 = 1000;
+
+/// Linear memories in one component. Nearly all have one; a few composed ones have more.
+pub(crate) const MEMORIES_PER_COMPONENT: u32 = 4;
+
+/// Tables in one component: its own, and those that adapters bring.
+const TABLES_PER_COMPONENT: u32 = 8;
+
+/// Core instances in one component. A Rust component has about five; an interpreter with its libraries fifty.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
+
+/// Stack of one guest, in bytes. Deep recursion traps when it is used up.
+const GUEST_STACK_BYTES: usize = 512 * 1024;
+
+/// Stack of one guest together with the host functions that it calls, in bytes.
+const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// The address range that a 32-bit memory can reach. Reserving all of it lets compiled code go without bounds
+/// checks.
+const WHOLE_MEMORY_BYTES: u64 = 4 << 30;
+
+/// What of a memory stays mapped for the next instance, so that it need not fault its pages in again.
+const MEMORY_KEPT_BYTES: usize = 2 * 1024 * 1024;
+
+/// The same for tables.
+const TABLE_KEPT_BYTES: usize = 512 * 1024;
+
+/// How large an engine is.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Instances at the same time, over all components. Default 1,000, which reserves (but does not use) about
+    /// 16 TiB of address space.
+    pub instances: u32,
+    /// The largest memory that any component may have, in bytes. Default 128 MiB.
+    pub memory_bytes: usize,
+    /// The largest table that any component may have, in elements. Default 20,000.
+    pub table_elements: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        let limits = crate::Limits::default();
+        Self { instances: 1000, memory_bytes: limits.memory_bytes, table_elements: limits.table_elements }
+    }
+}
+
+/// Where instances get their memory from. The first that the machine allows is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocation {
+    /// From a pool, each memory with 4 GiB of address space: the fastest.
+    Pool,
+    /// From a pool with only as much address space as memories may have bytes: code checks its bounds.
+    SmallPool,
+    /// Mapped and unmapped for each instance: about four times the cost of an instance.
+    OnDemand,
+}
+
+/// No engine could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the WebAssembly engine does not start: {0:#}")]
+pub struct EngineError(wasmtime::Error);
+
+/// The engine of a process. Cheap to clone; the last clone stops its clock.
+#[derive(Clone)]
+pub struct HostEngine {
+    engine: Engine,
+    slots: Arc<Semaphore>,
+    config: EngineConfig,
+    allocation: Allocation,
+}
+
+impl HostEngine {
+    /// Makes the engine and starts its clock.
+    ///
+    /// # Errors
+    ///
+    /// When even the plainest settings are refused, or no thread can be started.
+    pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
+        let swap = Swap::of_this_process();
+        let (engine, allocation) = first_allowed(&config, &swap)?;
+        start_clock(engine.weak(), allocation != Allocation::OnDemand && matches!(swap, Swap::Off(_)))
+            .map_err(|error| EngineError(error.into()))?;
+        let slots = Arc::new(Semaphore::new(config.instances as usize));
+        Ok(Self { engine, slots, config, allocation })
+    }
+
+    pub(crate) fn wasmtime(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// One permit per instance: a pool that has run out is an error, not a wait.
+    pub(crate) fn slots(&self) -> &Arc<Semaphore> {
+        &self.slots
+    }
+
+    /// What the engine was made with.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// Where instances get their memory from.
+    pub fn allocation(&self) -> Allocation {
+        self.allocation
+    }
+}
+
+fn first_allowed(config: &EngineConfig, swap: &Swap) -> Result<(Engine, Allocation), EngineError> {
+    for allocation in [Allocation::Pool, Allocation::SmallPool] {
+        match Engine::new(&settings(config, allocation, swap)) {
+            Ok(engine) => {
+                log_choice(config, allocation, swap);
+                return Ok((engine, allocation));
+            }
+            Err(error) => tracing::warn!(
+                instances = config.instances,
+                cause = %format_args!("{error:#}"),
+                "this machine refuses the address space for {allocation:?}: instances will cost more",
+            ),
+        }
+    }
+    let engine = Engine::new(&settings(config, Allocation::OnDemand, swap)).map_err(EngineError)?;
+    log_choice(config, Allocation::OnDemand, swap);
+    Ok((engine, Allocation::OnDemand))
+}
+
+fn log_choice(config: &EngineConfig, allocation: Allocation, swap: &Swap) {
+    let (reset, because) = match swap {
+        Swap::Off(why) => ("scan for resident pages", why),
+        Swap::Possible(why) => ("decommit in batches", why),
+    };
+    tracing::info!(?allocation, instances = config.instances, reset, %because, "WebAssembly engine");
+}
+
+fn settings(config: &EngineConfig, allocation: Allocation, swap: &Swap) -> Config {
+    let mut settings = Config::new();
+    settings
+        // Guests give way, and can be stopped, wherever they loop. Two to three times cheaper than fuel.
+        .epoch_interruption(true)
+        // The machinery for WASI 0.3 slows every call, and nothing here uses it yet.
+        .concurrency_support(false)
+        // Memories start as copy-on-write images of their data: nothing is copied before a guest writes.
+        .memory_init_cow(true)
+        // Compiling is done at start-up, and then all processors may help.
+        .parallel_compilation(true)
+        // A trap's backtrace names functions; reading DWARF for line numbers would let a guest that traps
+        // at every request spend the host's time.
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
+        .max_wasm_stack(GUEST_STACK_BYTES)
+        .async_stack_size(FIBER_STACK_BYTES);
+    match allocation {
+        Allocation::Pool => settings.memory_reservation(WHOLE_MEMORY_BYTES),
+        // No guard region either: at this size it would be most of the reservation.
+        Allocation::SmallPool => settings.memory_reservation(config.memory_bytes as u64).memory_guard_size(0),
+        Allocation::OnDemand => return settings,
+    };
+    settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config, swap)));
+    settings
+}
+
+fn pool(config: &EngineConfig, swap: &Swap) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool
+        // One of each per instance; as many memories and tables as the most demanding component may have, so that
+        // the pool cannot run out while there is a slot.
+        .total_component_instances(config.instances)
+        .total_stacks(config.instances)
+        .total_core_instances(config.instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        .total_memories(config.instances.saturating_mul(MEMORIES_PER_COMPONENT))
+        .total_tables(config.instances.saturating_mul(TABLES_PER_COMPONENT))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
+        .max_memory_size(config.memory_bytes)
+        .table_elements(config.table_elements);
+    match swap {
+        // Resets exactly the pages that an instance touched and keeps them mapped for the next. Only safe where
+        // no touched page can have been swapped out: the scan would not see it.
+        Swap::Off(_) => pool
+            .pagemap_scan(Enabled::Auto)
+            .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
+            .table_keep_resident(TABLE_KEPT_BYTES),
+        // Gives the pages back to the system, for several instances in one go.
+        Swap::Possible(_) => pool.decommit_batch_size(16),
+    };
+    pool
+}
+
+/// One thread ticks for all guests, until the engine is gone.
+fn start_clock(engine: EngineWeak, needs_swap_off: bool) -> std::io::Result<()> {
+    thread::Builder::new().name("h8s-epoch".into()).spawn(move || run_clock(&engine, needs_swap_off))?;
+    Ok(())
+}
+
+fn run_clock(engine: &EngineWeak, mut needs_swap_off: bool) {
+    for tick in 1_u32.. {
+        thread::sleep(TICK);
+        match engine.upgrade() {
+            Some(engine) => engine.increment_epoch(),
+            None => return,
+        }
+        if needs_swap_off && tick % TICKS_PER_SWAP_CHECK == 0 && swap_came_on() {
+            needs_swap_off = false;
+        }
+    }
+}
+
+fn swap_came_on() -> bool {
+    let Swap::Possible(why) = Swap::of_this_process() else { return false };
+    tracing::error!(
+        why,
+        "swap was turned on while this process relies on its absence to reset guest memory: restart it now",
+    );
+    true
+}

@@ -1,0 +1,74 @@
+//! Loading several components at once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::cache::CodeCache;
+use crate::component::{Component, ComponentSource, LoadError};
+use crate::dispatch::ComponentService;
+use crate::engine::HostEngine;
+
+/// Every component that cannot be served. Displays as one sentence per line.
+#[derive(Debug)]
+pub struct LoadErrors(pub Vec<LoadError>);
+
+impl fmt::Display for LoadErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentences: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&sentences.join("\n"))
+    }
+}
+
+impl std::error::Error for LoadErrors {}
+
+/// Loads all of `sources`; the services come in the same order.
+///
+/// Compiling is kept off the runtime's threads, and to as many components at a time as there are processors.
+///
+/// # Errors
+///
+/// Everything that is wrong with any of them.
+pub async fn load(
+    engine: &HostEngine,
+    cache: Option<&CodeCache>,
+    sources: Vec<ComponentSource>,
+) -> Result<Vec<ComponentService>, LoadErrors> {
+    let at_a_time = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, usize::from)));
+    let mut loading = JoinSet::new();
+    for (place, source) in sources.into_iter().enumerate() {
+        let (engine, cache, at_a_time) = (engine.clone(), cache.cloned(), Arc::clone(&at_a_time));
+        loading.spawn(async move {
+            let _permit = at_a_time.acquire_owned().await;
+            let load = move || Component::load(&engine, cache.as_ref(), source);
+            (place, tokio::task::spawn_blocking(load).await)
+        });
+    }
+    let mut loaded: Vec<_> = loading
+        .join_all()
+        .await
+        .into_iter()
+        .map(|(place, load)| {
+            (place, load.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic())))
+        })
+        .collect();
+    loaded.sort_by_key(|(place, _)| *place);
+    collect(loaded.into_iter().map(|(_, component)| component))
+}
+
+fn collect(
+    loaded: impl Iterator<Item = Result<Component, LoadError>>,
+) -> Result<Vec<ComponentService>, LoadErrors> {
+    let mut services = Vec::new();
+    let mut errors = Vec::new();
+    for component in loaded {
+        match component {
+            Ok(component) => services.push(ComponentService::new(component)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(services) } else { Err(LoadErrors(errors)) }
+}
