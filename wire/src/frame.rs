@@ -146,17 +146,7 @@ impl HeadFrame {
     /// # Errors
     /// [`HeadError::TooLarge`] when head and body do not fit one frame.
     pub fn encode(&self) -> Result<Bytes, HeadError> {
-        let mut out = BytesMut::with_capacity(512 + self.body.len());
-        out.put_u8(Kind::Head as u8);
-        varint::put(VERSION, &mut out);
-        varint::put(if self.end { HEAD_END } else { 0 }, &mut out);
-        varint::put(self.limit, &mut out);
-        self.head.put(&mut out)?;
-        if out.len() > MAX_HEAD_BYTES || self.body.len() > MAX_INLINE_BYTES {
-            return Err(HeadError::TooLarge);
-        }
-        out.put_slice(&self.body);
-        Ok(out.freeze())
+        encode_head(&self.head, self.end, self.limit, &self.body)
     }
 
     /// Checks what [`encode`](Self::encode) keeps to: inline bytes are outside credit, so nothing else bounds them.
@@ -174,6 +164,24 @@ impl HeadFrame {
         }
         Ok(Self { head, end: flags & HEAD_END != 0, limit, body: from })
     }
+}
+
+/// A `HEAD` frame from borrowed parts: whoever may have to send the same head again keeps it.
+///
+/// # Errors
+/// [`HeadError::TooLarge`] when head and body do not fit one frame.
+pub fn encode_head(head: &HeadKind, end: bool, limit: u64, body: &[u8]) -> Result<Bytes, HeadError> {
+    let mut out = BytesMut::with_capacity(512 + body.len());
+    out.put_u8(Kind::Head as u8);
+    varint::put(VERSION, &mut out);
+    varint::put(if end { HEAD_END } else { 0 }, &mut out);
+    varint::put(limit, &mut out);
+    head.put(&mut out)?;
+    if out.len() > MAX_HEAD_BYTES || body.len() > MAX_INLINE_BYTES {
+        return Err(HeadError::TooLarge);
+    }
+    out.put_slice(body);
+    Ok(out.freeze())
 }
 
 /// Flags of a `MESSAGE`.

@@ -28,7 +28,7 @@ mod varint;
 pub use fields::FieldError;
 pub use frame::{
     AbortCode, Frame, FrameError, HeadFrame, HeadKind, Kind, MAX_DATA_BYTES, MAX_FRAME_BYTES, MAX_HEAD_BYTES,
-    MAX_INLINE_BYTES, MessageFlags, Peek, RefusedCode, VERSION, frame_cost,
+    MAX_INLINE_BYTES, MessageFlags, Peek, RefusedCode, VERSION, encode_head, frame_cost,
 };
 pub use head::{HeadError, RequestHead, ResponseHead};
 pub use host::{Host, HostError};

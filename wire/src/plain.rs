@@ -61,9 +61,9 @@ pub enum PlainError {
 pub struct RequestSubjects<'a> {
     /// Where it is published.
     pub publish: &'a str,
-    /// Where the reply goes.
+    /// Where the reply goes; empty when none is awaited.
     pub reply: &'a str,
-    /// Where a notice of an early end goes.
+    /// Where a notice of an early end goes; empty when nobody could send one.
     pub close: &'a str,
 }
 
@@ -87,8 +87,11 @@ pub fn encode_request<'a>(
         emit(ORIGINAL_QUERY, query);
     }
     emit(PUBLISH_SUBJECT, subjects.publish);
-    emit(REPLY_SUBJECT, subjects.reply);
-    emit(CONNECTION_CLOSE_SUBJECT, subjects.close);
+    for (name, subject) in [(REPLY_SUBJECT, subjects.reply), (CONNECTION_CLOSE_SUBJECT, subjects.close)] {
+        if !subject.is_empty() {
+            emit(name, subject);
+        }
+    }
     Ok(())
 }
 
