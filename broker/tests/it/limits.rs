@@ -154,7 +154,7 @@ async fn connections_are_limited_and_places_are_given_back() {
 }
 
 #[tokio::test]
-async fn an_announced_payload_that_never_comes_holds_no_memory_and_no_one_up() {
+async fn announced_payloads_that_never_come_hold_no_one_up() {
     let broker = start();
     let mut waiting = Vec::new();
     for _ in 0..200 {
@@ -189,7 +189,7 @@ async fn shutdown_ends_clients_that_do_not_read() {
 }
 
 #[tokio::test]
-async fn an_endless_stream_of_subscriptions_leaves_nothing_behind() {
+async fn subscriptions_that_come_and_go_are_gone() {
     let broker = start();
     let client = connect(&broker).await;
     for round in 0..20 {
