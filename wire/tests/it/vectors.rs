@@ -1,1 +1,72 @@
-//! vectors
+//! The golden vectors in `wire/vectors`: this implementation against what `PROTOCOL.md` promises to others.
+//!
+//! A vector that does not match fails, and so does a frame kind or an error that no vector shows, a vector without a
+//! reason, or a list that nobody reads.
+
+mod frames;
+mod interest;
+mod plain;
+mod subjects;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// One file, which remembers which of its lists were read.
+struct Vectors {
+    lists: Value,
+    read: RefCell<BTreeSet<String>>,
+}
+
+impl Vectors {
+    fn of(file: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        Self { lists: serde_json::from_str(&text).unwrap(), read: RefCell::default() }
+    }
+
+    /// Runs `check` on every vector of one list. Its reason is what a failure shows.
+    fn each(&self, list: &str, check: impl Fn(&Value)) {
+        let vectors = self.lists[list].as_array().unwrap_or_else(|| panic!("no list {list}"));
+        assert!(!vectors.is_empty(), "{list} is empty");
+        for vector in vectors {
+            let why = text(vector, "why");
+            assert!(!why.is_empty());
+            println!("{list}: {why}");
+            check(vector);
+        }
+        self.read.borrow_mut().insert(list.to_owned());
+    }
+
+    /// All lists were read: a typing error in a name would skip them silently.
+    fn all_read(&self) {
+        let lists = self.lists.as_object().unwrap().iter().filter(|(_, list)| list.is_array());
+        let lists: BTreeSet<String> = lists.map(|(name, _)| name.clone()).collect();
+        assert_eq!(*self.read.borrow(), lists);
+    }
+}
+
+fn text<'a>(vector: &'a Value, key: &str) -> &'a str {
+    vector[key].as_str().unwrap_or_else(|| panic!("no text {key} in {vector}"))
+}
+
+fn flag(vector: &Value, key: &str) -> bool {
+    vector[key].as_bool().unwrap_or_else(|| panic!("no flag {key} in {vector}"))
+}
+
+fn number(vector: &Value, key: &str) -> usize {
+    usize::try_from(vector[key].as_u64().unwrap_or_else(|| panic!("no number {key} in {vector}"))).unwrap()
+}
+
+fn texts<'a>(vector: &'a Value, key: &str) -> Vec<&'a str> {
+    let list = vector[key].as_array().unwrap_or_else(|| panic!("no list {key} in {vector}"));
+    list.iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+/// A list of name and value.
+fn pairs<'a>(vector: &'a Value, key: &str) -> Vec<(&'a str, &'a str)> {
+    let list = vector[key].as_array().unwrap_or_else(|| panic!("no list {key} in {vector}"));
+    list.iter().map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap())).collect()
+}

@@ -1,0 +1,102 @@
+//! `subjects.json`.
+
+use h8s_wire::{ExchangeId, Host, HostError, Interest, MethodPattern, PathTokens, Subject, Subjects};
+
+use super::{Vectors, flag, text, texts};
+
+#[test]
+fn subjects_are_as_the_vectors_say() {
+    let vectors = Vectors::of("subjects.json");
+    vectors.each("paths", |vector| {
+        let tokens = PathTokens::of(text(vector, "path"));
+        assert_eq!(
+            (tokens.as_str(), tokens.is_truncated()),
+            (text(vector, "tokens"), flag(vector, "left_off"))
+        );
+    });
+    hosts(&vectors);
+    requests(&vectors);
+    vectors.each("interests", |vector| {
+        let subjects = Subjects::new(text(vector, "prefix")).unwrap();
+        let interest = Interest {
+            host: text(vector, "host").parse().unwrap(),
+            path: text(vector, "path").parse().unwrap(),
+            method: text(vector, "method").parse().unwrap(),
+        };
+        assert_eq!(subjects.exchange(&interest).as_str(), text(vector, "exchange"));
+        let plain = subjects.http_subscriptions(&interest);
+        assert_eq!(plain.iter().map(Subject::as_str).collect::<Vec<_>>(), texts(vector, "plain"));
+    });
+    inboxes(&vectors);
+    vectors.each("control", |vector| {
+        let (subjects, host) = (Subjects::default(), text(vector, "host").parse().unwrap());
+        let registers = flag(vector, "registers");
+        let built =
+            if registers { subjects.interest_register(&host) } else { subjects.interest_unregister(&host) };
+        assert_eq!(built.as_str(), text(vector, "subject"));
+        assert_eq!(subjects.parse_interest(built.as_str()), Some((registers, host)));
+    });
+    vectors.each("prefixes_refused", |vector| assert!(Subjects::new(text(vector, "prefix")).is_err()));
+    vectors.all_read();
+}
+
+fn hosts(vectors: &Vectors) {
+    vectors.each("hosts", |vector| {
+        let host: Host = text(vector, "authority").parse().unwrap();
+        assert_eq!((host.name(), host.reversed()), (text(vector, "name"), text(vector, "reversed")));
+        assert_eq!(Host::from_reversed(host.reversed()), Some(host));
+    });
+    vectors.each("no_hosts", |vector| {
+        let error = text(vector, "authority").parse::<Host>().map_err(|error| match error {
+            HostError::Empty => "empty",
+            HostError::TooLong => "too-long",
+            HostError::EmptyLabel => "empty-label",
+            HostError::Reserved => "reserved",
+            HostError::Character => "character",
+            HostError::Port => "port",
+        });
+        assert_eq!(error, Err(text(vector, "error")));
+    });
+}
+
+fn requests(vectors: &Vectors) {
+    vectors.each("http", |vector| {
+        let subjects = Subjects::new(text(vector, "prefix")).unwrap();
+        let method: MethodPattern = text(vector, "method").parse().unwrap();
+        let (host, path) = (text(vector, "host").parse().unwrap(), PathTokens::of(text(vector, "path")));
+        let subject = subjects.http(&method, &host, &path);
+        assert_eq!(subject.as_str(), text(vector, "subject"));
+        let read = subjects.parse_http(subject.as_str()).unwrap();
+        assert_eq!((read.method.as_str(), read.host), (method.as_str(), host));
+        assert_eq!(PathTokens::of(&read.path), path);
+    });
+    vectors.each("read", |vector| {
+        let read = Subjects::default().parse_http(text(vector, "subject")).unwrap();
+        assert_eq!((read.method.as_str(), read.host.name()), (text(vector, "method"), text(vector, "host")));
+        assert_eq!(read.path, text(vector, "path"));
+    });
+    vectors.each("not_read", |vector| {
+        assert_eq!(Subjects::default().parse_http(text(vector, "subject")), None);
+    });
+}
+
+fn inboxes(vectors: &Vectors) {
+    vectors.each("inboxes", |vector| {
+        let subjects = Subjects::default();
+        let exchange: ExchangeId = text(vector, "exchange").parse().unwrap();
+        let (inbox, read) = if vector.get("gateway").is_some() {
+            let inbox = subjects.gateway_inbox(text(vector, "gateway").parse().unwrap());
+            (inbox, subjects.parse_gateway_reply(text(vector, "subject")))
+        } else {
+            let host = text(vector, "host").parse().unwrap();
+            let inbox = subjects.responder_inbox(&host, text(vector, "responder").parse().unwrap());
+            (inbox, subjects.parse_responder_reply(&host, text(vector, "subject")))
+        };
+        assert_eq!(inbox.exchange(exchange).as_str(), text(vector, "subject"));
+        assert_eq!(
+            (inbox.sync().as_str(), inbox.all().as_str()),
+            (text(vector, "sync"), text(vector, "all"))
+        );
+        assert_eq!(read, Some((inbox, exchange)));
+    });
+}
