@@ -22,7 +22,8 @@ use crate::violation::Violation;
 
 /// The first read's room. Most clients never need more.
 const FIRST_READ_BYTES: usize = 8 * 1024;
-/// The largest room for one read beyond a message that is being awaited: enough to make system calls cheap.
+/// The most that is read at once: enough to make system calls cheap, and little enough that what one client sends
+/// is delivered, and others get their turn, in well under a millisecond.
 const LARGEST_READ_BYTES: usize = 128 * 1024;
 /// Unanswered pings after which a client is stale, as in nats-server.
 const PINGS_OUT: u32 = 2;
@@ -143,7 +144,7 @@ impl Input {
         if self.bytes.capacity() - self.bytes.len() < self.read_bytes / 2 {
             self.bytes.reserve(self.read_bytes);
         }
-        let count = incoming.read_buf(&mut self.bytes).await?;
+        let count = incoming.take(LARGEST_READ_BYTES as u64).read_buf(&mut self.bytes).await?;
         if count >= self.read_bytes {
             self.read_bytes = (self.read_bytes * 2).min(LARGEST_READ_BYTES);
         }

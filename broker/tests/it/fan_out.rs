@@ -125,3 +125,42 @@ async fn each_publishers_order_holds_when_several_publish_at_once() {
         *next_number += 1;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_are_exact_when_small_and_large_messages_mix() {
+    const EACH: usize = 400;
+    let broker = start();
+    let mut subscribers = Vec::new();
+    for _ in 0..4 {
+        let client = connect(&broker).await;
+        subscribers.push(client.subscribe("mix").await.unwrap());
+        settled(&client).await;
+    }
+
+    for publisher in 0..3_usize {
+        let client = connect(&broker).await;
+        tokio::spawn(async move {
+            for number in 0..EACH {
+                client.publish("mix", patterned(publisher, number)).await.unwrap();
+            }
+            settled(&client).await;
+        });
+    }
+
+    for subscriber in &mut subscribers {
+        let mut expected = [0; 3];
+        for _ in 0..3 * EACH {
+            let payload = next(subscriber).await.payload;
+            let publisher = usize::from(payload[0]);
+            assert!(payload == patterned(publisher, expected[publisher]), "message {}", expected[publisher]);
+            expected[publisher] += 1;
+        }
+    }
+}
+
+/// Bytes that tell where they come from: mostly few, every tenth time more than a socket takes at once.
+fn patterned(publisher: usize, number: usize) -> bytes::Bytes {
+    let length = if number.is_multiple_of(10) { number * 997 } else { number % 50 };
+    let body = (0..length).map(|at| (at * 31 + number * 7 + publisher) as u8);
+    std::iter::once(publisher as u8).chain(body).collect()
+}
