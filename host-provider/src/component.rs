@@ -235,17 +235,17 @@ fn link(
 ) -> Result<ProxyPre<GuestState>, LoadError> {
     let file = || file.to_owned();
     let linker = linker(engine).map_err(|source| LoadError::ImportMismatch { file: file(), source })?;
-    let imports = interface::unknown_imports(&linker, component);
-    if !imports.is_empty() {
-        return Err(LoadError::UnknownImport { file: file(), imports });
-    }
+    let pre = linker.instantiate_pre(component).map_err(|source| {
+        let imports = interface::unknown_imports(&linker, component);
+        match imports.is_empty() {
+            true => LoadError::ImportMismatch { file: file(), source },
+            false => LoadError::UnknownImport { file: file(), imports },
+        }
+    })?;
     let exports = interface::exports(component);
     if !exports.iter().any(|name| interface::is_handler(name)) {
         return Err(LoadError::NoHandler { file: file(), exports });
     }
-    let pre = linker
-        .instantiate_pre(component)
-        .map_err(|source| LoadError::ImportMismatch { file: file(), source })?;
     ProxyPre::new(pre).map_err(|source| LoadError::ExportMismatch { file: file(), source })
 }
 

@@ -11,8 +11,11 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-/// Frames of a backtrace that go to the log; the panic machinery of most languages takes the first four or so.
+/// Functions of a backtrace that go to the log.
 const FRAMES_LOGGED: usize = 8;
+
+/// How the names of functions begin through which every panic of a Rust guest goes.
+const PANIC_MACHINERY: [&str; 6] = ["abort", "__rust", "std::", "core::", "alloc::", "rust_"];
 
 /// Why an exchange failed in the guest. Always the component's fault (500), unless it only took too long (504).
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +114,7 @@ impl Fault {
     /// The one line about it in the log.
     pub(crate) fn log(&self, component: &str, subject: &Subject) {
         let Subject { method, uri, request_id } = subject;
-        let request_id = request_id.as_ref().map(tracing::field::debug);
+        let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
         tracing::error!(component, cause = %self, %method, path = uri.path(), request_id, "component failed");
     }
 }
@@ -126,12 +129,22 @@ pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
     response
 }
 
+/// The innermost functions that tell something, innermost first.
 fn frames(backtrace: &WasmBacktrace) -> String {
-    let names = backtrace.frames().iter().map(|frame| match frame.func_name() {
-        Some(name) => demangled(name),
-        None => format!("function {}", frame.func_index()),
-    });
-    names.take(FRAMES_LOGGED).collect::<Vec<_>>().join(" < ")
+    let mut names: Vec<String> = backtrace
+        .frames()
+        .iter()
+        .map(|frame| match frame.func_name() {
+            Some(name) => demangled(name),
+            None => format!("function {}", frame.func_index()),
+        })
+        .collect();
+    names.dedup();
+    let telling =
+        names.iter().position(|name| !PANIC_MACHINERY.iter().any(|machinery| name.starts_with(machinery)));
+    names.drain(..telling.unwrap_or(0));
+    names.truncate(FRAMES_LOGGED);
+    names.join(" < ")
 }
 
 /// A function's name as its author wrote it. Rust's hashes tell a reader nothing (`#`).

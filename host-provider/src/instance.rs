@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response, uri};
+use h8s_nats::ExchangeContext;
+use http::{HeaderName, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
@@ -174,10 +175,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let scheme = match request.uri().scheme() {
-        Some(scheme) if *scheme == uri::Scheme::HTTPS => Scheme::Https,
-        _ => Scheme::Http,
-    };
+    let is_secure = request.extensions().get::<ExchangeContext>().is_some_and(|context| context.is_secure);
+    let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
     let request =
         request.map(|body| body.map_err(|error| Error::InternalError(Some(error.into().to_string()))));
     let request = store.data_mut().http().new_incoming_request(scheme, request)?;

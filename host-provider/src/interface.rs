@@ -28,23 +28,30 @@ pub(crate) fn is_handler(export: &str) -> bool {
     export.strip_prefix("wasi:http/incoming-handler@0.2.").is_some()
 }
 
-/// A linker cannot be asked for a name. It can be asked to link a component that imports that name, as an
-/// interface of which nothing is used.
+/// A linker cannot be asked for a name. It can be asked to link a component that imports a function by that name:
+/// it never succeeds, and says whether something else is there or nothing.
 fn is_known<T: 'static>(linker: &Linker<T>, name: &str) -> bool {
-    Component::from_binary(linker.engine(), &importing(name))
-        .is_ok_and(|probe| linker.instantiate_pre(&probe).is_ok())
+    let linked =
+        Component::from_binary(linker.engine(), &importing(name)).map(|probe| linker.instantiate_pre(&probe));
+    match linked {
+        Ok(Err(error)) => error.root_cause().to_string() != NOTHING_THERE,
+        Ok(Ok(_)) | Err(_) => false,
+    }
 }
 
-/// The component `(component (import NAME (instance)))`, in binary (Component Model, `Binary.md`).
+/// What wasmtime says of a function that is not there at all (a test watches over it).
+const NOTHING_THERE: &str = "function implementation is missing";
+
+/// The component `(component (import NAME (func)))`, in binary (Component Model, `Binary.md`).
 fn importing(name: &str) -> Vec<u8> {
     const PREAMBLE: [u8; 8] = [0x00, b'a', b's', b'm', 0x0d, 0x00, 0x01, 0x00];
-    // Section 7, three bytes: one type, an instance type, of no declarations.
-    const TYPES: [u8; 5] = [0x07, 0x03, 0x01, 0x42, 0x00];
-    // One import, by its plain name; it is an instance, of type 0.
+    // Section 7, five bytes: one type, a function's, without parameters and without a result.
+    const TYPES: [u8; 7] = [0x07, 0x05, 0x01, 0x40, 0x00, 0x01, 0x00];
+    // One import, by its plain name; it is a function, of type 0.
     let mut import = vec![0x01, 0x00];
     push_length(&mut import, name.len());
     import.extend_from_slice(name.as_bytes());
-    import.extend_from_slice(&[0x05, 0x00]);
+    import.extend_from_slice(&[0x01, 0x00]);
     // Section 10.
     let mut binary = [&PREAMBLE[..], &TYPES[..], &[0x0a]].concat();
     push_length(&mut binary, import.len());
@@ -65,18 +72,39 @@ fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
 mod tests {
     use super::*;
 
+    fn linker(names: &[&str]) -> Linker<()> {
+        let mut linker = Linker::new(&wasmtime::Engine::default());
+        for name in names {
+            linker.instance(name).unwrap().func_wrap("f", |_, ()| Ok(())).unwrap();
+        }
+        linker
+    }
+
+    #[test]
+    fn a_name_is_known_if_the_linker_has_it_in_a_compatible_version() {
+        let linker = linker(&["wasi:http/types@0.2.12", "acme:a/b"]);
+        for known in ["wasi:http/types@0.2.12", "wasi:http/types@0.2.0", "acme:a/b"] {
+            assert!(is_known(&linker, known), "{known}");
+        }
+        let long = format!("acme:a/{}", "c".repeat(300));
+        for unknown in
+            ["wasi:http/types@0.3.0", "wasi:http/types@1.2.12", "wasi:http/type@0.2.12", "acme:a/c", &long]
+        {
+            assert!(!is_known(&linker, unknown), "{unknown}");
+        }
+    }
+
     #[test]
     fn the_probe_is_the_component_it_claims_to_be() {
         for name in ["wasi:http/types@0.2.0", &format!("a:b/{}", "c".repeat(300))] {
-            let text = format!("(component (import \"{name}\" (instance)))");
+            let text = format!("(component (import \"{name}\" (func)))");
             let engine = wasmtime::Engine::default();
-            let ours = Component::from_binary(&engine, &importing(name)).unwrap();
-            let theirs = Component::from_binary(&engine, &wat::parse_str(text).unwrap()).unwrap();
-            let names = |c: &Component| -> Vec<String> {
-                c.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect()
+            let names = |binary: &[u8]| -> Vec<String> {
+                let component = Component::from_binary(&engine, binary).unwrap();
+                component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect()
             };
-            assert_eq!(names(&ours), names(&theirs));
-            assert_eq!(names(&ours), [name]);
+            assert_eq!(names(&importing(name)), [name]);
+            assert_eq!(names(&wat::parse_str(text).unwrap()), [name]);
         }
     }
 

@@ -19,8 +19,7 @@ pub fn spin(_request: IncomingRequest, _out: ResponseOutparam) {
 pub fn recurse(_request: IncomingRequest, out: ResponseOutparam) {
     #[expect(unconditional_recursion, reason = "its purpose")]
     fn deeper(depth: u64) -> u64 {
-        let frame = black_box([depth; 16]);
-        deeper(depth + 1) + black_box(frame)[3]
+        black_box(deeper(depth + 1)) + depth
     }
     crate::answer::send(out, 200, &deeper(0).to_string());
 }

@@ -46,6 +46,7 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("length-too-short", heads::length_too_short),
     ("length-without-body", heads::length_without_body),
     ("many-headers", heads::many_headers),
+    ("endless-headers", heads::endless_headers),
     ("forbidden-headers", heads::forbidden_headers),
     ("invalid-status", heads::invalid_status),
     ("status-101", heads::status_101),

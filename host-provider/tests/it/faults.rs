@@ -94,6 +94,12 @@ async fn handles_without_end() {
 }
 
 #[tokio::test]
+async fn headers_without_end() {
+    costs_one_response(Limits::default(), "/endless-headers", FAILED, "total size of fields exceeds limit")
+        .await;
+}
+
+#[tokio::test]
 async fn too_many_random_bytes() {
     costs_one_response(Limits::default(), "/random", FAILED, "random").await;
 }
@@ -124,7 +130,8 @@ async fn the_gateways_deadline_is_kept_where_it_is_sooner() {
     let service = guests().await;
     let mut request = request(Method::GET, "/never-answer");
     let deadline = tokio::time::Instant::now() + Duration::from_millis(50);
-    request.extensions_mut().insert(h8s_nats::ExchangeContext { client: None, deadline: Some(deadline) });
+    let context = h8s_nats::ExchangeContext { deadline: Some(deadline), ..Default::default() };
+    request.extensions_mut().insert(context);
     // when
     let started = Instant::now();
     let response = call(&service, request).await.unwrap();

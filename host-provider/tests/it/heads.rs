@@ -78,14 +78,11 @@ async fn a_guest_is_refused_headers_of_the_connection_and_split_ones() {
 }
 
 #[tokio::test]
-async fn headers_are_bounded() {
-    // given a guest that adds headers until it is refused
+async fn many_headers_come_through_in_order() {
     let response = get(&guests().await, "/many-headers").await;
-    // then it had about 128 KiB of them, and they all come through
-    let count = response.headers().len();
-    let counted = text(response.into_body()).await.unwrap();
-    assert_eq!(counted, format!("{count}\n"));
-    assert!((500..5_000).contains(&count), "{count}");
+    let names: Vec<_> = response.headers().keys().map(ToString::to_string).collect();
+    let expected: Vec<_> = (0..500).map(|n| format!("x-header-{n}")).collect();
+    assert_eq!(names, expected);
 }
 
 #[tokio::test]
