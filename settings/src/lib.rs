@@ -2,7 +2,7 @@
 //!
 //! A program defines an ordinary `#[derive(clap::Parser)]` struct; its long flag names are the keys of
 //! the file that `--config FILE` names. Flags beat the environment, the environment beats the file, the
-//! file beats the defaults, and [`load`] reports every mistake it finds rather than the first.
+//! file beats the defaults, and [`load`](load()) reports every mistake it finds rather than the first.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -24,7 +24,7 @@
 //! println!("{:?}", settings.flags.request_timeout);
 //! ```
 //!
-//! Where to look: [`load`] is in `load.rs`; what one flag was given, and by whom, in `given.rs`; the
+//! Where to look: [`load`](load()) is in `load.rs`; what one flag was given, and by whom, in `given.rs`; the
 //! command line in `command_line.rs`; the file in `file.rs`.
 
 mod command_line;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A value that prints as `[secret]`. [`load`](crate::load) masks flags of this type in `--help` and in mistakes.
+/// A value that prints as `[secret]`. [`load`](crate::load()) masks flags of this type in `--help` and in mistakes.
 ///
 /// It has no `==`: compare what it [exposes](Secret::expose) in constant time.
 #[derive(Clone)]
