@@ -10,6 +10,8 @@ use tokio::time::Instant;
 pub struct ExchangeContext {
     /// The client's address as the gateway saw it (or learned from a trusted proxy).
     pub client: Option<IpAddr>,
+    /// Whether the client reached the gateway over TLS.
+    pub is_secure: bool,
     /// When the gateway gives up waiting for the response head. Work past it is wasted.
     pub deadline: Option<Instant>,
 }

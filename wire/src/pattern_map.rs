@@ -112,12 +112,12 @@ impl<T> PatternMap<T> {
     }
 
     /// What covers the request, most specific first.
-    pub fn matching<'a>(
+    pub fn matching<'a, 'q>(
         &'a self,
-        host: &Host,
-        method: &'a MethodPattern,
-        path: &'a PathTokens,
-    ) -> impl Iterator<Item = (&'a Interest, &'a T)> {
+        host: &'q Host,
+        method: &'q MethodPattern,
+        path: &'q PathTokens,
+    ) -> impl Iterator<Item = (&'a Interest, &'a T)> + use<'a, 'q, T> {
         let host = self.hosts.get(host.reversed());
         let exact = host.filter(|_| !path.is_truncated()).and_then(|host| host.exact.get(path.as_str()));
         let prefixes = host

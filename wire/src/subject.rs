@@ -321,6 +321,13 @@ impl Inbox {
         subject.rsplit_once('.')?.1.parse().ok()
     }
 
+    /// The inbox that an exchange's subject lies in.
+    pub fn of_exchange(subject: &str) -> Option<Self> {
+        let (inbox, exchange) = subject.rsplit_once('.')?;
+        exchange.parse::<ExchangeId>().ok()?;
+        Some(Self(inbox.to_owned()))
+    }
+
     /// The inbox a `SYNC` frame came from, by its reply subject. `None` for every subject that is no inbox's, under
     /// whatever prefix: an answer goes nowhere else.
     pub fn of_sync(reply: &str) -> Option<Self> {

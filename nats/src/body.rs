@@ -1,0 +1,185 @@
+//! A body that comes over NATS, as `http_body::Body`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h8s_wire::Frame;
+use http_body::{Frame as BodyFrame, SizeHint};
+
+use crate::error::BodyError;
+use crate::exchange::Exchange;
+use crate::mailbox::Failure;
+use crate::plain_stream::PlainStream;
+use crate::port::Side;
+use crate::window::Reading;
+
+/// The body of a request at a responder, or of a response at a gateway.
+///
+/// Whole bodies are just bytes. Streamed ones grant credit as they are polled, so not polling is back-pressure, and
+/// dropping one tells the sender to stop. An error means that the body is **not** complete; pass it on visibly.
+#[derive(Default)]
+pub struct Body(Inner);
+
+#[derive(Default)]
+enum Inner {
+    #[default]
+    Empty,
+    Whole(Bytes),
+    Native(NativeStream),
+    Plain(PlainStream),
+}
+
+impl Body {
+    /// Nothing.
+    pub const fn empty() -> Self {
+        Self(Inner::Empty)
+    }
+
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self(Inner::Empty) } else { Self(Inner::Whole(bytes)) }
+    }
+
+    pub(crate) fn native(exchange: Arc<Exchange>, first: Bytes, granted: u64) -> Self {
+        Self(Inner::Native(NativeStream { exchange, first, reading: Reading::new(granted), done: false }))
+    }
+
+    pub(crate) fn plain(stream: PlainStream) -> Self {
+        Self(Inner::Plain(stream))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::whole(bytes)
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match &self.0 {
+            Inner::Empty => "empty".to_owned(),
+            Inner::Whole(bytes) => format!("{} bytes", bytes.len()),
+            Inner::Native(_) => "native stream".to_owned(),
+            Inner::Plain(_) => "plain stream".to_owned(),
+        };
+        f.debug_tuple("Body").field(&kind).finish()
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, BodyError>>> {
+        let inner = &mut self.get_mut().0;
+        match inner {
+            Inner::Empty => Poll::Ready(None),
+            Inner::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *inner = Inner::Empty;
+                Poll::Ready(Some(Ok(BodyFrame::data(bytes))))
+            }
+            Inner::Native(stream) => stream.poll_frame(cx),
+            Inner::Plain(stream) => {
+                stream.poll_data(cx).map(|data| data.map(|data| data.map(BodyFrame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Empty => true,
+            Inner::Native(stream) => stream.done,
+            Inner::Whole(_) | Inner::Plain(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Native(_) | Inner::Plain(_) => SizeHint::default(),
+        }
+    }
+}
+
+struct NativeStream {
+    exchange: Arc<Exchange>,
+    /// What came with the head.
+    first: Bytes,
+    reading: Reading,
+    /// Ended, well or not.
+    done: bool,
+}
+
+impl NativeStream {
+    fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, BodyError>>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(Ok(BodyFrame::data(std::mem::take(&mut self.first)))));
+        }
+        while !self.done {
+            let message = match ready!(self.exchange.mailbox.poll_frame(cx)) {
+                Ok(message) => message,
+                Err(failure) => return Poll::Ready(Some(Err(self.fail(failure)))),
+            };
+            if let Some(frame) = self.take(message) {
+                return Poll::Ready(Some(frame));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// What one message of the sender means for the reader. `None` where it means nothing.
+    fn take(&mut self, message: Bytes) -> Option<Result<BodyFrame<Bytes>, BodyError>> {
+        let length = message.len();
+        match Frame::decode(message) {
+            Ok(Frame::Data { bytes, .. }) => {
+                self.grant(length);
+                (!bytes.is_empty()).then(|| Ok(BodyFrame::data(bytes)))
+            }
+            Ok(Frame::End { trailers, .. }) => {
+                self.done = true;
+                (!trailers.is_empty()).then(|| Ok(BodyFrame::trailers(trailers)))
+            }
+            Ok(_) => Some(Err(self.refuse("a frame that belongs to no body"))),
+            Err(error) => Some(Err(self.refuse(&error.to_string()))),
+        }
+    }
+
+    fn grant(&mut self, taken_bytes: usize) {
+        if let Some(limit) = self.reading.take(taken_bytes) {
+            let (limit, handled) = self.exchange.mailbox.grant(limit);
+            self.exchange.send_soon(&Frame::Credit { limit, handled });
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> BodyError {
+        self.done = true;
+        failure.into()
+    }
+
+    /// The peer sends what it should not.
+    fn refuse(&mut self, what: &str) -> BodyError {
+        self.done = true;
+        self.exchange.abort(h8s_wire::AbortCode::Malformed, what.to_owned(), Failure::Closed);
+        BodyError::Invalid(what.to_owned())
+    }
+}
+
+impl Drop for NativeStream {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        self.exchange.leave();
+        // At a gateway nobody is left to answer to; at a responder only the upload is over.
+        if self.exchange.port.side == Side::Gateway {
+            self.exchange.mailbox.fail(Failure::Closed);
+        }
+    }
+}

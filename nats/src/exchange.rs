@@ -1,0 +1,96 @@
+//! One end of a native exchange: its place in the registry, its frames out, and how it ends early.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_nats::Subject;
+use bytes::Bytes;
+use h8s_wire::{AbortCode, ExchangeId, Frame, Inbox, Replies};
+
+use crate::link::PublishError;
+use crate::mailbox::{Failure, Mailbox, Stop, Terms};
+use crate::port::{Port, subject};
+
+/// Shared by the two directions; gone from the registry when both are done with it.
+pub(crate) struct Exchange {
+    pub(crate) port: Arc<Port>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    id: ExchangeId,
+    /// The peer has been told that we do not read any more.
+    left: AtomicBool,
+}
+
+impl Exchange {
+    /// `None` when somebody uses this id already.
+    pub(crate) fn register(
+        port: &Arc<Port>,
+        inbox: &Inbox,
+        id: ExchangeId,
+        replies: Replies,
+        terms: Terms,
+    ) -> Option<Self> {
+        let mailbox = Arc::new(Mailbox::new(subject(inbox.exchange(id)), replies, terms, port.now()));
+        let registered = port.exchanges.insert(id, mailbox.clone());
+        registered.then(|| Self { port: port.clone(), mailbox, id, left: AtomicBool::new(false) })
+    }
+
+    /// Publishes a sequenced frame to where the exchange is opened, or to the peer.
+    pub(crate) async fn send_sequenced(&self, to: Subject, frame: Bytes) -> Result<(), PublishError> {
+        self.port.publish(to, self.mailbox.own.clone(), frame).await?;
+        self.mailbox.note_sent();
+        Ok(())
+    }
+
+    /// Publishes a sequenced frame to the peer.
+    pub(crate) async fn send_to_peer(&self, frame: Bytes) -> Result<(), Stop> {
+        let Some(peer) = self.mailbox.peer() else { return Err(Stop::Failed) };
+        match self.send_sequenced(peer, frame).await {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                self.mailbox.fail(Failure::Disturbed);
+                Err(Stop::Failed)
+            }
+        }
+    }
+
+    /// Publishes an unsequenced frame to the peer, from where nothing can be awaited.
+    pub(crate) fn send_soon(&self, frame: &Frame) {
+        if let Some(peer) = self.mailbox.peer() {
+            self.port.publish_soon(peer, self.mailbox.own.clone(), frame);
+        }
+    }
+
+    /// Our direction will not complete.
+    pub(crate) fn abort(&self, code: AbortCode, reason: String, failure: Failure) {
+        if self.mailbox.failure().is_none() {
+            self.send_soon(&Frame::Abort { code, reason });
+        }
+        self.mailbox.fail(failure);
+    }
+
+    /// We do not read the peer's direction any more. Said once, and not to a peer that is gone.
+    pub(crate) fn leave(&self) {
+        if self.mailbox.failure().is_none() && !self.left.swap(true, Ordering::Relaxed) {
+            self.send_soon(&Frame::Cancel);
+        }
+    }
+
+    pub(crate) async fn opened(&self) -> Result<(), Failure> {
+        poll_fn(|cx| self.mailbox.poll_opened(cx)).await
+    }
+
+    pub(crate) async fn next_frame(&self) -> Result<Bytes, Failure> {
+        poll_fn(|cx| self.mailbox.poll_frame(cx)).await
+    }
+
+    pub(crate) async fn stopped(&self) -> Stop {
+        poll_fn(|cx| self.mailbox.poll_stop(cx)).await
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.port.exchanges.remove(self.id);
+    }
+}

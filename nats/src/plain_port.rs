@@ -1,0 +1,162 @@
+//! This process's end of the plain dialect: messages that come in for one exchange each.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use futures_util::StreamExt;
+use h8s_wire::{ExchangeId, Inbox};
+
+use crate::link::Connection;
+use crate::port::subject;
+use crate::registry::{Registry, random_id};
+
+/// Bytes that may wait for a reader. The plain dialect has no flow control: past this the exchange ends visibly.
+pub(crate) const BUFFER_BYTES: usize = 16 * 1024 * 1024;
+/// What a message costs beyond its payload: many empty ones must not be free.
+const MESSAGE_OVERHEAD_BYTES: usize = 256;
+
+/// Why no more messages come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlainFailure {
+    NoResponders,
+    Overflow,
+    Disturbed,
+}
+
+/// See the module.
+pub(crate) struct PlainPort {
+    pub(crate) connection: Connection,
+    pub(crate) inbox: Inbox,
+    pub(crate) exchanges: Registry<PlainMailbox>,
+}
+
+impl PlainPort {
+    pub(crate) fn new(connection: Connection, inbox: Inbox) -> Arc<Self> {
+        Arc::new(Self { connection, inbox, exchanges: Registry::default() })
+    }
+
+    pub(crate) async fn take_from(self: Arc<Self>, mut inbox: Subscriber) {
+        while let Some(message) = inbox.next().await {
+            let id = Inbox::exchange_of(&message.subject);
+            if let Some(mailbox) = id.and_then(|id| self.exchanges.get(id)) {
+                mailbox.deliver(message);
+            }
+        }
+    }
+
+    /// A disconnect may have lost a reply: whoever waits for one is told.
+    pub(crate) async fn watch(self: Arc<Self>) {
+        let mut state = self.connection.state.clone();
+        let mut disturbances = state.borrow_and_update().disturbances;
+        while state.changed().await.is_ok() {
+            let now = state.borrow_and_update().disturbances;
+            if now != disturbances {
+                disturbances = now;
+                self.exchanges.all().iter().for_each(|(_, mailbox)| mailbox.fail(PlainFailure::Disturbed));
+            }
+        }
+    }
+
+    pub(crate) fn open(self: &Arc<Self>) -> PlainExchange {
+        let id = ExchangeId::from_bytes(random_id());
+        let mailbox = Arc::new(PlainMailbox::default());
+        self.exchanges.insert(id, mailbox.clone());
+        PlainExchange { port: self.clone(), id, own: subject(self.inbox.exchange(id)), mailbox }
+    }
+}
+
+/// One exchange's place in the registry, removed on drop.
+pub(crate) struct PlainExchange {
+    pub(crate) port: Arc<PlainPort>,
+    pub(crate) id: ExchangeId,
+    /// Where its messages come in.
+    pub(crate) own: Subject,
+    mailbox: Arc<PlainMailbox>,
+}
+
+impl PlainExchange {
+    pub(crate) async fn next(&self) -> Result<Message, PlainFailure> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Result<Message, PlainFailure>> {
+        self.mailbox.poll_next(cx)
+    }
+
+    /// Whether the other side has gone, without waiting.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.mailbox.lock().failure.is_some()
+    }
+}
+
+impl Drop for PlainExchange {
+    fn drop(&mut self) {
+        self.port.exchanges.remove(self.id);
+    }
+}
+
+/// Messages of one exchange that nobody has read yet.
+#[derive(Default)]
+pub(crate) struct PlainMailbox {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Message>,
+    bytes: usize,
+    failure: Option<PlainFailure>,
+    reader: Option<Waker>,
+}
+
+fn cost(message: &Message) -> usize {
+    message.length + MESSAGE_OVERHEAD_BYTES
+}
+
+impl PlainMailbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deliver(&self, message: Message) {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return self.fail(PlainFailure::NoResponders);
+        }
+        let mut state = self.lock();
+        let cost = cost(&message);
+        if state.bytes + cost > BUFFER_BYTES && !state.queue.is_empty() {
+            drop(state);
+            return self.fail(PlainFailure::Overflow);
+        }
+        state.bytes += cost;
+        state.queue.push_back(message);
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn fail(&self, failure: PlainFailure) {
+        let mut state = self.lock();
+        state.failure.get_or_insert(failure);
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Result<Message, PlainFailure>> {
+        let mut state = self.lock();
+        // What has overflowed has a hole in it: nothing after the hole is shown.
+        if let Some(message) = state.queue.pop_front() {
+            state.bytes -= cost(&message);
+            return Poll::Ready(Ok(message));
+        }
+        if let Some(failure) = state.failure {
+            return Poll::Ready(Err(failure));
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}

@@ -1,0 +1,181 @@
+//! One plain request at a responder, e.g. from `nats request` at a prompt (`PROTOCOL.md §4`).
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_nats::{HeaderMap, Message, Subject};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use h8s_wire::plain::{self, PlainError};
+use h8s_wire::{MethodPattern, PathTokens, PatternMap, RequestHead, ResponseHead, Subjects};
+use http::{HeaderValue, Response, StatusCode, header};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::body::Body;
+use crate::error::BoxError;
+use crate::link::PublishError;
+use crate::outgoing::Outgoing;
+use crate::plain_headers;
+use crate::plain_port::{PlainExchange, PlainPort};
+use crate::responder::HttpService;
+use crate::serve::request;
+use crate::service::Refused;
+
+/// A response that is complete by then is one message; a longer one goes in pieces of this size.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// What all plain exchanges of a responder share.
+pub(crate) struct PlainServing<S> {
+    pub(crate) port: Arc<PlainPort>,
+    pub(crate) subjects: Subjects,
+    pub(crate) routes: PatternMap<S>,
+    /// The grace period is over.
+    pub(crate) cut: CancellationToken,
+}
+
+/// Says no before any work was done.
+pub(crate) async fn refuse<S>(serving: &PlainServing<S>, message: Message) {
+    reply_status(serving, message.reply.as_ref(), StatusCode::SERVICE_UNAVAILABLE, "busy\n").await;
+}
+
+/// Serves one request to its end.
+pub(crate) async fn serve<S: HttpService>(serving: &PlainServing<S>, message: Message) {
+    let reply = message.reply.clone();
+    tokio::select! {
+        biased;
+        result = answer(serving, message) => if let Err((status, text)) = result {
+            reply_status(serving, reply.as_ref(), status, text).await;
+        },
+        () = serving.cut.cancelled() => {
+            reply_status(serving, reply.as_ref(), StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").await;
+        }
+    }
+}
+
+type Answered = Result<(), (StatusCode, &'static str)>;
+
+async fn answer<S: HttpService>(serving: &PlainServing<S>, message: Message) -> Answered {
+    let head = decode(serving, &message).map_err(|error| {
+        debug!(subject = %message.subject, %error, "a plain request that is no HTTP request");
+        (StatusCode::BAD_REQUEST, "not an HTTP request\n")
+    })?;
+    let Some(service) = route(serving, &message, &head) else {
+        return Err((StatusCode::NOT_FOUND, "nothing is served here\n"));
+    };
+    let request = request(head, Body::whole(message.payload))
+        .map_err(|_| (StatusCode::BAD_REQUEST, "not an HTTP request\n"))?;
+    let mut service = service.clone();
+    let called = AssertUnwindSafe(async move {
+        poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+        service.call(request).await.map_err(Into::into)
+    });
+    let response: Result<_, BoxError> =
+        called.catch_unwind().await.unwrap_or_else(|_| Err("the service panicked".into()));
+    match (response, message.reply) {
+        (Ok(response), Some(reply)) => respond(serving, reply, response).await,
+        (Ok(_), None) => Ok(()),
+        (Err(error), _) if error.is::<Refused>() => Err((StatusCode::SERVICE_UNAVAILABLE, "busy\n")),
+        (Err(error), _) => {
+            warn!(%error, "a service failed");
+            Err((StatusCode::BAD_GATEWAY, "the service failed\n"))
+        }
+    }
+}
+
+fn decode<S>(serving: &PlainServing<S>, message: &Message) -> Result<RequestHead, PlainError> {
+    let subject = serving.subjects.parse_http(&message.subject).ok_or(PlainError::Original("the subject"))?;
+    plain::decode_request(&subject, plain_headers::iter(message.headers.as_ref()))
+}
+
+/// The most specific interest, by what the head says; the subject only brought the message here.
+fn route<'a, S>(serving: &'a PlainServing<S>, message: &Message, head: &RequestHead) -> Option<&'a S> {
+    let method = MethodPattern::named(&head.method).ok()?;
+    let host = serving.subjects.parse_http(&message.subject)?.host;
+    let path = PathTokens::of(head.target.path());
+    serving.routes.matching(&host, &method, &path).next().map(|(_, service)| service)
+}
+
+async fn respond<S, B>(serving: &PlainServing<S>, reply: Subject, response: Response<B>) -> Answered
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let (parts, body) = response.into_parts();
+    let head = ResponseHead { status: parts.status, headers: parts.headers };
+    let mut body = Outgoing::new(body);
+    body.fill(PIECE_BYTES).await;
+    if let Some(error) = body.take_error() {
+        warn!(%error, "a response body failed");
+        return Err((StatusCode::BAD_GATEWAY, "the response failed\n"));
+    }
+    let more = !body.is_complete() || body.ready_bytes() > PIECE_BYTES;
+    let headers =
+        plain_headers::collect(|emit| plain::encode_response(&head, more, emit)).map_err(|error| {
+            warn!(%error, "a response cannot be said in the plain dialect");
+            (StatusCode::BAD_GATEWAY, "the response cannot be said in the plain dialect\n")
+        })?;
+    let exchange = serving.port.open();
+    let first = body.take_ready(PIECE_BYTES);
+    let sent = publish(&exchange, &reply, headers, first).await;
+    if more && sent.is_ok() {
+        send_pieces(&exchange, &reply, &mut body).await;
+    }
+    Ok(())
+}
+
+/// Sends pieces until the body ends, and the empty message that says so. Each asks for the server's word in case
+/// nobody listens any more. A body that fails just stops: the requester's timeout makes it visible.
+async fn send_pieces<B>(exchange: &PlainExchange, reply: &Subject, body: &mut Outgoing<B>)
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    while !exchange.has_failed() {
+        if body.ready_bytes() == 0 {
+            tokio::select! {
+                () = body.fill(1) => {}
+                _ = exchange.next() => return,
+            }
+            body.fill_ready(PIECE_BYTES).await;
+        }
+        if let Some(error) = body.take_error() {
+            return warn!(%error, "a response body failed");
+        }
+        let piece = body.take_ready(PIECE_BYTES);
+        let is_last = piece.is_empty();
+        if publish(exchange, reply, HeaderMap::new(), piece).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+async fn publish(
+    exchange: &PlainExchange,
+    to: &Subject,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Result<(), PublishError> {
+    let own = Some(exchange.own.clone());
+    exchange.port.connection.publish_plain(to.clone(), own, headers, payload).await
+}
+
+async fn reply_status<S>(
+    serving: &PlainServing<S>,
+    reply: Option<&Subject>,
+    status: StatusCode,
+    text: &'static str,
+) {
+    let Some(reply) = reply else { return };
+    let mut head = ResponseHead { status, headers: http::HeaderMap::new() };
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        head.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    let Ok(headers) = plain_headers::collect(|emit| plain::encode_response(&head, false, emit)) else {
+        return;
+    };
+    let payload = Bytes::from_static(text.as_bytes());
+    if let Err(error) = serving.port.connection.publish_plain(reply.clone(), None, headers, payload).await {
+        debug!(%error, "a reply could not be published");
+    }
+}

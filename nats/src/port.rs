@@ -1,0 +1,225 @@
+//! This process's end of all native exchanges: publishing frames, and delivering those that come in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use h8s_wire::{AbortCode, Frame, Inbox, Kind, Peek, Subjects, Sync, SyncEntry};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, trace};
+
+use crate::link::{Connection, PublishError};
+use crate::mailbox::{Failure, Mailbox};
+use crate::registry::Registry;
+
+/// Parties that share exchanges beat this often (`PROTOCOL.md §5`).
+pub(crate) const BEAT: Duration = Duration::from_secs(5);
+/// This many silent beats end what is shared.
+const SILENT_BEATS: u64 = 3;
+
+/// What the other end's inboxes look like: frames are published to nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// We are a gateway; peers are responders.
+    Gateway,
+    /// We are a responder; peers are gateways.
+    Responder,
+}
+
+/// See the module.
+pub(crate) struct Port {
+    pub(crate) connection: Connection,
+    pub(crate) subjects: Subjects,
+    pub(crate) exchanges: Registry<Mailbox>,
+    pub(crate) side: Side,
+    /// Counts beats since the start.
+    beat: AtomicU64,
+    /// Short publishing tasks that a drop or a poll started; a drain waits for them.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Port {
+    pub(crate) fn new(connection: Connection, subjects: Subjects, side: Side) -> Arc<Self> {
+        Arc::new(Self {
+            connection,
+            subjects,
+            exchanges: Registry::default(),
+            side,
+            beat: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.beat.load(Ordering::Relaxed)
+    }
+
+    /// Publishes a frame; the reply tells the peer where we are, and the server where to say that nobody listens.
+    pub(crate) async fn publish(&self, to: Subject, own: Subject, frame: Bytes) -> Result<(), PublishError> {
+        self.connection.publish(to, own, frame).await
+    }
+
+    /// Publishes a small frame from where nothing can be awaited.
+    pub(crate) fn publish_soon(self: &Arc<Self>, to: Subject, own: Subject, frame: &Frame) {
+        let Ok(frame) = frame.encode() else { return };
+        let port = self.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = port.publish(to, own, frame).await {
+                debug!(%error, "a frame could not be published");
+            }
+        });
+    }
+
+    /// Takes everything out of one of our inboxes until the subscription ends.
+    pub(crate) async fn take_from(self: Arc<Self>, mut inbox: Subscriber) {
+        while let Some(message) = inbox.next().await {
+            self.deliver(message);
+        }
+    }
+
+    fn deliver(self: &Arc<Self>, message: Message) {
+        if Inbox::is_sync(&message.subject) {
+            return self.deliver_sync(&message);
+        }
+        let Some(id) = Inbox::exchange_of(&message.subject) else {
+            return trace!(subject = %message.subject, "a message that is no exchange's");
+        };
+        let mailbox = self.exchanges.get(id);
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return mailbox.iter().for_each(|mailbox| mailbox.no_responders());
+        }
+        let Message { subject, reply, payload, .. } = message;
+        match mailbox {
+            Some(mailbox) => {
+                if let Some(code) = mailbox.deliver(reply.as_ref(), payload, self.now()) {
+                    self.answer_abort(reply, subject, code);
+                }
+            }
+            None if wants_answer(&payload) => self.answer_abort(reply, subject, AbortCode::Unknown),
+            None => {}
+        }
+    }
+
+    /// Tells the sender of a frame that it leads nowhere.
+    fn answer_abort(self: &Arc<Self>, reply: Option<Subject>, own: Subject, code: AbortCode) {
+        if let Some(reply) = reply.filter(|reply| self.is_peers(reply)) {
+            self.publish_soon(reply, own, &Frame::Abort { code, reason: String::new() });
+        }
+    }
+
+    /// Whether a reply is one of the other side's inboxes.
+    pub(crate) fn is_peers(&self, reply: &str) -> bool {
+        match self.side {
+            Side::Gateway => self.subjects.is_responder_reply(reply),
+            Side::Responder => self.subjects.gateway_replies().cover(reply),
+        }
+    }
+
+    fn deliver_sync(self: &Arc<Self>, message: &Message) {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            // Which peer it was, nobody says; the beats find out.
+            return;
+        }
+        let peer = message.reply.as_deref().and_then(Inbox::of_sync);
+        let (Some(peer), Some(own)) = (peer, Inbox::of_sync(&message.subject)) else { return };
+        let Ok(Frame::Sync(sync)) = Frame::decode(message.payload.clone()) else { return };
+        for entry in &sync.entries {
+            self.sync_one(&peer, &own, entry);
+        }
+        if sync.answer_wanted {
+            self.send_syncs(false, Some(&peer));
+        }
+    }
+
+    fn sync_one(self: &Arc<Self>, peer: &Inbox, own: &Inbox, entry: &SyncEntry) {
+        let theirs = subject(peer.exchange(entry.exchange));
+        let code = match self.exchanges.get(entry.exchange) {
+            None => Some(AbortCode::Unknown),
+            Some(mailbox) if mailbox.peer().as_ref() != Some(&theirs) => None,
+            Some(mailbox) => mailbox.sync(entry, self.now()),
+        };
+        if let Some(code) = code {
+            self.answer_abort(Some(theirs), subject(own.exchange(entry.exchange)), code);
+        }
+    }
+
+    /// Beats, notices silent peers, and asks what was lost after each disturbance, for as long as the port lives.
+    pub(crate) async fn keep_in_sync(self: Arc<Self>) {
+        let mut state = self.connection.state.clone();
+        let mut disturbances = state.borrow_and_update().disturbances;
+        let mut ticks = tokio::time::interval(BEAT);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    self.beat.fetch_add(1, Ordering::Relaxed);
+                    self.send_syncs(false, None);
+                }
+                changed = state.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = *state.borrow_and_update();
+                    if now.connected && now.disturbances != disturbances {
+                        disturbances = now.disturbances;
+                        self.after_disturbance();
+                    }
+                }
+            }
+        }
+    }
+
+    /// What nobody has answered yet may or may not have arrived; what is shared is compared.
+    fn after_disturbance(self: &Arc<Self>) {
+        for (_, mailbox) in self.exchanges.all() {
+            if mailbox.peer().is_none() {
+                mailbox.fail(Failure::Disturbed);
+            }
+        }
+        self.send_syncs(true, None);
+    }
+
+    /// One `SYNC` for each peer (or the one named), with every exchange that we share.
+    fn send_syncs(self: &Arc<Self>, answer_wanted: bool, only: Option<&Inbox>) {
+        let beat = self.now();
+        let mut shared: HashMap<(Inbox, Inbox), Vec<SyncEntry>> = HashMap::new();
+        for (id, mailbox) in self.exchanges.all() {
+            let peer = mailbox.peer().and_then(|peer| Inbox::of_exchange(&peer));
+            let (Some(peer), Some(own)) = (peer, Inbox::of_exchange(&mailbox.own)) else { continue };
+            if only.is_some_and(|only| *only != peer) {
+                continue;
+            }
+            if let Some(entry) = mailbox.beat(id, beat, SILENT_BEATS) {
+                shared.entry((peer, own)).or_default().push(entry);
+            }
+        }
+        for ((peer, own), entries) in shared {
+            self.send_sync(&peer, &own, &entries, answer_wanted);
+        }
+    }
+
+    fn send_sync(self: &Arc<Self>, peer: &Inbox, own: &Inbox, entries: &[SyncEntry], answer_wanted: bool) {
+        for entries in entries.chunks(Sync::MAX_ENTRIES) {
+            let frame = Frame::Sync(Sync { answer_wanted, entries: entries.to_vec() });
+            self.publish_soon(subject(peer.sync()), subject(own.sync()), &frame);
+        }
+    }
+}
+
+/// An unknown exchange's frame is answered, unless the answer would be answered in turn.
+fn wants_answer(payload: &[u8]) -> bool {
+    !matches!(
+        Peek::of(payload).map(|peek| peek.kind),
+        Ok(Kind::Abort | Kind::Cancel | Kind::Refused) | Err(_)
+    )
+}
+
+/// A subject of ours as the client library has it.
+pub(crate) fn subject(subject: h8s_wire::Subject) -> Subject {
+    Subject::from(subject.into_string())
+}

@@ -1,0 +1,138 @@
+//! A request made ready to leave: its head taken apart once, its body readable in whichever dialect is answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h8s_wire::{
+    HeadKind, Host, Inbox, MAX_INLINE_BYTES, MethodPattern, PathTokens, RequestHead, Subjects, encode_head,
+    reserved,
+};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Request, header};
+use http_body::Body as HttpBody;
+
+use crate::error::{BoxError, ExchangeError};
+use crate::inline;
+use crate::interest::NativeRoute;
+use crate::native_call::{Opened, Opening};
+use crate::outgoing::Outgoing;
+use crate::plain_call::PlainCall;
+use crate::plain_port::PlainPort;
+use crate::port::Port;
+use crate::service::ExchangeContext;
+use crate::window::window;
+
+/// See the module.
+pub(crate) struct PreparedRequest<B> {
+    pub(crate) host: Host,
+    pub(crate) method: MethodPattern,
+    pub(crate) path: PathTokens,
+    head: HeadKind,
+    /// Taken by the upload once a responder has accepted.
+    body: Option<Outgoing<B>>,
+}
+
+impl<B> PreparedRequest<B>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    pub(crate) async fn new(
+        host: &Host,
+        request: Request<B>,
+        timeout: Option<Duration>,
+    ) -> Result<Self, ExchangeError> {
+        let (parts, body) = request.into_parts();
+        let method = MethodPattern::named(&parts.method).map_err(invalid)?;
+        let expects_continue = parts
+            .headers
+            .get(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let head = head(parts, timeout)?;
+        let path = PathTokens::of(head.target.path());
+        let mut body = Outgoing::new(body);
+        inline::of_request(&mut body, expects_continue).await;
+        if let Some(error) = body.take_error() {
+            return Err(ExchangeError::RequestBody(Arc::new(error)));
+        }
+        let head = HeadKind::Request(Box::new(head));
+        Ok(Self { host: host.clone(), method, path, head, body: Some(body) })
+    }
+
+    /// Asks the responders of one interest. The body's first bytes stay here until one of them has accepted.
+    pub(crate) async fn open_native(
+        &mut self,
+        port: &Arc<Port>,
+        inbox: &Inbox,
+        route: &NativeRoute,
+    ) -> Result<Opened, ExchangeError> {
+        let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
+        let granted = window();
+        let (end, first) = (body.is_whole(), body.peek_ready(MAX_INLINE_BYTES));
+        let first_bytes = first.len();
+        let opening = Opening { frame: encode_head(&self.head, end, granted, &first)?, granted };
+        let opened = Opened::open(port, inbox, route, &opening).await?;
+        if !end && let Some(mut body) = self.body.take() {
+            body.take_ready(first_bytes);
+            opened.upload(body);
+        }
+        Ok(opened)
+    }
+
+    /// The whole body, for one message. It stays here, too: nobody may be there to take it.
+    pub(crate) async fn whole_body(&mut self, limit_bytes: usize) -> Result<Bytes, ExchangeError> {
+        let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
+        body.fill(limit_bytes + 1).await;
+        if let Some(error) = body.take_error() {
+            return Err(ExchangeError::RequestBody(Arc::new(error)));
+        }
+        if body.ready_bytes() > limit_bytes {
+            return Err(ExchangeError::BodyTooLarge { limit_bytes });
+        }
+        Ok(body.peek_ready(limit_bytes))
+    }
+
+    /// The request in the plain dialect.
+    pub(crate) fn plain_call<'a>(
+        &'a self,
+        port: &'a Arc<PlainPort>,
+        subjects: &'a Subjects,
+        idle: Duration,
+    ) -> PlainCall<'a> {
+        let HeadKind::Request(head) = &self.head else { unreachable!("a request's head is a request's") };
+        let to = subjects.http(&self.method, &self.host, &self.path);
+        PlainCall { port, subjects, host: &self.host, head, to, idle }
+    }
+}
+
+fn invalid(error: impl std::fmt::Display) -> ExchangeError {
+    ExchangeError::InvalidRequest(error.to_string())
+}
+
+/// The head as it travels: authority instead of `Host`, nothing reserved, nothing for this hop's eyes only.
+fn head(mut parts: http::request::Parts, timeout: Option<Duration>) -> Result<RequestHead, ExchangeError> {
+    let context = parts.extensions.remove::<ExchangeContext>().unwrap_or_default();
+    let authority = match parts.uri.authority() {
+        Some(authority) => authority.clone(),
+        None => authority_of(&parts.headers)?,
+    };
+    parts.headers.remove(header::HOST);
+    parts.headers.remove(header::EXPECT);
+    reserved::strip_ours(&mut parts.headers);
+    Ok(RequestHead {
+        method: parts.method,
+        scheme: if context.is_secure { Scheme::HTTPS } else { Scheme::HTTP },
+        authority,
+        target: parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
+        headers: parts.headers,
+        protocol: None,
+        client: context.client,
+        timeout,
+    })
+}
+
+fn authority_of(headers: &HeaderMap) -> Result<Authority, ExchangeError> {
+    let host = headers.get(header::HOST).ok_or_else(|| invalid("there is no host"))?;
+    Authority::try_from(host.as_bytes()).map_err(invalid)
+}

@@ -1,0 +1,322 @@
+//! The gateway's side: an HTTP request in, its response out, over whichever dialect somebody answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h8s_wire::{GatewayId, Host, Inbox, MethodPattern, PathTokens};
+use http::{Method, Request, Response};
+use http_body::Body as HttpBody;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::body::Body;
+use crate::error::{BoxError, ExchangeError};
+use crate::interest::{InterestTable, Route};
+use crate::link::Link;
+use crate::plain_port::{PlainFailure, PlainPort};
+use crate::port::{Port, Side, subject};
+use crate::registry::random_id;
+use crate::request::PreparedRequest;
+use crate::round_trip::{self, Unconfirmed};
+
+/// How a gateway treats requests.
+#[derive(Clone, Copy, Debug)]
+pub struct RequesterConfig {
+    /// Until the response head. Default 30 s.
+    pub request_timeout: Duration,
+    /// How long a request that nobody serves waits for somebody who does. Default: not at all.
+    pub wait_for_responder: Option<Duration>,
+}
+
+impl Default for RequesterConfig {
+    fn default() -> Self {
+        Self { request_timeout: Duration::from_secs(30), wait_for_responder: None }
+    }
+}
+
+/// Why there is no requester.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A subscription was not taken.
+    #[error("NATS did not take a subscription: {0}")]
+    Subscribe(#[from] async_nats::SubscribeError),
+    /// The server does not answer on our inbox.
+    #[error(transparent)]
+    Unconfirmed(#[from] Unconfirmed),
+    /// Announcing failed.
+    #[error("NATS did not take the announcement: {0}")]
+    Announce(String),
+    /// A responder without anything to serve.
+    #[error("there is nothing to serve")]
+    Nothing,
+}
+
+/// At most this long does a starting gateway wait for announcements.
+const FIRST_ROUND: Duration = Duration::from_secs(1);
+/// A round is over when nothing new has come for this long.
+const ROUND_QUIET: Duration = Duration::from_millis(100);
+/// Attempts at other responders after a refusal, and the pause before each.
+const REFUSAL_PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+];
+/// Between two looks for a responder, unless an announcement comes first.
+const RESPONDER_PAUSE: Duration = Duration::from_millis(100);
+
+/// Sends requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Requester {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    link: Link,
+    config: RequesterConfig,
+    port: Arc<Port>,
+    inbox: Inbox,
+    plain: Arc<PlainPort>,
+    interest: Arc<InterestTable>,
+    first_round_done: AtomicBool,
+    /// Ends with the last clone.
+    _tasks: JoinSet<()>,
+}
+
+impl Requester {
+    /// Subscribes to the inboxes and to interest, and returns when the server has the subscriptions. What is
+    /// announced is asked for in the background; see [`is_ready`](Self::is_ready).
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(link: Link, config: RequesterConfig) -> Result<Self, StartError> {
+        let inbox = link.subjects.gateway_inbox(GatewayId::from_bytes(random_id()));
+        let port = Port::new(link.native.clone(), link.subjects.clone(), Side::Gateway);
+        let plain_inbox = link.subjects.gateway_inbox(GatewayId::from_bytes(random_id()));
+        let plain = PlainPort::new(link.plain.clone(), plain_inbox);
+        let interest = Arc::new(InterestTable::new(link.subjects.clone()));
+
+        let mut tasks = JoinSet::new();
+        let native_messages = link.native.client.subscribe(subject(inbox.all())).await?;
+        tasks.spawn(port.clone().take_from(native_messages));
+        tasks.spawn(port.clone().keep_in_sync());
+        let plain_messages = link.plain.client.subscribe(subject(plain.inbox.all())).await?;
+        tasks.spawn(plain.clone().take_from(plain_messages));
+        tasks.spawn(plain.clone().watch());
+        let announcements = link.plain.client.subscribe(subject(link.subjects.interest_all())).await?;
+        tasks.spawn(interest.clone().keep(announcements));
+
+        round_trip::native(&port, &inbox, nobody(&link)).await?;
+        round_trip::plain(&plain, nobody(&link)).await?;
+        let first_round_done = AtomicBool::new(false);
+        let shared = Shared { link, config, port, inbox, plain, interest, first_round_done, _tasks: tasks };
+        let requester = Self { shared: Arc::new(shared) };
+        requester.ask_for_interest();
+        Ok(requester)
+    }
+
+    /// Asks everybody to announce, now and after every reconnect, for as long as the requester lives.
+    fn ask_for_interest(&self) {
+        let shared = Arc::downgrade(&self.shared);
+        let mut state = self.shared.link.plain.state.clone();
+        tokio::spawn(async move {
+            loop {
+                let Some(strong) = shared.upgrade() else { return };
+                strong.interest_round().await;
+                if !strong.first_round_done.swap(true, Ordering::Relaxed) {
+                    info!(interests = strong.interest.len(), "ready");
+                }
+                drop(strong);
+                let disturbances = state.borrow_and_update().disturbances;
+                let back = |state: &crate::link::ConnectionState| {
+                    state.connected && state.disturbances != disturbances
+                };
+                if state.wait_for(back).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Connected, and the first round of announcements is over.
+    pub fn is_ready(&self) -> bool {
+        self.shared.first_round_done.load(Ordering::Relaxed) && self.is_connected()
+    }
+
+    /// Whether NATS is there now.
+    pub fn is_connected(&self) -> bool {
+        self.shared.link.is_connected()
+    }
+
+    /// Whether somebody announced that they serve this.
+    pub fn serves(&self, host: &Host, method: &Method, path: &str) -> bool {
+        let Ok(method) = MethodPattern::named(method) else { return false };
+        let route = self.shared.interest.route(host, &method, &PathTokens::of(path));
+        !matches!(route, Route::Plain { announced: false })
+    }
+
+    /// Exchanges that are open now, in both dialects.
+    pub fn open_exchanges(&self) -> usize {
+        self.shared.port.exchanges.len() + self.shared.plain.exchanges.len()
+    }
+
+    /// How many interests are announced now.
+    pub fn announced_interests(&self) -> usize {
+        self.shared.interest.len()
+    }
+
+    /// Sends a request and waits for the response's head. Its body streams on; so does the request's.
+    ///
+    /// The request's authority or `Host` travels as it is, `host` is what was made of it. An
+    /// [`ExchangeContext`](crate::ExchangeContext) among the extensions tells the responder about the client.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; each says which status it maps to.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, or later the response's body, tells the responder to stop.
+    pub async fn send<B>(&self, host: &Host, request: Request<B>) -> Result<Response<Body>, ExchangeError>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if !self.is_connected() {
+            return Err(ExchangeError::Disconnected);
+        }
+        let timeout = self.shared.config.request_timeout;
+        let deadline = Instant::now() + timeout;
+        let attempts = async {
+            let mut request = PreparedRequest::new(host, request, Some(timeout)).await?;
+            self.shared.attempt(&mut request).await
+        };
+        tokio::time::timeout_at(deadline, attempts).await.unwrap_or(Err(ExchangeError::Timeout))
+    }
+
+    /// Publishes a request in the plain dialect and waits for nothing.
+    ///
+    /// # Errors
+    /// NATS is away, or the request does not fit one message.
+    pub async fn publish<B>(&self, host: &Host, request: Request<B>) -> Result<(), ExchangeError>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if !self.is_connected() {
+            return Err(ExchangeError::Disconnected);
+        }
+        let deadline = Instant::now() + self.shared.config.request_timeout;
+        let publish = async {
+            let mut request = PreparedRequest::new(host, request, None).await?;
+            let body = request.whole_body(self.shared.plain_limit()).await?;
+            request
+                .plain_call(&self.shared.plain, &self.shared.link.subjects, Duration::ZERO)
+                .publish(body)
+                .await
+        };
+        tokio::time::timeout_at(deadline, publish).await.unwrap_or(Err(ExchangeError::Timeout))
+    }
+
+    /// Waits until every open exchange has ended and NATS has taken their last frames, at most for `grace`.
+    /// Whether all did.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        let Shared { port, plain, link, .. } = &*self.shared;
+        let ended = tokio::time::timeout(grace, async {
+            tokio::join!(port.exchanges.empty(), plain.exchanges.empty());
+        });
+        let all = ended.await.is_ok();
+        if !all {
+            warn!(open = self.open_exchanges(), "the grace period is over with exchanges still open");
+        }
+        port.tasks.close();
+        let _ = tokio::time::timeout(Duration::from_secs(1), port.tasks.wait()).await;
+        tokio::join!(link.native.flush(), link.plain.flush());
+        all
+    }
+}
+
+fn nobody(link: &Link) -> async_nats::Subject {
+    // Any host will do: nobody has this responder id.
+    let host = Host::parse("localhost").expect("localhost is a host");
+    round_trip::nobody(&link.subjects, Side::Gateway, &host)
+}
+
+impl Shared {
+    /// What one plain message holds beside its head.
+    fn plain_limit(&self) -> usize {
+        self.plain.connection.client.max_payload().saturating_sub(crate::plain_call::HEAD_ROOM_BYTES)
+    }
+
+    /// Asks, then listens until announcements cease.
+    async fn interest_round(&self) {
+        let list = subject(self.link.subjects.interest_list());
+        let exchange = self.plain.open();
+        let own = Some(exchange.own.clone());
+        let headers = async_nats::HeaderMap::new();
+        if let Err(error) = self.link.plain.publish_plain(list, own, headers, Bytes::new()).await {
+            return debug!(%error, "interest could not be asked for");
+        }
+        let quiet =
+            async { while tokio::time::timeout(ROUND_QUIET, self.interest.news.notified()).await.is_ok() {} };
+        tokio::select! {
+            // Nobody is there to announce anything.
+            Err(PlainFailure::NoResponders) = exchange.next() => {}
+            () = quiet => {}
+            () = tokio::time::sleep(FIRST_ROUND) => {}
+        }
+    }
+
+    /// Tries responders until one answers, or nobody is left.
+    async fn attempt<B>(&self, request: &mut PreparedRequest<B>) -> Result<Response<Body>, ExchangeError>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let patience = self.config.wait_for_responder.map(|wait| Instant::now() + wait);
+        let mut refusals = REFUSAL_PAUSES.iter();
+        loop {
+            let error = match self.interest.route(&request.host, &request.method, &request.path) {
+                Route::Native(route) => {
+                    let result = request.open_native(&self.port, &self.inbox, &route).await;
+                    if matches!(result, Err(ExchangeError::NoResponders)) {
+                        self.interest.forget_native(&route);
+                        continue;
+                    }
+                    match result {
+                        Ok(opened) => return opened.response().await,
+                        Err(error) => error,
+                    }
+                }
+                Route::Plain { .. } => {
+                    let body = request.whole_body(self.plain_limit()).await?;
+                    let call =
+                        request.plain_call(&self.plain, &self.link.subjects, self.config.request_timeout);
+                    match call.send(body).await {
+                        Ok(response) => return Ok(response),
+                        Err(error) => error,
+                    }
+                }
+            };
+            match error {
+                ExchangeError::Refused(_) => match refusals.next() {
+                    Some(pause) => tokio::time::sleep(*pause).await,
+                    None => return Err(error),
+                },
+                ExchangeError::NoResponders if patience.is_some_and(|until| Instant::now() < until) => {
+                    // An announcement or the next look, whichever comes first.
+                    let _ = tokio::time::timeout(RESPONDER_PAUSE, self.interest.news.notified()).await;
+                }
+                error => return Err(error),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Requester {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Requester").field("open_exchanges", &self.open_exchanges()).finish_non_exhaustive()
+    }
+}

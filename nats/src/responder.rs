@@ -1,0 +1,353 @@
+//! The responder's side: announces what it serves, takes exchanges off NATS and calls a tower service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Message;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use h8s_wire::{Announcement, Dialect, Host, Interest, PatternMap, ResponderId};
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_service::Service;
+use tracing::{debug, info, warn};
+
+use crate::body::Body;
+use crate::error::BoxError;
+use crate::link::Link;
+use crate::plain_port::PlainPort;
+use crate::plain_serve::{self, PlainServing};
+use crate::port::{Port, Side, subject};
+use crate::registry::random_id;
+use crate::requester::StartError;
+use crate::round_trip;
+use crate::serve::{self, Serving};
+use crate::subscriptions::{Stage, Subscriptions};
+
+/// Members of one queue group share the exchanges of an interest: each goes to exactly one.
+const QUEUE_GROUP: &str = "h8s";
+/// How often interest is announced.
+const ANNOUNCE: Duration = Duration::from_secs(5);
+/// Exchanges at once, beyond which they are refused; services have their own, lower limits.
+const MAX_EXCHANGES: usize = 10_000;
+/// What a responder calls: any tower service from requests to responses, cloned for each exchange.
+///
+/// An error that is a [`Refused`](crate::Refused) lets the gateway try elsewhere; any other aborts the exchange.
+pub trait HttpService:
+    Service<
+        Request<Body>,
+        Response = Response<Self::ResponseBody>,
+        Error: Into<BoxError>,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// The body of its responses.
+    type ResponseBody: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> HttpService for S
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type ResponseBody = B;
+}
+
+/// Collects what a responder will serve.
+#[derive(Debug)]
+pub struct ResponderBuilder<S> {
+    link: Link,
+    routes: Vec<(Interest, S)>,
+    max_exchanges: usize,
+}
+
+impl<S: HttpService> ResponderBuilder<S> {
+    /// Serves one more interest. The last of two equal ones wins.
+    #[must_use]
+    pub fn serve(mut self, interest: Interest, service: S) -> Self {
+        self.routes.retain(|(known, _)| *known != interest);
+        self.routes.push((interest, service));
+        self
+    }
+
+    /// Exchanges at once, beyond which they are refused. Default 10,000.
+    #[must_use]
+    pub fn max_exchanges(mut self, limit: usize) -> Self {
+        self.max_exchanges = limit;
+        self
+    }
+
+    /// Subscribes and announces. When this returns, the server has every subscription: the responder is ready.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(self) -> Result<Responder, StartError> {
+        Responder::start(self).await
+    }
+}
+
+/// A responder at work. Dropping it stops it at once; [`drain`](Self::drain) is the kind way.
+pub struct Responder {
+    link: Link,
+    announcements: Arc<Vec<Announcement>>,
+    port: Arc<Port>,
+    plain: Arc<PlainPort>,
+    id: ResponderId,
+    /// Tells the subscriptions what to do.
+    stage: watch::Sender<Stage>,
+    exchanges: TaskTracker,
+    cut: CancellationToken,
+    subscriptions: Subscriptions,
+    _tasks: JoinSet<()>,
+}
+
+impl Responder {
+    /// Starts with nothing to serve.
+    pub fn builder<S: HttpService>(link: Link) -> ResponderBuilder<S> {
+        ResponderBuilder { link, routes: Vec::new(), max_exchanges: MAX_EXCHANGES }
+    }
+
+    async fn start<S: HttpService>(builder: ResponderBuilder<S>) -> Result<Self, StartError> {
+        let ResponderBuilder { link, routes, max_exchanges } = builder;
+        let first_host =
+            routes.first().map(|(interest, _)| interest.host.clone()).ok_or(StartError::Nothing)?;
+        let id = ResponderId::from_bytes(random_id());
+        let plain_id = ResponderId::from_bytes(random_id());
+        let port = Port::new(link.native.clone(), link.subjects.clone(), Side::Responder);
+        let plain = PlainPort::new(link.plain.clone(), link.subjects.responder_inbox(&first_host, plain_id));
+        let (stage, stages) = watch::channel(Stage::Serving);
+        let mut responder = Self {
+            announcements: Arc::new(announcements(&routes, id)),
+            port,
+            plain,
+            id,
+            stage,
+            exchanges: TaskTracker::new(),
+            cut: CancellationToken::new(),
+            subscriptions: Subscriptions::new(stages),
+            _tasks: JoinSet::new(),
+            link,
+        };
+        responder.subscribe_inboxes(&hosts(&routes)).await?;
+        responder.subscribe_native(&routes, max_exchanges).await?;
+        responder.subscribe_plain(routes, max_exchanges).await?;
+        responder.confirm(&first_host).await?;
+        responder.keep_announcing().await?;
+        Ok(responder)
+    }
+
+    async fn subscribe_inboxes(&mut self, hosts: &[Host]) -> Result<(), StartError> {
+        for host in hosts {
+            let inbox = self.link.subjects.responder_inbox(host, self.id);
+            let messages = self.link.native.client.subscribe(subject(inbox.all())).await?;
+            self._tasks.spawn(self.port.clone().take_from(messages));
+        }
+        self._tasks.spawn(self.port.clone().keep_in_sync());
+        let messages = self.link.plain.client.subscribe(subject(self.plain.inbox.all())).await?;
+        self._tasks.spawn(self.plain.clone().take_from(messages));
+        Ok(())
+    }
+
+    async fn subscribe_native<S: HttpService>(
+        &mut self,
+        routes: &[(Interest, S)],
+        max_exchanges: usize,
+    ) -> Result<(), StartError> {
+        for (interest, service) in routes {
+            let to = subject(self.link.subjects.exchange(interest));
+            let messages = self.link.native.client.queue_subscribe(to, QUEUE_GROUP.into()).await?;
+            let serving = Arc::new(Serving {
+                port: self.port.clone(),
+                inbox: self.link.subjects.responder_inbox(&interest.host, self.id),
+                host: interest.host.clone(),
+                service: service.clone(),
+                cut: self.cut.clone(),
+            });
+            let exchanges = self.exchanges.clone();
+            let take = move |message: Message| {
+                let serving = serving.clone();
+                if exchanges.len() < max_exchanges {
+                    exchanges.spawn(async move { serve::serve(&serving, message).await });
+                } else {
+                    serve::refuse(&serving, message);
+                }
+            };
+            self.subscriptions.spawn(messages, take);
+        }
+        Ok(())
+    }
+
+    /// One subscription per subject, however many interests share it; the most specific interest serves.
+    async fn subscribe_plain<S: HttpService>(
+        &mut self,
+        routes: Vec<(Interest, S)>,
+        max_exchanges: usize,
+    ) -> Result<(), StartError> {
+        let mut subjects: Vec<_> =
+            routes.iter().flat_map(|(interest, _)| self.link.subjects.http_subscriptions(interest)).collect();
+        subjects.sort();
+        subjects.dedup();
+        let mut map = PatternMap::default();
+        for (interest, service) in routes {
+            map.entry(&interest, || service);
+        }
+        let serving = Arc::new(PlainServing {
+            port: self.plain.clone(),
+            subjects: self.link.subjects.clone(),
+            routes: map,
+            cut: self.cut.clone(),
+        });
+        for each in subjects {
+            let messages = self.link.plain.client.queue_subscribe(subject(each), QUEUE_GROUP.into()).await?;
+            let (serving, exchanges) = (serving.clone(), self.exchanges.clone());
+            let take = move |message: Message| {
+                let serving = serving.clone();
+                let is_free = exchanges.len() < max_exchanges;
+                exchanges.spawn(async move {
+                    if is_free {
+                        plain_serve::serve(&serving, message).await;
+                    } else {
+                        plain_serve::refuse(&serving, message).await;
+                    }
+                });
+            };
+            self.subscriptions.spawn(messages, take);
+        }
+        Ok(())
+    }
+
+    /// Waits until the server has all subscriptions of both connections.
+    async fn confirm(&self, host: &Host) -> Result<(), StartError> {
+        let inbox = self.link.subjects.responder_inbox(host, self.id);
+        let nobody = || round_trip::nobody(&self.link.subjects, Side::Responder, host);
+        round_trip::native(&self.port, &inbox, nobody()).await?;
+        round_trip::plain(&self.plain, nobody()).await?;
+        Ok(())
+    }
+
+    /// Announces now, every 5 s, after reconnects, and whenever somebody asks.
+    async fn keep_announcing(&mut self) -> Result<(), StartError> {
+        let mut asked = self.link.plain.client.subscribe(subject(self.link.subjects.interest_list())).await?;
+        announce(&self.link, &self.announcements, true).await.map_err(StartError::Announce)?;
+        let (link, announcements) = (self.link.clone(), self.announcements.clone());
+        let mut stages = self.stage.subscribe();
+        let mut state = self.link.plain.state.clone();
+        self._tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(ANNOUNCE);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    message = asked.next() => if message.is_none() { return },
+                    changed = state.changed() => if changed.is_err() { return },
+                    _ = stages.wait_for(|stage| *stage != Stage::Serving) => return,
+                }
+                if link.is_connected()
+                    && let Err(error) = announce(&link, &announcements, true).await
+                {
+                    debug!(error, "interest could not be announced");
+                }
+            }
+        });
+        for announcement in self.announcements.iter() {
+            info!(interest = %announcement.interest, "serving");
+        }
+        Ok(())
+    }
+
+    /// Exchanges being served now.
+    pub fn open_exchanges(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Stops without losing anything: takes interest back, unsubscribes, serves what was under way, and waits until
+    /// NATS has the last frame of it. What is not done after `grace` is aborted. Whether all was done.
+    pub async fn drain(mut self, grace: Duration) -> bool {
+        let deadline = tokio::time::Instant::now() + grace;
+        self.stage.send_replace(Stage::Unsubscribing);
+        if let Err(error) = announce(&self.link, &self.announcements, false).await {
+            debug!(error, "interest could not be taken back");
+        }
+        let host = self.announcements.first().map(|announcement| announcement.interest.host.clone());
+        self.subscriptions.unsubscribed().await;
+        if let Some(host) = &host
+            && let Err(error) = self.confirm(host).await
+        {
+            debug!(%error, "draining without NATS");
+        }
+        self.stage.send_replace(Stage::Ending);
+        self.exchanges.close();
+        let done = tokio::time::timeout_at(deadline, async {
+            self.subscriptions.ended().await;
+            self.exchanges.wait().await;
+            self.port.exchanges.empty().await;
+        });
+        let all = done.await.is_ok();
+        if !all {
+            warn!(open = self.exchanges.len(), "the grace period is over: aborting what is still open");
+            self.cut.cancel();
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.exchanges.wait()).await;
+        }
+        self.port.tasks.close();
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.port.tasks.wait()).await;
+        tokio::join!(self.link.native.flush(), self.link.plain.flush());
+        all
+    }
+}
+
+impl std::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Responder").field("open_exchanges", &self.open_exchanges()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        // The subscriptions end, and what is open is aborted: its gateways hear of it at once.
+        self.stage.send_replace(Stage::Ending);
+        self.cut.cancel();
+    }
+}
+
+fn hosts<S>(routes: &[(Interest, S)]) -> Vec<Host> {
+    let mut hosts: Vec<_> = routes.iter().map(|(interest, _)| interest.host.clone()).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+fn announcements<S>(routes: &[(Interest, S)], id: ResponderId) -> Vec<Announcement> {
+    let announcement = |(interest, _): &(Interest, S)| Announcement {
+        interest: interest.clone(),
+        dialects: vec![Dialect::Native, Dialect::Plain],
+        responder: Some(id),
+    };
+    routes.iter().map(announcement).collect()
+}
+
+async fn announce(link: &Link, announcements: &[Announcement], registers: bool) -> Result<(), String> {
+    for announcement in announcements {
+        let host = &announcement.interest.host;
+        let to = match registers {
+            true => link.subjects.interest_register(host),
+            false => link.subjects.interest_unregister(host),
+        };
+        let headers = async_nats::HeaderMap::new();
+        let payload = announcement.encode().into();
+        link.plain
+            .publish_plain(subject(to), None, headers, payload)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! One native exchange at a responder: take the head, call the service, send the response (`PROTOCOL.md §5`).
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Message, Subject};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use h8s_wire::{
+    AbortCode, ExchangeId, Frame, FrameError, HeadFrame, HeadKind, Host, Inbox, MAX_INLINE_BYTES,
+    RefusedCode, RequestHead, ResponseHead, encode_head,
+};
+use http::{HeaderValue, Request, Response, header};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::body::Body;
+use crate::error::BoxError;
+use crate::exchange::Exchange;
+use crate::inline;
+use crate::mailbox::{Failure, Stop, Terms};
+use crate::outgoing::Outgoing;
+use crate::port::Port;
+use crate::responder::HttpService;
+use crate::service::{ExchangeContext, Refused};
+use crate::window::window;
+
+/// A request that is all there and answered within this time costs one message each way. After it the gateway is
+/// told who is at work, so that it can cancel.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// What all exchanges of one interest share.
+pub(crate) struct Serving<S> {
+    pub(crate) port: Arc<Port>,
+    /// Where frames of this interest's host come in.
+    pub(crate) inbox: Inbox,
+    pub(crate) host: Host,
+    pub(crate) service: S,
+    /// The grace period is over.
+    pub(crate) cut: CancellationToken,
+}
+
+/// Where the answers to one `HEAD` go.
+struct Return {
+    id: ExchangeId,
+    to: Subject,
+    own: Subject,
+}
+
+impl Return {
+    /// `None` when the reply is not a gateway's inbox: nothing is published anywhere else.
+    fn of<S>(serving: &Serving<S>, reply: Option<Subject>) -> Option<Self> {
+        let to = reply.filter(|reply| serving.port.subjects.gateway_replies().cover(reply))?;
+        let id = Inbox::exchange_of(&to)?;
+        let own = crate::port::subject(serving.inbox.exchange(id));
+        Some(Self { id, to, own })
+    }
+
+    fn send_soon(self, port: &Arc<Port>, frame: &Frame) {
+        port.publish_soon(self.to, self.own, frame);
+    }
+}
+
+/// Says no before any work was done.
+pub(crate) fn refuse<S>(serving: &Serving<S>, message: Message) {
+    if let Some(back) = Return::of(serving, message.reply) {
+        back.send_soon(&serving.port, &Frame::Refused(RefusedCode::Busy));
+    }
+}
+
+/// Serves one exchange to its end.
+pub(crate) async fn serve<S: HttpService>(serving: &Serving<S>, message: Message) {
+    let Some(back) = Return::of(serving, message.reply) else {
+        return debug!(subject = %message.subject, "a request without a gateway's inbox to answer to");
+    };
+    let (head, opening) = match open(message.payload) {
+        Ok(opened) => opened,
+        Err(error) => {
+            warn!(subject = %message.subject, %error, "a request that is no HEAD frame");
+            let code = match error {
+                FrameError::UnknownKind(_) | FrameError::UnknownVersion(_) => AbortCode::Unsupported,
+                _ => AbortCode::Malformed,
+            };
+            return back.send_soon(&serving.port, &Frame::Abort { code, reason: error.to_string() });
+        }
+    };
+    Served { serving, back, limit: opening.limit, exchange: None }.run(head, opening).await;
+}
+
+/// What is left of a `HEAD` frame without its head.
+struct Opening {
+    end: bool,
+    limit: u64,
+    body: Bytes,
+}
+
+fn open(payload: Bytes) -> Result<(RequestHead, Opening), FrameError> {
+    // The head may live as long as the exchange: it must not keep a whole read buffer of the connection with it.
+    match Frame::decode(Bytes::copy_from_slice(&payload))? {
+        Frame::Head(HeadFrame { head: HeadKind::Request(head), end, limit, body }) => {
+            Ok((*head, Opening { end, limit, body }))
+        }
+        _ => Err(FrameError::Truncated),
+    }
+}
+
+/// One exchange. Its place in the registry is taken only when frames may come in for it.
+struct Served<'a, S> {
+    serving: &'a Serving<S>,
+    back: Return,
+    /// What the gateway lets us send.
+    limit: u64,
+    exchange: Option<Arc<Exchange>>,
+}
+
+impl<S: HttpService> Served<'_, S> {
+    async fn run(mut self, head: RequestHead, opening: Opening) {
+        let body = if opening.end {
+            Body::whole(opening.body)
+        } else {
+            let granted = window();
+            let Some(exchange) = self.register(granted) else { return };
+            exchange.send_soon(&Frame::Credit { limit: granted, handled: 1 });
+            Body::native(exchange, opening.body, granted)
+        };
+        let request = match request(head, body) {
+            Ok(request) => request,
+            Err(error) => return self.abort(AbortCode::Malformed, error.to_string()),
+        };
+        match self.call(request).await {
+            Some(Ok(response)) => self.respond(response).await,
+            Some(Err(error)) => self.fail(error),
+            None => {}
+        }
+    }
+
+    /// Takes the exchange's place in the registry. `None` when the id is in use: somebody repeats a `HEAD`.
+    fn register(&mut self, granted: u64) -> Option<Arc<Exchange>> {
+        if let Some(exchange) = &self.exchange {
+            return Some(exchange.clone());
+        }
+        let terms = Terms { granted, limit: self.limit, peer: Some(self.back.to.clone()) };
+        let port = &self.serving.port;
+        let replies = port.subjects.gateway_replies();
+        let exchange =
+            Exchange::register(port, &self.serving.inbox, self.back.id, replies, terms).map(Arc::new);
+        if exchange.is_none() {
+            warn!(host = %self.serving.host, "a HEAD for an exchange that is open already is ignored");
+        }
+        self.exchange.clone_from(&exchange);
+        exchange
+    }
+
+    /// Calls the service. `None` when the gateway has gone, or the grace period is over.
+    async fn call(&mut self, request: Request<Body>) -> Option<Result<Response<S::ResponseBody>, BoxError>> {
+        let mut service = self.serving.service.clone();
+        let called = AssertUnwindSafe(async move {
+            poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+            service.call(request).await.map_err(Into::into)
+        });
+        let mut called = pin!(called.catch_unwind());
+        if self.exchange.is_none() {
+            tokio::select! {
+                biased;
+                result = &mut called => return Some(flatten(result)),
+                () = self.serving.cut.cancelled() => { self.stopping(); return None; }
+                () = tokio::time::sleep(QUIET) => {}
+            }
+            self.register(0)?.send_soon(&Frame::Credit { limit: 0, handled: 1 });
+        }
+        let exchange = self.exchange.clone()?;
+        tokio::select! {
+            biased;
+            result = &mut called => Some(flatten(result)),
+            stop = exchange.stopped() => { gone(&exchange, stop); None }
+            () = self.serving.cut.cancelled() => { self.stopping(); None }
+        }
+    }
+
+    async fn respond(mut self, response: Response<S::ResponseBody>) {
+        let (parts, body) = response.into_parts();
+        let mut body = Outgoing::new(body);
+        inline::of_response(&mut body).await;
+        if let Some(error) = body.take_error() {
+            return self.fail(error);
+        }
+        let head = HeadKind::Response(ResponseHead { status: parts.status, headers: parts.headers });
+        let (end, first) = (body.is_whole(), body.take_ready(MAX_INLINE_BYTES));
+        let frame = match encode_head(&head, end, 0, &first) {
+            Ok(frame) => frame,
+            Err(error) => return self.fail(error.into()),
+        };
+        if end && self.exchange.is_none() {
+            if let Err(error) = self.serving.port.publish(self.back.to, self.back.own, frame).await {
+                debug!(%error, "a response could not be published");
+            }
+            return;
+        }
+        let Some(exchange) = self.register(0) else { return };
+        let sent = async {
+            exchange.send_to_peer(frame).await?;
+            if end { Ok(()) } else { body.send(&exchange, 1).await }
+        };
+        tokio::select! {
+            biased;
+            result = sent => if let Err(stop) = result { gone(&exchange, stop) },
+            () = self.serving.cut.cancelled() => self.stopping(),
+        }
+    }
+
+    fn fail(self, error: BoxError) {
+        if let Some(refused) = error.downcast_ref::<Refused>() {
+            let code = match refused {
+                Refused::Busy => RefusedCode::Busy,
+                Refused::Draining => RefusedCode::Draining,
+            };
+            return self.back.send_soon(&self.serving.port, &Frame::Refused(code));
+        }
+        warn!(host = %self.serving.host, error = chain(&*error), "a service failed");
+        self.abort(AbortCode::Failed, error.to_string());
+    }
+
+    fn abort(self, code: AbortCode, reason: String) {
+        match self.exchange {
+            Some(exchange) => exchange.abort(code, reason, Failure::Closed),
+            None => self.back.send_soon(&self.serving.port, &Frame::Abort { code, reason }),
+        }
+    }
+
+    fn stopping(&mut self) {
+        if let Some(exchange) = self.register(0) {
+            exchange.abort(AbortCode::Stopping, "the grace period is over".into(), Failure::Closed);
+        }
+    }
+}
+
+/// At a responder, a peer that does not read any more ends everything: readers of the request hear of it, too.
+fn gone(exchange: &Exchange, stop: Stop) {
+    if stop == Stop::Unread {
+        exchange.mailbox.fail(Failure::Cancelled);
+    }
+}
+
+type Caught<T> = Result<Result<T, BoxError>, Box<dyn std::any::Any + Send>>;
+
+fn flatten<T>(result: Caught<T>) -> Result<T, BoxError> {
+    result.unwrap_or_else(|_| Err("the service panicked".into()))
+}
+
+/// An error and everything behind it, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// The request as a service sees it: an absolute URI, a `Host` header, and an [`ExchangeContext`].
+pub(crate) fn request(head: RequestHead, body: Body) -> Result<Request<Body>, BoxError> {
+    // `OPTIONS *` has no absolute form.
+    let uri = if head.target == "*" { head.target.clone().into() } else { head.uri()? };
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = head.headers;
+    request.headers_mut().insert(header::HOST, HeaderValue::from_str(head.authority.as_str())?);
+    request.extensions_mut().insert(ExchangeContext {
+        client: head.client,
+        is_secure: head.scheme == http::uri::Scheme::HTTPS,
+        deadline: head.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+    });
+    Ok(request)
+}

@@ -1,0 +1,87 @@
+//! How much may be under way towards a reader (`PROTOCOL.md §5`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use h8s_wire::{MAX_FRAME_BYTES, frame_cost};
+
+/// Under way in one direction of one exchange: at 128 KiB a frame enough to keep a fast link busy, at 256 bytes'
+/// overhead a frame 4,096 messages at most, far below what a subscription buffers.
+const WINDOW: u64 = 1024 * 1024;
+/// While memory is short: two full frames, so that one can be read while the next is under way.
+const SMALL_WINDOW: u64 = 2 * frame_cost(MAX_FRAME_BYTES);
+/// Body bytes of all exchanges together that may wait here before windows become small.
+const BUDGET_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Bytes that wait in mailboxes, of all exchanges of the process.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+
+/// The window that a new or refilled direction gets.
+pub(crate) fn window() -> u64 {
+    if WAITING.load(Ordering::Relaxed) < BUDGET_BYTES { WINDOW } else { SMALL_WINDOW }
+}
+
+/// Accounts for one frame that waits for its reader.
+pub(crate) fn note_waiting(bytes: usize) {
+    WAITING.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+/// One frame has been read, or dropped unread.
+pub(crate) fn note_read(bytes: usize) {
+    WAITING.fetch_sub(bytes as u64, Ordering::Relaxed);
+}
+
+/// A reader's account: what it has taken, and what the sender may send.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    taken: u64,
+    granted: u64,
+}
+
+impl Reading {
+    pub(crate) fn new(granted: u64) -> Self {
+        Self { taken: 0, granted }
+    }
+
+    /// A frame was taken. The new limit, once half a window or a full frame could not follow any more.
+    pub(crate) fn take(&mut self, frame_bytes: usize) -> Option<u64> {
+        self.taken += frame_cost(frame_bytes);
+        let window = window();
+        let left = self.granted.saturating_sub(self.taken);
+        let refill = left <= (window / 2).max(frame_cost(MAX_FRAME_BYTES));
+        if !refill || self.taken + window <= self.granted {
+            return None;
+        }
+        self.granted = self.taken + window;
+        Some(self.granted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credit_comes_at_half_a_window_and_never_too_late_for_a_frame() {
+        for (window, frame) in
+            [(WINDOW, 1), (WINDOW, MAX_FRAME_BYTES), (SMALL_WINDOW, MAX_FRAME_BYTES), (0, 1)]
+        {
+            let mut reading = Reading::new(window);
+            let (mut sent, mut limit, mut grants) = (0, window, 0);
+            for _ in 0..10_000 {
+                if sent + frame_cost(frame) <= limit {
+                    sent += frame_cost(frame);
+                }
+                if let Some(more) = reading.take(frame) {
+                    assert!(more > limit);
+                    limit = more;
+                    grants += 1;
+                }
+                assert!(
+                    limit - sent.min(limit) >= frame_cost(frame) || sent == 0,
+                    "no room for the next frame"
+                );
+            }
+            assert!(grants > 0);
+        }
+    }
+}
