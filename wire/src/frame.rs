@@ -27,7 +27,8 @@ const FRAME_OVERHEAD: u64 = 256;
 /// Bit of a `HEAD`'s flags: nothing follows in this direction.
 const HEAD_END: u64 = 1;
 
-/// What a frame of `bytes` body bytes takes from the credit window.
+/// What a `DATA`, `END`, `MESSAGE` or `CLOSE` of `bytes` bytes, the whole message, takes from the credit window. Other
+/// kinds take nothing, a `HEAD` with its inline bytes included.
 pub const fn frame_cost(bytes: usize) -> u64 {
     bytes as u64 + FRAME_OVERHEAD
 }

@@ -284,6 +284,10 @@ pub fn subject(bytes: &[u8]) {
         assert_eq!(again.as_str(), text);
     }
     let replies = [subjects.parse_responder_reply(&host, &text), subjects.parse_gateway_reply(&text)];
+    // Two ways to ask one question.
+    assert_eq!(subjects.responder_replies(&host).cover(&text), replies[0].is_some());
+    assert_eq!(subjects.gateway_replies().cover(&text), replies[1].is_some());
+    assert!(subjects.is_responder_reply(&text) || replies[0].is_none());
     for (inbox, id) in replies.into_iter().flatten() {
         assert_eq!(inbox.exchange(id).as_str(), text);
         assert_eq!(Inbox::exchange_of(&text), Some(id));

@@ -6,6 +6,7 @@ mod decoders;
 mod frames;
 mod interest;
 mod plain;
+mod protocol;
 mod subjects;
 mod values;
 mod vectors;

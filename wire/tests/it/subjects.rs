@@ -197,6 +197,7 @@ fn t1_the_longest_parts_together_stay_within_the_bound() {
             .exchange(ExchangeId::from_bytes([2; 16])),
         subjects.gateway_inbox(GatewayId::from_bytes([1; 16])).sync(),
         subjects.interest_unregister(&host),
+        subjects.close_notice(&host, ExchangeId::from_bytes([2; 16])),
     ];
     for subject in all.into_iter().chain(subjects.http_subscriptions(&interest)) {
         assert!(subject.as_str().len() <= MAX_SUBJECT_BYTES, "{} {subject}", subject.as_str().len());

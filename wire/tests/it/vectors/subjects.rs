@@ -90,6 +90,7 @@ fn inboxes(vectors: &Vectors) {
         } else {
             let host = text(vector, "host").parse().unwrap();
             let inbox = subjects.responder_inbox(&host, text(vector, "responder").parse().unwrap());
+            assert_eq!(subjects.close_notice(&host, exchange).as_str(), text(vector, "closed"));
             (inbox, subjects.parse_responder_reply(&host, text(vector, "subject")))
         };
         assert_eq!(inbox.exchange(exchange).as_str(), text(vector, "subject"));
