@@ -149,7 +149,9 @@ pub enum MethodPattern {
     Any,
     /// WebSockets.
     WebSocket,
-    /// One method. `GET` covers `HEAD` where `HEAD` is not named itself (RFC 9110 §9.3.2).
+    /// One method. `GET` covers `HEAD` where `HEAD` is not named itself (RFC 9110 §9.3.2). Made by
+    /// [`named`](Self::named) only: an unchecked method could outgrow a subject.
+    #[non_exhaustive]
     Named(Method),
 }
 

@@ -279,7 +279,8 @@ pub struct Replies(std::sync::Arc<str>);
 impl Replies {
     /// Whether `reply` is one of them.
     pub fn cover(&self, reply: &str) -> bool {
-        let Some((owner, exchange)) = reply.strip_prefix(&*self.0).and_then(|rest| rest.split_once('.')) else {
+        let Some((owner, exchange)) = reply.strip_prefix(&*self.0).and_then(|rest| rest.split_once('.'))
+        else {
             return false;
         };
         owner.parse::<ResponderId>().is_ok() && exchange.parse::<ExchangeId>().is_ok()
@@ -443,7 +444,9 @@ mod tests {
         }
         assert_eq!(subjects.parse_gateway_reply(own.exchange(id).as_str()), None);
         let (ours, gateways) = (subjects.responder_replies(&host("a.example")), subjects.gateway_replies());
-        assert!(ours.cover(own.exchange(id).as_str()) && subjects.is_responder_reply(own.exchange(id).as_str()));
+        assert!(
+            ours.cover(own.exchange(id).as_str()) && subjects.is_responder_reply(own.exchange(id).as_str())
+        );
         assert!(gateways.cover(gateway.exchange(id).as_str()) && !gateways.cover(own.exchange(id).as_str()));
         assert!(!ours.cover(gateway.exchange(id).as_str()) && !ours.cover(own.sync().as_str()));
         for inbox in [own.clone(), gateway] {

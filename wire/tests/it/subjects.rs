@@ -44,6 +44,10 @@ fn small_path() -> impl Strategy<Value = String> {
         .prop_map(|segments| format!("/{}", segments.join("/")))
 }
 
+fn named(method: &Method) -> MethodPattern {
+    MethodPattern::named(method).unwrap()
+}
+
 /// Whether a subscription takes a subject, as nats-server decides it.
 fn takes(subscription: &Subject, subject: &Subject) -> bool {
     let mut tokens = subject.as_str().split('.');
@@ -74,7 +78,7 @@ proptest! {
         let host = String::from_utf8_lossy(&authority).parse().unwrap_or(host);
         // Bytes that are no method never become one; those that are become one token.
         let method = Method::from_bytes(&method).ok().and_then(|method| MethodPattern::named(&method).ok());
-        let method = method.unwrap_or(MethodPattern::Named(Method::GET));
+        let method = method.unwrap_or(named(&Method::GET));
         let tokens = PathTokens::of(&path);
 
         let subject = subjects.http(&method, &host, &tokens);
@@ -128,7 +132,7 @@ proptest! {
         one in (small_host(), small_path()),
         other in (small_host(), small_path()),
     ) {
-        let (subjects, method) = (Subjects::default(), MethodPattern::Named(Method::GET));
+        let (subjects, method) = (Subjects::default(), named(&Method::GET));
         let [one, other] = [one, other].map(|(host, path)| {
             let tokens = PathTokens::of(&path);
             (subjects.http(&method, &host, &tokens), (host, tokens))
@@ -146,7 +150,7 @@ proptest! {
         let subjects = Subjects::default();
         let everything =
             Interest { host: mine.clone(), path: "/*".parse().unwrap(), method: MethodPattern::Any };
-        let subject = subjects.http(&MethodPattern::Named(Method::GET), &theirs, &PathTokens::of(&path));
+        let subject = subjects.http(&named(&Method::GET), &theirs, &PathTokens::of(&path));
         for subscription in subjects.http_subscriptions(&everything) {
             prop_assert!(!takes(&subscription, &subject), "{} {}", subscription, subject);
         }
@@ -162,7 +166,7 @@ proptest! {
         let subjects = Subjects::default();
         for (pattern, below) in [(path.clone(), path.clone()), (format!("{path}/*"), format!("{path}/x"))] {
             let interest = Interest { host: host.clone(), path: pattern.parse().unwrap(), method: MethodPattern::Any };
-            let subject = subjects.http(&MethodPattern::Named(Method::PUT), &host, &PathTokens::of(&below));
+            let subject = subjects.http(&named(&Method::PUT), &host, &PathTokens::of(&below));
             let takers = subjects.http_subscriptions(&interest).iter().filter(|one| takes(one, &subject)).count();
             prop_assert_eq!(takers, 1, "delivered once: {} {}", interest, subject);
         }
@@ -173,7 +177,7 @@ proptest! {
 fn t14_the_two_tenants_of_the_divider() {
     let subjects = Subjects::default();
     let subject = |host: &str, path: &str| {
-        subjects.http(&MethodPattern::Named(Method::GET), &host.parse().unwrap(), &PathTokens::of(path))
+        subjects.http(&named(&Method::GET), &host.parse().unwrap(), &PathTokens::of(path))
     };
     let (one, other) = (subject("example.com", "/foo/x"), subject("foo.example.com", "/x"));
     assert_eq!(one.as_str(), "h8s.http.GET.com.example._.foo.x");
