@@ -1,3 +1,24 @@
 //! Real servers, clients and guests for the tests. A dev-dependency only.
+//!
+//! Everything here panics where a test could not go on anyway, and says what was expected; nothing is skipped, and
+//! nothing waits for ever. What has been started is ended when its value is dropped, and what it wrote is printed if
+//! the test is failing.
+//!
+//! | for | there is |
+//! |---|---|
+//! | NATS | [`NatsServer`], [`Bus`] and [`over_both_buses!`] |
+//! | our own programs | [`Process`] |
+//! | waiting | [`within`], [`soon`], [`eventually`] |
+//! | components | [`guests::guest`] |
 
+pub mod bus;
+pub mod deadline;
 pub mod guests;
+pub mod nats_server;
+pub mod process;
+mod test_tools;
+
+pub use bus::Bus;
+pub use deadline::{eventually, soon, within};
+pub use nats_server::NatsServer;
+pub use process::Process;
