@@ -7,12 +7,15 @@
 //! A body never ends short: it ends when the guest has finished it, and in an error in every other case.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use tokio::task::unconstrained;
 use wasmtime::Store;
+use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::exchange::Exchange;
@@ -158,8 +161,15 @@ impl ComponentBody {
 }
 
 impl Running {
+    /// The next frame that the guest wrote. Outside tokio's budget for a task: where that is used up, a channel
+    /// with something in it says that it has nothing, and here nothing can mean that a guest has failed.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
+        pin!(unconstrained(frame)).poll(cx)
+    }
+
     fn next(&mut self, cx: &mut Context<'_>, returned: bool) -> Result<Step, Fault> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        match self.poll_written(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.written_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
                 match self.declared_bytes {

@@ -6,7 +6,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 
 use crate::log;
-use crate::stand::{assert_unharmed, call, get, get_text, guests, idle, request, text};
+use crate::stand::{assert_unharmed, call, get, get_text, guests, idle, request};
 
 #[tokio::test]
 async fn a_response_without_a_body() {
@@ -121,4 +121,14 @@ async fn a_short_answer_is_there_at_once_and_its_length_known() {
     let frame = body.frame().await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "ok\n");
     assert!(body.is_end_stream());
+}
+
+#[tokio::test]
+async fn thousands_of_answers_in_one_turn_of_a_task_are_all_whole() {
+    // given a task that never waits, so that it uses up what tokio grants it for one turn
+    let service = guests().await;
+    // when, then
+    for _ in 0..2_000 {
+        assert_eq!(get_text(&service, "/ok").await, (StatusCode::OK, "ok\n".into()));
+    }
 }
