@@ -1,1 +1,47 @@
-//! The HTTP edge of h8s: h8sd, and the library it is made of.
+//! The HTTP edge of h8s: HTTP/1.1 and HTTP/2 clients on one side, an [`Upstream`] on the other. `h8sd` is this
+//! library with flags.
+//!
+//! A request's way, file by file:
+//!
+//! 1. `server`: a permit, an accept; `preface` or `tls` tells the protocol; hyper parses within [`Limits`].
+//! 2. `exchange`: holds the steps below together.
+//! 3. `admission`: yes, or a typed rejection, before anything reaches NATS ([`HostFilters`]).
+//! 4. `fields`, `forwarded`: what of the head crosses the edge, and what is said about the client ([`TrustedProxies`]).
+//! 5. [`RequestBody`] in, `response_body` out, piece by piece; nothing is buffered whole.
+//! 6. `rescue`: the one place where an error becomes a status.
+//! 7. `linger`: how the client's socket ends.
+//!
+//! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; `admin` and `metrics` for operators.
+//! Invariants: no request is read past its head before it is admitted; no body is ever cut without the client being
+//! able to see it; nothing a client sends becomes a metric label or a log line above debug.
+
+mod admin;
+mod admission;
+mod app;
+mod config;
+mod exchange;
+mod fields;
+mod forwarded;
+mod host_filter;
+mod limits;
+mod linger;
+mod metrics;
+mod open;
+mod preface;
+mod request_body;
+mod rescue;
+mod response_body;
+mod server;
+mod shutdown;
+mod tls;
+mod upstream;
+
+pub use app::{App, BuildError, Drained};
+pub use config::{Config, Flags, LogFormat};
+pub use forwarded::TrustedProxies;
+pub use host_filter::HostFilters;
+pub use limits::Limits;
+pub use request_body::{RequestBody, RequestBodyError};
+pub use shutdown::Shutdown;
+pub use tls::{TlsError, TlsFiles};
+pub use upstream::{Availability, BoxError, Upstream};

@@ -1,2 +1,52 @@
-//! To be written.
-fn main() {}
+//! `h8sd`: flags → build → run → drain.
+
+use std::process::ExitCode;
+
+use h8s_ingress::{Config, Drained, Flags, LogFormat, Shutdown};
+use h8s_nats::NatsConfig;
+
+/// +10 % on HTTP/2 here, and much less memory kept after bursts.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let flags = h8s_settings::load::<Flags>(std::env::args_os()).unwrap_or_else(|exit| exit.exit()).flags;
+    start_log(flags.log_format);
+    let (config, nats) = flags.configs().unwrap_or_else(|exit| exit.exit());
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(serve(config, nats)));
+    match ended {
+        Ok(Drained::Whole | Drained::Cut) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("h8sd: {error:#}.");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: Config, nats: NatsConfig) -> anyhow::Result<Drained> {
+    let shutdown = Shutdown::on_signals()?;
+    let app = config.build(&nats).await?;
+    for address in app.addresses() {
+        tracing::info!(%address, "serving");
+    }
+    if let Some(address) = app.admin_address() {
+        tracing::info!(%address, "admin: /healthz /readyz /metrics");
+    }
+    Ok(app.run(shutdown).await)
+}
+
+/// To standard error, so that standard output stays free.
+fn start_log(format: LogFormat) {
+    let levels = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,1 +1,16 @@
-//! Integration tests: real sockets, port 0, no sleeps.
+//! The edge on real sockets, port 0, with an in-memory upstream. No sleeps: every wait is for an event.
+
+#![allow(clippy::unwrap_used, reason = "a test and what it sets up may fail by a panic")]
+
+mod admin;
+mod admission;
+mod bodies;
+mod connections;
+mod cut;
+mod forwarded;
+mod leaving;
+mod program;
+mod protocols;
+mod rescue;
+mod shutdown;
+mod support;

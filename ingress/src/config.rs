@@ -1,0 +1,195 @@
+//! What an ingress is told, and by which flags.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use h8s_nats::{NatsConfig, NatsFlags};
+use h8s_settings::{Exit, Mistakes, Secret};
+
+use crate::{HostFilters, Limits, TlsFiles, TrustedProxies};
+
+/// The flags of `h8sd`. Each is also an environment variable, and a key of the `--config` file.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "h8sd", version, about = "The HTTP edge of h8s: puts requests on NATS")]
+pub struct Flags {
+    /// A TOML file with the same keys as the flags
+    #[arg(long, env = "H8S_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where clients connect: ADDRESS:PORT, or :PORT for every IPv4 interface. May be given several times
+    // An ingress is there to be reached, in a container above all; `h8s dev` is what binds loopback.
+    #[arg(long, env = "H8S_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_delimiter = ',', value_parser = listen_address)]
+    pub listen: Vec<SocketAddr>,
+    /// Where operators connect: /healthz, /readyz, /metrics
+    // Loopback: what it shows is not for the clients.
+    #[arg(long, env = "H8S_ADMIN_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = listen_address)]
+    pub admin_listen: SocketAddr,
+    /// Serve TLS (HTTP/2 and HTTP/1.1 by ALPN) with this PEM certificate chain. Needs --tls-key
+    #[arg(long, env = "H8S_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, env = "H8S_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// The largest request body, such as 10485760 or 10MiB; larger ones get 413. No limit unless set: bodies are streamed
+    #[arg(long, env = "H8S_MAX_BODY_SIZE", value_name = "SIZE", value_parser = h8s_settings::size)]
+    pub max_body_size: Option<u64>,
+    /// How long a responder may take until its response head; then the client gets 504
+    #[arg(long, env = "H8S_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
+    pub request_timeout: Duration,
+    /// Serve only these hosts, comma-separated; *.example.com is every host below example.com. Others get 404
+    #[arg(long, env = "H8S_HOST_FILTERS", value_name = "HOSTS", default_value = "")]
+    pub host_filters: HostFilters,
+    /// Answer 404 at once where no responder has announced interest in host, path and method
+    #[arg(long, env = "H8S_TRACK_INTEREST")]
+    pub track_interest: bool,
+    /// Publish each request, wait for nobody, and answer 200 (503 where it cannot be published)
+    #[arg(long, env = "H8S_PUBLISH_ONLY", conflicts_with = "wait_for_responder")]
+    pub publish_only: bool,
+    /// Requests must carry exactly this in Authorization, or get 403. It is not passed on
+    #[arg(long, env = "H8S_AUTHORIZATION_KEY", value_name = "KEY")]
+    pub authorization_key: Option<Secret>,
+    /// Where nobody answers, try again for this long before 503. At once unless set
+    #[arg(long, env = "H8S_WAIT_FOR_RESPONDER", value_name = "DURATION", value_parser = h8s_settings::duration)]
+    pub wait_for_responder: Option<Duration>,
+    /// Proxies whose X-Forwarded-* and X-Request-Id are kept, comma-separated networks. Nobody's, unless set
+    #[arg(long, env = "H8S_TRUSTED_PROXIES", value_name = "NETWORKS", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
+    /// At SIGTERM: how long exchanges in flight may take to end. A second signal ends at once
+    #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
+    pub grace_period: Duration,
+    /// Client connections open at once; more wait to be accepted
+    #[arg(long, env = "H8S_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+    /// How log lines look. RUST_LOG says which there are (default: info)
+    #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
+    pub log_format: LogFormat,
+    #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
+    #[command(flatten)]
+    pub nats: NatsFlags,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// About 16 KiB each while idle: 160 MiB, and well within what a process may have open after the usual `ulimit -n`.
+const DEFAULT_MAX_CONNECTIONS: u32 = 10_000;
+/// Less than the 30 s after which Kubernetes and most others kill.
+const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(25);
+/// What most load balancers and browsers bear.
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Everything an ingress is told. `Default` listens on a port of the system's choice on loopback, without TLS.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect. Port 0: the system chooses.
+    pub listen: Vec<SocketAddr>,
+    /// Where operators connect. `None`: nowhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// Serve TLS on every client listener.
+    pub tls: Option<TlsFiles>,
+    /// The largest request body. `None`: any.
+    pub max_body_bytes: Option<u64>,
+    /// Until the response head. 30 s.
+    pub request_timeout: Duration,
+    /// The hosts that are served. Any.
+    pub host_filters: HostFilters,
+    /// 404 where nobody announced interest. No.
+    pub track_interest: bool,
+    /// Publish, wait for nobody, 200. No.
+    pub publish_only: bool,
+    /// What `Authorization` must be.
+    pub authorization_key: Option<Secret>,
+    /// How long to look for a responder.
+    pub wait_for_responder: Option<Duration>,
+    /// Who may describe clients. Nobody.
+    pub trusted_proxies: TrustedProxies,
+    /// How long exchanges may take to end at shutdown. 25 s.
+    pub grace_period: Duration,
+    /// Client connections open at once. 10,000.
+    pub max_connections: u32,
+    /// Of each connection.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)],
+            admin_listen: None,
+            tls: None,
+            max_body_bytes: None,
+            request_timeout: DEFAULT_REQUEST_TIMEOUT,
+            host_filters: HostFilters::default(),
+            track_interest: false,
+            publish_only: false,
+            authorization_key: None,
+            wait_for_responder: None,
+            trusted_proxies: TrustedProxies::default(),
+            grace_period: DEFAULT_GRACE_PERIOD,
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Flags {
+    /// Checks what no flag can check alone.
+    ///
+    /// # Errors
+    /// All mistakes, one sentence each.
+    pub fn configs(self) -> Result<(Config, NatsConfig), Exit> {
+        let mut mistakes = Mistakes::new();
+        let nats = self.nats.config("h8sd", &mut mistakes);
+        let tls = self.tls(&mut mistakes);
+        if self.request_timeout.is_zero() {
+            mistakes
+                .push("--request-timeout 0s: no responder can answer in no time; give a longer duration.");
+        }
+        mistakes.into_result()?;
+        let config = Config {
+            tls,
+            listen: self.listen,
+            admin_listen: Some(self.admin_listen),
+            max_body_bytes: self.max_body_size,
+            request_timeout: self.request_timeout,
+            host_filters: self.host_filters,
+            track_interest: self.track_interest,
+            publish_only: self.publish_only,
+            authorization_key: self.authorization_key,
+            wait_for_responder: self.wait_for_responder,
+            trusted_proxies: self.trusted_proxies,
+            grace_period: self.grace_period,
+            max_connections: self.max_connections,
+            limits: Limits::default(),
+        };
+        Ok((config, nats))
+    }
+
+    fn tls(&self, mistakes: &mut Mistakes) -> Option<TlsFiles> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { certificates: cert.clone(), key: key.clone() }),
+            (None, None) => None,
+            (Some(_), None) => {
+                mistakes.push("--tls-cert needs --tls-key: give the certificate's private key.");
+                None
+            }
+            (None, Some(_)) => {
+                mistakes.push("--tls-key needs --tls-cert: give the key's certificate.");
+                None
+            }
+        }
+    }
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    whole.parse().map_err(|_| {
+        format!("{text:?} is no address to listen on; write 127.0.0.1:8080, [::1]:8080 or :8080")
+    })
+}

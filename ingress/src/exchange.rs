@@ -1,0 +1,172 @@
+//! One request from its head to its response's: admitted, described, sent, answered.
+//!
+//! The gateway adds no `Via` (it is no HTTP-to-HTTP gateway in the sense of RFC 9110 §7.6.3) and no `Server`; hyper
+//! adds `Date` where the upstream gave none (RFC 9110 §6.6.1). Dropping [`Edge::answer`]'s future, which hyper does
+//! when the client leaves, drops the upstream's future or body, which cancels the exchange.
+
+use std::sync::Arc;
+
+use h8s_nats::ExchangeContext;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, response};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::admission::{Admission, Admitted};
+use crate::fields;
+use crate::forwarded::TrustedProxies;
+use crate::open::{ClientConnection, Open};
+use crate::rescue::{self, Failure, ResponseFault};
+use crate::response_body::{ResponseBody, Streaming};
+use crate::{RequestBody, Upstream};
+
+/// What answers every request of every connection.
+#[derive(Debug)]
+pub(crate) struct Edge<U> {
+    pub(crate) upstream: U,
+    pub(crate) admission: Admission,
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// Publish, wait for nobody, answer 200.
+    pub(crate) publish_only: bool,
+}
+
+type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
+
+impl<U: Upstream> Edge<U> {
+    /// Answers one request, whatever happens.
+    ///
+    /// # Cancel safety
+    /// Dropping it cancels the exchange.
+    pub(crate) async fn answer(
+        &self,
+        connection: Arc<ClientConnection>,
+        request: Request<Incoming>,
+    ) -> Answer<U> {
+        let open = Open::new(connection.clone());
+        let started = open.started;
+        let as_json = rescue::wants_json(request.headers());
+        let mut request_id = None;
+        let response = match self.exchange(&connection, open, request, &mut request_id).await {
+            Ok(response) => response,
+            Err(failure) => {
+                let verdict = rescue::verdict(&failure);
+                rescue::log(&failure, &verdict, request_id.as_ref());
+                connection.metrics.rescued(verdict.reason);
+                rescue::response(&verdict, as_json, request_id)
+            }
+        };
+        connection.metrics.answered(response.status(), started.elapsed());
+        response
+    }
+
+    async fn exchange(
+        &self,
+        connection: &ClientConnection,
+        mut open: Open,
+        request: Request<Incoming>,
+        request_id: &mut Option<HeaderValue>,
+    ) -> Result<Answer<U>, Failure> {
+        let (admitted, request) = match self.admit(connection, request, request_id) {
+            Ok(admitted) => admitted,
+            Err(failure) => return open.fail(failure),
+        };
+        let method = request.method().clone();
+        if self.publish_only {
+            let published = self.upstream.publish(&admitted.host, request).await;
+            open.complete();
+            return published.map(|()| Response::new(ResponseBody::Empty)).map_err(Failure::from);
+        }
+        match self.upstream.send(&admitted.host, request).await {
+            Ok(response) => into_answer(&method, response, open),
+            Err(error) => open.fail(error.into()),
+        }
+    }
+
+    /// The request as the upstream gets it.
+    fn admit(
+        &self,
+        connection: &ClientConnection,
+        request: Request<Incoming>,
+        request_id: &mut Option<HeaderValue>,
+    ) -> Result<(Admitted, Request<RequestBody>), Failure> {
+        let (mut head, incoming) = request.into_parts();
+        let admitted = self.admission.admit(&head, incoming.size_hint().exact(), &self.upstream)?;
+        fields::strip_request(&mut head.headers, connection.peer.sender);
+        if self.admission.consumes_authorization() {
+            head.headers.remove(header::AUTHORIZATION);
+        }
+        // Who reads the URI's authority needs no `Host`, which with an absolute target may say something else.
+        if head.uri.authority().is_some() {
+            head.headers.remove(header::HOST);
+        }
+        let authority = admitted.authority.clone();
+        let described = connection.peer.describe(&mut head.headers, authority, &self.trusted_proxies);
+        *request_id = Some(described.request_id);
+        head.extensions.insert(ExchangeContext {
+            client: Some(described.client),
+            is_secure: described.is_secure,
+            deadline: None,
+        });
+        Ok((admitted, Request::from_parts(head, RequestBody::new(incoming, self.admission.max_body_bytes))))
+    }
+}
+
+/// The upstream's response as the client gets it: a final status, fields that cross the edge, and a body exactly
+/// where the method and the status allow one (RFC 9110 §6.4.1).
+fn into_answer<B>(
+    method: &Method,
+    response: Response<B>,
+    mut open: Open,
+) -> Result<Response<ResponseBody<B>>, Failure>
+where
+    B: crate::response_body::UpstreamBody,
+{
+    let (mut head, body) = response.into_parts();
+    let declared_bytes = match check(method, &mut head, &body) {
+        Ok(declared_bytes) => declared_bytes,
+        Err(fault) => return open.fail(fault.into()),
+    };
+    fields::strip_response(&mut head.headers);
+    if is_bodyless(method, head.status) {
+        open.complete();
+        return Ok(Response::from_parts(head, ResponseBody::Empty));
+    }
+    Ok(Response::from_parts(head, ResponseBody::Streaming(Streaming::new(body, declared_bytes, open))))
+}
+
+/// Returns the declared length of the body.
+fn check(
+    method: &Method,
+    head: &mut response::Parts,
+    body: &impl Body,
+) -> Result<Option<u64>, ResponseFault> {
+    if !(200..600).contains(&head.status.as_u16()) {
+        return Err(ResponseFault::Status(head.status.as_u16()));
+    }
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // RFC 9110 §8.6: a 204 has none; a 304 may have one, which some clients then wait for.
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    let declared_bytes = content_length(&head.headers)?;
+    let is_wrong = |declared| body.size_hint().exact().is_some_and(|exact| exact != declared);
+    if !is_bodyless(method, head.status) && declared_bytes.is_some_and(is_wrong) {
+        return Err(ResponseFault::Contradiction);
+    }
+    Ok(declared_bytes)
+}
+
+fn is_bodyless(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+/// One number, written once.
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseFault> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let is_number = value.as_bytes().iter().all(u8::is_ascii_digit);
+    let number = value.to_str().ok().filter(|_| is_number).and_then(|text| text.parse().ok());
+    match (number, values.next()) {
+        (Some(number), None) => Ok(Some(number)),
+        _ => Err(ResponseFault::ContentLength),
+    }
+}

@@ -1,0 +1,206 @@
+//! The one place where an error becomes a status.
+//!
+//! [`verdict`] is the table. What it says to the client names no subject, address or cause: those go to the log, once,
+//! at a level by whose fault it was.
+
+use bytes::Bytes;
+use h8s_nats::{ExchangeError, Refused};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::admission::Rejection;
+use crate::forwarded::REQUEST_ID;
+use crate::request_body::RequestBodyError;
+use crate::response_body::{ResponseBody, UpstreamBody};
+
+/// Everything that keeps an exchange from having an upstream's response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    #[error("the upstream's response cannot be sent: {0}")]
+    Response(#[from] ResponseFault),
+}
+
+/// What is wrong with a response head that came in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ResponseFault {
+    #[error("status {0} cannot be a final one")]
+    Status(u16),
+    #[error("Content-Length is not one number")]
+    ContentLength,
+    #[error("Content-Length contradicts the body")]
+    Contradiction,
+}
+
+/// Who has to do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Client,
+    Upstream,
+}
+
+/// What a failure means to the client, and to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) status: StatusCode,
+    /// One word for metrics and logs.
+    pub(crate) reason: &'static str,
+    /// One sentence for people.
+    pub(crate) says: &'static str,
+    /// When trying again may help, after how many seconds.
+    pub(crate) retry_after_seconds: Option<u16>,
+    pub(crate) fault: Fault,
+}
+
+/// Responders re-announce every 5 s, and a link is retried more often than that: most outages that end by themselves
+/// are over by then.
+const RETRY_SOON: u16 = 5;
+/// Busy passes faster than away.
+const RETRY_BUSY: u16 = 1;
+
+/// The table.
+pub(crate) fn verdict(failure: &Failure) -> Verdict {
+    match failure {
+        Failure::Rejected(rejection) => rejected(rejection),
+        Failure::Exchange(error) => exchange(error),
+        Failure::Response(_) => {
+            bad_gateway("invalid_response", "The answer to this request was not valid HTTP.")
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection) -> Verdict {
+    match rejection {
+        Rejection::Method => client(501, "method", "This method is not served here."),
+        Rejection::Ambiguous => client(400, "host", "A request needs exactly one Host."),
+        Rejection::Host(_) => client(400, "host", "The Host is not a valid host name."),
+        Rejection::Filtered => client(404, "host_filter", "This host is not served here."),
+        Rejection::Unauthorized => client(403, "authorization", "This request is not authorized."),
+        Rejection::NoInterest => client(404, "no_interest", "Nothing is served under this address."),
+        Rejection::BodyTooLarge { .. } => body_too_large(),
+    }
+}
+
+fn exchange(error: &ExchangeError) -> Verdict {
+    match error {
+        ExchangeError::NoResponders => {
+            unavailable("no_responders", "Nobody answers this address right now.", RETRY_SOON)
+        }
+        ExchangeError::Refused(Refused::Busy) => {
+            unavailable("busy", "Everybody who answers this address is busy.", RETRY_BUSY)
+        }
+        ExchangeError::Refused(Refused::Draining) => {
+            unavailable("draining", "Whoever answers this address is restarting.", RETRY_BUSY)
+        }
+        ExchangeError::Disconnected => {
+            unavailable("disconnected", "The gateway has lost its connection.", RETRY_SOON)
+        }
+        ExchangeError::Publish(_) => {
+            unavailable("publish", "The gateway could not pass the request on.", RETRY_SOON)
+        }
+        ExchangeError::Timeout => upstream(504, "timeout", "The answer took too long."),
+        ExchangeError::HeadTooLarge => client(431, "head_too_large", "The request's headers are too large."),
+        ExchangeError::InvalidRequest(_) => {
+            client(400, "invalid_head", "The request's headers cannot be passed on.")
+        }
+        ExchangeError::BodyTooLarge { .. } => body_too_large(),
+        ExchangeError::RequestBody(error) => match error.downcast_ref::<RequestBodyError>() {
+            Some(RequestBodyError::OverLimit { .. }) => body_too_large(),
+            _ => client(400, "request_body", "The request's body did not arrive whole."),
+        },
+        ExchangeError::PeerGone => bad_gateway("peer_gone", "Whoever was answering has gone away."),
+        ExchangeError::Disturbed => bad_gateway("disturbed", "The gateway lost its connection meanwhile."),
+        ExchangeError::Lost => bad_gateway("lost", "The answer was lost on its way."),
+        ExchangeError::Aborted { .. } => bad_gateway("aborted", "Whoever was answering gave up."),
+        ExchangeError::InvalidResponse(_) => {
+            bad_gateway("invalid_response", "The answer to this request was not valid HTTP.")
+        }
+    }
+}
+
+fn body_too_large() -> Verdict {
+    client(413, "body_too_large", "The request's body is too large.")
+}
+
+fn client(status: u16, reason: &'static str, says: &'static str) -> Verdict {
+    Verdict { status: status_of(status), reason, says, retry_after_seconds: None, fault: Fault::Client }
+}
+
+fn upstream(status: u16, reason: &'static str, says: &'static str) -> Verdict {
+    Verdict { fault: Fault::Upstream, ..client(status, reason, says) }
+}
+
+fn bad_gateway(reason: &'static str, says: &'static str) -> Verdict {
+    upstream(502, reason, says)
+}
+
+fn unavailable(reason: &'static str, says: &'static str, seconds: u16) -> Verdict {
+    Verdict { retry_after_seconds: Some(seconds), ..upstream(503, reason, says) }
+}
+
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).expect("the table has valid statuses")
+}
+
+/// Does this client want its errors as JSON? Decided before the request is given away.
+pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accept| {
+        let ranges = accept.as_bytes().split(|byte| *byte == b',');
+        ranges.map(|range| range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()).any(
+            |range| {
+                range.eq_ignore_ascii_case(b"application/json")
+                    || range.eq_ignore_ascii_case(b"application/problem+json")
+            },
+        )
+    })
+}
+
+/// The gateway's own answer. RFC 9457 for those who want JSON, else a line of text.
+pub(crate) fn response<B: UpstreamBody>(
+    verdict: &Verdict,
+    as_json: bool,
+    request_id: Option<HeaderValue>,
+) -> Response<ResponseBody<B>> {
+    let (text, content_type) = if as_json {
+        (problem(verdict), "application/problem+json")
+    } else {
+        (format!("{}\n", verdict.says), "text/plain; charset=utf-8")
+    };
+    let mut response = Response::new(ResponseBody::Text(Bytes::from(text)));
+    *response.status_mut() = verdict.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = verdict.retry_after_seconds {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(id) = request_id {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn problem(verdict: &Verdict) -> String {
+    let title = verdict.status.canonical_reason().unwrap_or_default();
+    let problem = serde_json::json!({
+        "type": "about:blank",
+        "title": title,
+        "status": verdict.status.as_u16(),
+        "detail": verdict.says,
+    });
+    format!("{problem}\n")
+}
+
+/// Says it once. What a client did wrong, or an outage that metrics and `/readyz` show, must not flood the log.
+pub(crate) fn log(failure: &Failure, verdict: &Verdict, request_id: Option<&HeaderValue>) {
+    let status = verdict.status.as_u16();
+    let reason = verdict.reason;
+    if verdict.fault == Fault::Upstream && verdict.retry_after_seconds.is_none() {
+        tracing::warn!(status, reason, ?request_id, cause = %failure, "an exchange failed");
+    } else {
+        tracing::debug!(status, reason, ?request_id, cause = %failure, "a request was not served");
+    }
+}

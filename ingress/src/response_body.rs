@@ -1,0 +1,164 @@
+//! The response body on its way out.
+//!
+//! A body that breaks off must never look complete (T16): whatever goes wrong in it becomes an error here, by which
+//! hyper resets an HTTP/2 stream or drops an HTTP/1 connection, and `linger` then resets the latter.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::BoxError;
+use crate::open::Open;
+use crate::request_body::clean_trailers;
+
+/// How long an upstream whose declared bytes are all sent may take to say that this was the end. Its work is not
+/// cancelled before; the client does not wait for it.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a response stopped after its head was out. The client sees an aborted stream.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Cut {
+    #[error("the upstream broke off")]
+    Upstream(#[source] BoxError),
+    #[error("the upstream sent more than the Content-Length it declared")]
+    Longer,
+    #[error("the upstream ended {0} bytes before the Content-Length it declared")]
+    Shorter(u64),
+}
+
+/// What hyper sends to the client.
+pub(crate) enum ResponseBody<B: UpstreamBody> {
+    /// No body, by the method or the status.
+    Empty,
+    /// A few words by the gateway itself.
+    Text(Bytes),
+    /// The upstream's, piece by piece: hyper flushes whenever this is pending.
+    Streaming(Streaming<B>),
+}
+
+/// What an upstream's body is.
+pub(crate) trait UpstreamBody:
+    Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static
+{
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> UpstreamBody for B {}
+
+/// An upstream's body, counted against its declared length.
+pub(crate) struct Streaming<B: UpstreamBody> {
+    /// `None` once it is left to finish by itself.
+    body: Option<B>,
+    /// The rest of the declared `Content-Length`.
+    left_bytes: Option<u64>,
+    open: Open,
+}
+
+impl<B: UpstreamBody> Streaming<B> {
+    pub(crate) fn new(body: B, declared_bytes: Option<u64>, open: Open) -> Self {
+        Self { body: Some(body), left_bytes: declared_bytes, open }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let item = match ready!(Pin::new(body).poll_frame(cx)) {
+            Some(Ok(frame)) => Some(self.account(frame)),
+            Some(Err(error)) => Some(Err(Cut::Upstream(error.into()))),
+            None => self.missing().map(Err),
+        };
+        match &item {
+            None => self.open.complete(),
+            Some(Err(cut)) => {
+                self.body = None;
+                self.open.cut(cut);
+            }
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(item)
+    }
+
+    fn account(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Cut> {
+        if let Some(data) = frame.data_ref() {
+            self.open.sent(data.len());
+            if let Some(left) = &mut self.left_bytes {
+                *left = left.checked_sub(data.len() as u64).ok_or(Cut::Longer)?;
+            }
+        } else if let Some(cut) = self.missing() {
+            return Err(cut);
+        }
+        Ok(clean_trailers(frame))
+    }
+
+    fn missing(&self) -> Option<Cut> {
+        self.left_bytes.filter(|left| *left > 0).map(Cut::Shorter)
+    }
+
+    /// Ends itself only when nothing is missing; otherwise hyper must poll, and learn that it was cut.
+    fn is_end(&self) -> bool {
+        self.missing().is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self.left_bytes, &self.body) {
+            (Some(left), _) => SizeHint::with_exact(left),
+            (None, Some(body)) => body.size_hint(),
+            (None, None) => SizeHint::with_exact(0),
+        }
+    }
+}
+
+/// Over HTTP/1 hyper drops a body as soon as its `Content-Length` is sent, mostly before the upstream has said that
+/// it is at its end. Dropping the upstream's body would cancel work that is about to be done.
+impl<B: UpstreamBody> Drop for Streaming<B> {
+    fn drop(&mut self) {
+        if self.is_end() {
+            self.open.complete();
+        } else if let (Some(0), Some(body)) = (self.left_bytes, self.body.take()) {
+            self.open.complete();
+            tokio::spawn(tokio::time::timeout(FINISH_TIMEOUT, finish(body)));
+        }
+    }
+}
+
+/// Takes in the end, or trailers that HTTP/1 had no room for. More data is against what was declared: dropped.
+async fn finish<B: UpstreamBody>(mut body: B) {
+    while let Some(Ok(frame)) = body.frame().await {
+        if frame.data_ref().is_some_and(|data| !data.is_empty()) {
+            tracing::warn!(cause = %Cut::Longer, "the rest of a response was dropped");
+            return;
+        }
+    }
+}
+
+impl<B: UpstreamBody> Body for ResponseBody<B> {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Text(text) if text.is_empty() => Poll::Ready(None),
+            Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Self::Streaming(streaming) => streaming.poll_next(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Text(text) => text.is_empty(),
+            Self::Streaming(streaming) => streaming.is_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Self::Streaming(streaming) => streaming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the edge needs from whoever answers: in production the [`Requester`], in tests a closure.
+//!
+//! The seam is here, and not at a tower service, because readiness, interest and drain belong to it too.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h8s_nats::{ExchangeError, Requester};
+use h8s_wire::Host;
+use http::{Method, Request, Response};
+
+use crate::RequestBody;
+
+/// An error of any kind, as bodies have it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Whether requests can be answered right now. What `/readyz` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// Connected, and it is known who serves what.
+    Ready,
+    /// Connected; the first round of asking who serves what is not over.
+    Learning,
+    /// NATS is away. The link comes back by itself.
+    Disconnected,
+}
+
+/// The far side of the edge.
+pub trait Upstream: Clone + Send + Sync + 'static {
+    /// The response's body. Dropping it cancels the exchange; an error in it aborts the client's stream.
+    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
+
+    /// Runs one exchange up to its response head. Dropping the future cancels the exchange.
+    ///
+    /// The request's authority is the URI's or else `Host`, never both; an
+    /// [`ExchangeContext`](h8s_nats::ExchangeContext) among its extensions says who the client is.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; `rescue` gives each its status.
+    fn send(
+        &self,
+        host: &Host,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<Response<Self::Body>, ExchangeError>> + Send;
+
+    /// Sends the request on its way and waits for nobody.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    fn publish(
+        &self,
+        host: &Host,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<(), ExchangeError>> + Send;
+
+    /// Has anybody announced interest in this?
+    fn serves(&self, host: &Host, method: &Method, path: &str) -> bool;
+
+    /// Can requests be answered right now?
+    fn availability(&self) -> Availability;
+
+    /// Ends what is still open within `grace`. Called once, when no more requests come.
+    fn drain(&self, grace: Duration) -> impl Future<Output = ()> + Send;
+}
+
+impl Upstream for Requester {
+    type Body = h8s_nats::Body;
+
+    async fn send(
+        &self,
+        host: &Host,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Self::Body>, ExchangeError> {
+        Requester::send(self, host, request).await
+    }
+
+    async fn publish(&self, host: &Host, request: Request<RequestBody>) -> Result<(), ExchangeError> {
+        Requester::publish(self, host, request).await
+    }
+
+    fn serves(&self, host: &Host, method: &Method, path: &str) -> bool {
+        Requester::serves(self, host, method, path)
+    }
+
+    fn availability(&self) -> Availability {
+        match (self.is_connected(), self.is_ready()) {
+            (true, true) => Availability::Ready,
+            (true, false) => Availability::Learning,
+            (false, _) => Availability::Disconnected,
+        }
+    }
+
+    async fn drain(&self, grace: Duration) {
+        Requester::drain(self, grace).await;
+    }
+}
