@@ -7,12 +7,14 @@
 //! | for | there is |
 //! |---|---|
 //! | NATS | [`NatsServer`], [`Bus`] and [`over_both_buses!`] |
+//! | a bad network | [`FaultProxy`](fault_proxy::FaultProxy) |
 //! | our own programs | [`Process`] |
 //! | waiting | [`within`], [`soon`], [`eventually`] |
 //! | components | [`guests::guest`] |
 
 pub mod bus;
 pub mod deadline;
+pub mod fault_proxy;
 pub mod guests;
 pub mod nats_server;
 pub mod process;
