@@ -41,6 +41,13 @@ impl Admission {
         self.concurrency.saturating_sub(self.own.available_permits())
     }
 
+    /// Waits until no permit is given out.
+    pub(crate) async fn idle(&self) {
+        // More than a semaphore can count is no number of instances.
+        let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
+        let _ = self.own.acquire_many(all).await;
+    }
+
     /// A permit, now or soon.
     pub(crate) async fn admit(&self, deadline: Instant) -> Result<Permit, Refused> {
         if let Some(permit) = self.try_admit() {

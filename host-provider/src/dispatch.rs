@@ -50,6 +50,11 @@ impl ComponentService {
         self.0.admission.running()
     }
 
+    /// Waits until nothing is under way. Meant for a service that gets no more requests.
+    pub async fn idle(&self) {
+        self.0.admission.idle().await;
+    }
+
     async fn dispatch<B>(self, request: Request<B>) -> Result<Response<ComponentBody>, Refused>
     where
         B: Body<Data = Bytes> + Send + 'static,

@@ -2,6 +2,7 @@
 //!
 //! From a file to an answer:
 //!
+//! - [`Flags`]: what `h8s-host` is told (`flags.rs`, `table.rs`), which comes to a [`HostConfig`] (`host.rs`)
 //! - [`HostEngine`]: the engine that all components of a process share (`engine.rs`, `swap.rs`)
 //! - [`load`]: reads, checks, compiles and links components (`load.rs`, `component.rs`, `interface.rs`), with
 //!   compiled code kept in a [`CodeCache`] (`cache.rs`)
@@ -17,12 +18,15 @@ mod dispatch;
 mod engine;
 mod exchange;
 mod fault;
+mod flags;
+mod host;
 mod instance;
 mod interface;
 mod limits;
 mod load;
 mod output;
 mod swap;
+mod table;
 
 pub use body::ComponentBody;
 pub use cache::{CacheError, CodeCache};
@@ -30,5 +34,7 @@ pub use component::{ComponentSource, LoadError};
 pub use dispatch::ComponentService;
 pub use engine::{Allocation, EngineConfig, EngineError, HostEngine};
 pub use fault::Fault;
+pub use flags::{Flags, LogFormat};
+pub use host::{HostConfig, HostError, Served, ServedSource};
 pub use limits::Limits;
 pub use load::{LoadErrors, load};

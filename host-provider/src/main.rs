@@ -1,2 +1,103 @@
-//! To be written.
-fn main() {}
+//! `h8s-host`: flags → build → run → drain.
+
+use std::process::ExitCode;
+
+use h8s_host_provider::{Flags, HostConfig, LogFormat, Served};
+use h8s_nats::{Link, NatsConfig, Responder};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, timeout_at};
+
+/// Much less memory kept after bursts than the system's allocator keeps.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// As for a mistaken flag: nothing was tried, and trying again will not help.
+const MISTAKEN: u8 = 2;
+
+fn main() -> ExitCode {
+    let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
+    start_log(loaded.flags.log_format);
+    let (config, nats) = Flags::configs(loaded).unwrap_or_else(|exit| exit.exit());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(&error.into()),
+    };
+    let served = match runtime.block_on(config.build()) {
+        Ok(served) => served,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(MISTAKEN);
+        }
+    };
+    match runtime.block_on(serve(&config, &nats, served)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ended(&error),
+    }
+}
+
+fn ended(error: &anyhow::Error) -> ExitCode {
+    eprintln!("h8s-host: {error:#}.");
+    ExitCode::FAILURE
+}
+
+async fn serve(config: &HostConfig, nats: &NatsConfig, served: Vec<Served>) -> anyhow::Result<()> {
+    let mut stop = Stop::on_signals()?;
+    let link = Link::connect(nats).await?;
+    let mut responder = Responder::builder(link);
+    for Served { interests, service } in &served {
+        for interest in interests {
+            responder = responder.serve(interest.clone(), service.clone());
+        }
+    }
+    let responder = responder.start().await?;
+    tracing::info!("ready");
+    stop.asked().await;
+    tracing::info!("draining");
+    let deadline = Instant::now() + config.grace_period;
+    let drained = async {
+        responder.drain(config.grace_period).await;
+        // Answers are out; some components may still be busy with what they do afterwards.
+        for Served { service, .. } in &served {
+            if timeout_at(deadline, service.idle()).await.is_err() {
+                tracing::warn!(component = service.name(), running = service.running(), "cut off by the end");
+            }
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        () = stop.asked() => tracing::warn!("second signal: not waiting any longer"),
+    }
+    Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn on_signals() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next of them.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// To standard error, so that standard output stays free.
+fn start_log(format: LogFormat) {
+    let levels = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,0 +1,144 @@
+//! A `[[component]]` table of the `--config` file: the flags' keys, for one component.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use h8s_settings::Mistakes;
+use h8s_wire::MethodPattern;
+use toml::{Table, Value};
+
+use crate::flags::Flags;
+use crate::host::ServedSource;
+
+/// What the tables are called.
+pub(crate) const NAME: &str = "component";
+
+/// What a table may hold, for those who wrote something else.
+const KEYS: &str = "file, name, host, path, methods, env, max-memory, timeout, cpu-budget, concurrency";
+
+/// Nobody has a machine for more, and every one costs 16 GiB of address space.
+const MOST_CONCURRENCY: usize = 10_000;
+
+/// A 32-bit memory has no more.
+const MOST_MEMORY_BYTES: u64 = 4 << 30;
+
+/// The components of a file. What a table does not say is as the flags have it.
+pub(crate) fn components(tables: Option<Value>, flags: &Flags, mistakes: &mut Mistakes) -> Vec<ServedSource> {
+    let tables = match tables {
+        None => return Vec::new(),
+        Some(Value::Table(table)) => vec![Value::Table(table)],
+        Some(Value::Array(tables)) => tables,
+        Some(_) => vec![Value::Boolean(false)],
+    };
+    let read = |(place, value)| match value {
+        Value::Table(table) => component(place + 1, table, flags, mistakes),
+        _ => {
+            mistakes.push(format!("{NAME}: write a table, [[{NAME}]]"));
+            None
+        }
+    };
+    tables.into_iter().enumerate().filter_map(read).collect()
+}
+
+fn component(place: usize, table: Table, flags: &Flags, mistakes: &mut Mistakes) -> Option<ServedSource> {
+    let Some(file) = table.get("file").and_then(Value::as_str).map(PathBuf::from) else {
+        mistakes.push(format!("[[{NAME}]] {place}: file is missing; it names the .wasm file"));
+        return None;
+    };
+    let mut served = flags.served(&file);
+    for (key, value) in &table {
+        if let Err(mistake) = set(&mut served, key, value) {
+            mistakes.push(format!("[[{NAME}]] {place} ({}): {key}: {mistake}", file.display()));
+        }
+    }
+    Some(served)
+}
+
+fn set(served: &mut ServedSource, key: &str, value: &Value) -> Result<(), String> {
+    let limits = &mut served.source.limits;
+    match key {
+        "file" => {}
+        "name" => served.source.name = text(value)?,
+        "host" => served.host = parsed(value)?,
+        "path" => served.path = parsed(value)?,
+        "methods" => served.methods = methods(value)?,
+        "env" => served.source.environment = environment(value)?,
+        "max-memory" => limits.memory_bytes = memory(&text(value)?)?,
+        "timeout" => limits.timeout = timeout(&text(value)?)?,
+        "cpu-budget" => limits.cpu_budget = timeout(&text(value)?)?,
+        "concurrency" => {
+            limits.concurrency = concurrency(&text(value)?)?;
+            limits.queue = limits.concurrency;
+        }
+        _ => return Err(format!("there is no such key; there are {KEYS}")),
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Integer(number) => Ok(number.to_string()),
+        _ => Err("write a text, in quotes".into()),
+    }
+}
+
+fn parsed<T: FromStr<Err: ToString>>(value: &Value) -> Result<T, String> {
+    text(value)?.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn methods(value: &Value) -> Result<Vec<MethodPattern>, String> {
+    match value {
+        Value::Array(names) => names.iter().map(|name| method(&text(name)?)).collect(),
+        one => text(one)?.split(',').map(|name| method(name.trim())).collect(),
+    }
+}
+
+fn environment(value: &Value) -> Result<Vec<(String, String)>, String> {
+    let table = value.as_table().ok_or("write a table, such as { GREETING = \"hello\" }")?;
+    let pairs = table.iter().map(|(name, value)| variable(&format!("{name}={}", text(value)?)));
+    pairs.collect()
+}
+
+/// A method that a component can serve.
+pub(crate) fn method(text: &str) -> Result<MethodPattern, String> {
+    match text.parse().map_err(|error: h8s_wire::PatternError| error.to_string())? {
+        MethodPattern::WebSocket => Err("components serve no WebSockets yet".into()),
+        method => Ok(method),
+    }
+}
+
+/// `NAME=VALUE`.
+pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !text.contains('\0') => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+/// Bytes of memory for one instance.
+pub(crate) fn memory(text: &str) -> Result<usize, String> {
+    match h8s_settings::size(text)? {
+        bytes @ 0x1_0000..=MOST_MEMORY_BYTES => usize::try_from(bytes).map_err(|error| error.to_string()),
+        _ => Err("a component can have from 64KiB to 4GiB".into()),
+    }
+}
+
+/// How long something may take.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    match h8s_settings::duration(text)? {
+        Duration::ZERO => Err("nothing can be done in no time; give at least 1ms".into()),
+        timeout => Ok(timeout),
+    }
+}
+
+/// How many at a time.
+pub(crate) fn concurrency(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=MOST_CONCURRENCY) => Ok(count),
+        _ => Err(format!("give a number from 1 to {MOST_CONCURRENCY}")),
+    }
+}
