@@ -165,12 +165,13 @@ async fn drain<U: Upstream>(
     connections.close();
     tracing::info!(connections = connections.len(), ?grace, "draining");
     tokio::select! {
+        biased;
+        () = cut.reached(Phase::Cut) => {}
         () = connections.wait() => {
-            upstream.drain(until.saturating_duration_since(tokio::time::Instant::now())).await;
-            return Drained::Whole;
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            return if upstream.drain(left).await { Drained::Whole } else { Drained::Cut };
         }
         () = tokio::time::sleep_until(until) => {}
-        () = cut.reached(Phase::Cut) => {}
     }
     tracing::warn!(connections = connections.len(), "cutting off what is still open");
     shutdown.cut();

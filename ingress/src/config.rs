@@ -37,8 +37,8 @@ pub struct Flags {
     #[arg(long, env = "H8S_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
     pub request_timeout: Duration,
     /// Serve only these hosts, comma-separated; *.example.com is every host below example.com. Others get 404
-    #[arg(long, env = "H8S_HOST_FILTERS", value_name = "HOSTS", default_value = "")]
-    pub host_filters: HostFilters,
+    #[arg(long, env = "H8S_HOST_FILTERS", value_name = "HOSTS")]
+    pub host_filters: Option<HostFilters>,
     /// Answer 404 at once where no responder has announced interest in host, path and method
     #[arg(long, env = "H8S_TRACK_INTEREST")]
     pub track_interest: bool,
@@ -52,8 +52,8 @@ pub struct Flags {
     #[arg(long, env = "H8S_WAIT_FOR_RESPONDER", value_name = "DURATION", value_parser = h8s_settings::duration)]
     pub wait_for_responder: Option<Duration>,
     /// Proxies whose X-Forwarded-* and X-Request-Id are kept, comma-separated networks. Nobody's, unless set
-    #[arg(long, env = "H8S_TRUSTED_PROXIES", value_name = "NETWORKS", default_value = "")]
-    pub trusted_proxies: TrustedProxies,
+    #[arg(long, env = "H8S_TRUSTED_PROXIES", value_name = "NETWORKS")]
+    pub trusted_proxies: Option<TrustedProxies>,
     /// At SIGTERM: how long exchanges in flight may take to end. A second signal ends at once
     #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
     pub grace_period: Duration,
@@ -158,12 +158,12 @@ impl Flags {
             admin_listen: Some(self.admin_listen),
             max_body_bytes: self.max_body_size,
             request_timeout: self.request_timeout,
-            host_filters: self.host_filters,
+            host_filters: self.host_filters.unwrap_or_default(),
             track_interest: self.track_interest,
             publish_only: self.publish_only,
             authorization_key: self.authorization_key,
             wait_for_responder: self.wait_for_responder,
-            trusted_proxies: self.trusted_proxies,
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             grace_period: self.grace_period,
             max_connections: self.max_connections,
             limits: Limits::default(),

@@ -1,5 +1,6 @@
 //! `h8sd`: flags → build → run → drain.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use h8s_ingress::{Config, Drained, Flags, LogFormat, Shutdown};
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(Drained::Whole | Drained::Cut) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("h8sd: {error:#}.");
+            eprintln!("h8sd: {error}.");
             ExitCode::FAILURE
         }
     }
@@ -32,10 +33,10 @@ async fn serve(config: Config, nats: NatsConfig) -> anyhow::Result<Drained> {
     let shutdown = Shutdown::on_signals()?;
     let app = config.build(&nats).await?;
     for address in app.addresses() {
-        tracing::info!(%address, "serving");
+        tracing::info!("listening on {address}");
     }
     if let Some(address) = app.admin_address() {
-        tracing::info!(%address, "admin: /healthz /readyz /metrics");
+        tracing::info!("operators: http://{address}/healthz /readyz /metrics");
     }
     Ok(app.run(shutdown).await)
 }
@@ -44,7 +45,10 @@ async fn serve(config: Config, nats: NatsConfig) -> anyhow::Result<Drained> {
 fn start_log(format: LogFormat) {
     let levels = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(levels)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -60,8 +60,8 @@ pub trait Upstream: Clone + Send + Sync + 'static {
     /// Can requests be answered right now?
     fn availability(&self) -> Availability;
 
-    /// Ends what is still open within `grace`. Called once, when no more requests come.
-    fn drain(&self, grace: Duration) -> impl Future<Output = ()> + Send;
+    /// Ends what is still open within `grace`. Called once, when no more requests come. Says whether all of it did.
+    fn drain(&self, grace: Duration) -> impl Future<Output = bool> + Send;
 }
 
 impl Upstream for Requester {
@@ -91,7 +91,7 @@ impl Upstream for Requester {
         }
     }
 
-    async fn drain(&self, grace: Duration) {
-        Requester::drain(self, grace).await;
+    async fn drain(&self, grace: Duration) -> bool {
+        Requester::drain(self, grace).await
     }
 }

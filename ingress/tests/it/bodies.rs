@@ -110,7 +110,7 @@ async fn no_100_continue_before_the_upstream_reads() {
     let mut client = ingress.connect().await;
 
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n").await;
-    while ingress.metric("h8s_ingress_exchanges_in_flight", "").await < 1.0 {}
+    ingress.metric_becomes("h8s_ingress_exchanges_in_flight", "", 1.0).await;
     let early = client.stream.try_read(&mut [0; 64]);
     assert_eq!(early.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 

@@ -126,7 +126,7 @@ async fn an_upstream_whose_bytes_are_all_sent_is_not_cancelled_before_its_end() 
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     pieces.send(data("hello")).await.unwrap();
     client.until("hello").await;
-    while ingress.metric("h8s_ingress_exchanges_in_flight", "").await > 0.0 {}
+    ingress.metric_becomes("h8s_ingress_exchanges_in_flight", "", 0.0).await;
 
     assert!(!pieces.is_closed());
     assert_eq!(ingress.metric("h8s_ingress_cut_total", "").await, 0.0);

@@ -32,7 +32,7 @@ async fn before_the_head_over_http1() {
     drop(client);
 
     dropped(is_dropped).await;
-    while ingress.metric("h8s_ingress_cut_total", "client").await < 1.0 {}
+    ingress.metric_becomes("h8s_ingress_cut_total", "client", 1.0).await;
     assert_eq!(ingress.metric("h8s_ingress_exchanges_in_flight", "").await, 0.0);
 }
 
@@ -77,7 +77,7 @@ async fn in_mid_body_over_http1() {
     drop(client);
 
     in_time(pieces.closed()).await;
-    while ingress.metric("h8s_ingress_cut_total", "client").await < 1.0 {}
+    ingress.metric_becomes("h8s_ingress_cut_total", "client", 1.0).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use h8s_ingress::{Config, Drained};
+use h8s_test_support::eventually;
 use http::Response;
 use http_body_util::BodyExt;
 use tokio::net::TcpStream;
@@ -24,7 +25,7 @@ async fn streaming(grace_period: Duration) -> (Running, Pieces) {
 
 /// Waits until the port is closed: from then on the drain has begun everywhere.
 async fn refused(ingress: &Running) {
-    in_time(async { while TcpStream::connect(ingress.address).await.is_ok() {} }).await;
+    eventually("the port is closed", async || TcpStream::connect(ingress.address).await.is_err()).await;
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn an_exchange_that_waits_for_its_head_is_waited_for() {
     .await;
     let mut client = ingress.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    while ingress.metric("h8s_ingress_exchanges_in_flight", "").await < 1.0 {}
+    ingress.metric_becomes("h8s_ingress_exchanges_in_flight", "", 1.0).await;
 
     ingress.shutdown.drain();
     refused(&ingress).await;

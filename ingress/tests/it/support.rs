@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h8s_ingress::{App, Availability, BoxError, Config, Drained, RequestBody, Shutdown, Upstream};
 use h8s_nats::ExchangeError;
+use h8s_test_support::eventually;
 use h8s_wire::Host;
 use http::{Method, Request, Response};
 use http_body::Frame;
@@ -76,7 +77,9 @@ impl Upstream for Closure {
         *self.availability.borrow()
     }
 
-    async fn drain(&self, _grace: Duration) {}
+    async fn drain(&self, _grace: Duration) -> bool {
+        true
+    }
 }
 
 /// Says `hello` to everything.
@@ -142,7 +145,11 @@ pub(crate) async fn start(upstream: Closure) -> Running {
 
 pub(crate) async fn start_with(config: Config, upstream: Closure) -> Running {
     let config = Config { admin_listen: Some("127.0.0.1:0".parse().unwrap()), ..config };
-    let app: App<Closure> = config.build_on(upstream).await.unwrap();
+    run(config.build_on(upstream).await.unwrap())
+}
+
+/// Needs an admin listener.
+pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
     let shutdown = Shutdown::new();
     Running {
         address: app.addresses()[0],
@@ -187,6 +194,12 @@ impl Running {
     }
 }
 
+impl Running {
+    pub(crate) async fn metric_becomes(&self, name: &str, label: &str, value: f64) {
+        eventually(name, async || self.metric(name, label).await == value).await;
+    }
+}
+
 /// A client that sees every byte.
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
@@ -195,7 +208,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(address).await.unwrap(), ahead: Vec::new() }
     }
 
