@@ -8,7 +8,10 @@
 //! |---|---|
 //! | NATS | [`NatsServer`], [`Bus`] and [`over_both_buses!`] |
 //! | a bad network | [`FaultProxy`](fault_proxy::FaultProxy) |
+//! | HTTP as it should be | [`http_client`] |
+//! | HTTP as bytes | [`RawClient`](raw_client::RawClient) |
 //! | our own programs | [`Process`] |
+//! | clients that are not ours | [`python::python`] |
 //! | waiting | [`within`], [`soon`], [`eventually`] |
 //! | components | [`guests::guest`] |
 
@@ -16,8 +19,11 @@ pub mod bus;
 pub mod deadline;
 pub mod fault_proxy;
 pub mod guests;
+pub mod http_client;
 pub mod nats_server;
 pub mod process;
+pub mod python;
+pub mod raw_client;
 mod test_tools;
 
 pub use bus::Bus;

@@ -1,0 +1,144 @@
+//! A Python with pinned packages, for clients that are not ours: `nats-py` above all.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::process::{Process, program};
+use crate::test_tools::{directory, lock, run};
+
+/// What scripts can import besides the standard library, as pip is told: the newest release when this was written.
+const PACKAGES: [&str; 1] = ["nats-py==2.16.0"];
+
+/// A virtual environment that is kept in `target/test-tools`.
+#[derive(Debug)]
+pub struct Python {
+    interpreter: PathBuf,
+}
+
+/// The environment, made when it is first needed.
+///
+/// # Panics
+///
+/// When there is no `python3`, or pip cannot install the packages; with what they say.
+pub fn python() -> &'static Python {
+    static PYTHON: OnceLock<Python> = OnceLock::new();
+    PYTHON.get_or_init(|| Python { interpreter: environment() })
+}
+
+impl Python {
+    /// Starts a script: the path of a file, or the source itself. Its output is not held back.
+    ///
+    /// # Panics
+    ///
+    /// When there is no tokio runtime.
+    pub fn start_script(&self, script: &str, arguments: &[&str]) -> Process {
+        let mut command = program(&self.interpreter);
+        // `-I` keeps the user's own packages and variables out; `-u` writes at once.
+        command.args(["-I", "-u"]);
+        if script.ends_with(".py") && !script.contains('\n') {
+            command.arg(script);
+        } else {
+            command.args(["-c", script]);
+        }
+        Process::start(command.args(arguments))
+    }
+
+    /// Runs a script to its end; what it wrote to standard output.
+    ///
+    /// # Panics
+    ///
+    /// When it fails, or does not end within the deadline; with all that it wrote.
+    pub async fn run_script(&self, script: &str, arguments: &[&str]) -> String {
+        let mut process = self.start_script(script, arguments);
+        let status = process.wait_for_exit().await;
+        assert!(status.success(), "the script failed ({status}). It wrote:\n{}", process.output());
+        process.stdout()
+    }
+}
+
+fn environment() -> PathBuf {
+    let home = directory().join("python");
+    let interpreter = home.join("bin/python");
+    let _lock = lock("python");
+    if !is_made(&home, &interpreter) {
+        make(&home, &interpreter).unwrap_or_else(|why| {
+            panic!(
+                "The tests need python3 with venv and pip, and a package index with {PACKAGES:?}: {why}\n\
+                 Install python3 and python3-venv, or let pip reach an index."
+            )
+        });
+    }
+    interpreter
+}
+
+/// Whether it has these packages, and its interpreter has not been upgraded away.
+fn is_made(home: &Path, interpreter: &Path) -> bool {
+    let stamped = fs::read_to_string(stamp(home)).is_ok_and(|packages| packages == PACKAGES.join("\n"));
+    stamped && run(Command::new(interpreter).args(["-I", "-c", ""])).is_ok()
+}
+
+fn make(home: &Path, interpreter: &Path) -> Result<(), String> {
+    eprintln!("making a Python environment in {}", home.display());
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home))?;
+    let pip = ["-I", "-m", "pip", "install", "--disable-pip-version-check", "--quiet"];
+    run(Command::new(interpreter).args(pip).args(PACKAGES))?;
+    // Written last: without it the environment is made anew.
+    fs::write(stamp(home), PACKAGES.join("\n")).map_err(|error| format!("no stamp can be written: {error}"))
+}
+
+fn stamp(home: &Path) -> PathBuf {
+    home.join("packages")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::over_both_buses;
+
+    /// Answers one request.
+    const RESPONDER: &str = r#"
+import asyncio, sys, nats
+
+async def main():
+    client = await nats.connect(sys.argv[1])
+    done = asyncio.Event()
+    async def answer(message):
+        await message.respond(b"hello " + message.data)
+        done.set()
+    await client.subscribe("greet", cb=answer)
+    await client.flush()
+    print("ready")
+    await done.wait()
+    await client.drain()
+
+asyncio.run(main())
+"#;
+
+    over_both_buses! {
+        async fn an_independent_client_answers(bus) {
+            let mut responder = python().start_script(RESPONDER, &[&bus.url()]);
+            responder.wait_for_line("ready").await;
+            let client = async_nats::connect(bus.url()).await.unwrap();
+
+            let answer = crate::soon(client.request("greet", "you".into())).await.unwrap();
+
+            assert_eq!(answer.payload, "hello you");
+            assert!(responder.wait_for_exit().await.success());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_script_has_arguments_and_a_result() {
+        let said = python().run_script("import sys; print(sys.argv[1:])", &["a", "b c"]).await;
+
+        assert_eq!(said, "['a', 'b c']\n");
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "no such luck")]
+    async fn a_script_that_fails_panics_with_what_it_wrote() {
+        python().run_script("raise SystemExit('no such luck')", &[]).await;
+    }
+}

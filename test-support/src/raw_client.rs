@@ -1,0 +1,273 @@
+//! HTTP/1.1 as bytes: for requests that no library sends, and for what exactly comes back.
+
+mod response;
+
+use bytes::{Buf as _, BytesMut};
+use memchr::memmem;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::soon;
+
+use response::Framing;
+pub use response::{RawHead, RawResponse};
+
+/// More than any test reads at once; what goes on longer is a mistake and must not fill the memory.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
+
+/// One TCP connection.
+///
+/// ```no_run
+/// # use h8s_test_support::raw_client::RawClient;
+/// # async fn example() {
+/// let mut client = RawClient::connect("127.0.0.1:8080").await;
+/// client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+/// let response = client.response().await;
+/// assert_eq!((response.head.status, response.complete), (200, true));
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RawClient {
+    stream: TcpStream,
+    /// What was read and not yet given away.
+    buffer: BytesMut,
+    /// Nothing more will come.
+    ended: bool,
+}
+
+impl RawClient {
+    /// Connects to `127.0.0.1:8080` or `http://127.0.0.1:8080/whatever`.
+    ///
+    /// # Panics
+    ///
+    /// When nobody listens there.
+    pub async fn connect(address: &str) -> Self {
+        let authority = address.strip_prefix("http://").unwrap_or(address);
+        let authority = authority.split('/').next().unwrap_or(authority);
+        let connected = soon(TcpStream::connect(authority)).await;
+        let stream = connected.unwrap_or_else(|error| panic!("nobody listens at {authority}: {error}"));
+        // Bytes go out as they are written; without it they still go out, only later.
+        let _ = stream.set_nodelay(true);
+        Self { stream, buffer: BytesMut::new(), ended: false }
+    }
+
+    /// Writes, and says whether the other side still took it.
+    ///
+    /// # Panics
+    ///
+    /// When it takes nothing for the whole deadline.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        soon(self.stream.write_all(bytes.as_ref())).await.is_ok()
+    }
+
+    /// Says that nothing more will be sent, and goes on reading.
+    pub async fn finish(&mut self) {
+        // A connection that has ended anyway needs no end.
+        let _ = soon(self.stream.shutdown()).await;
+    }
+
+    /// Everything up to and with `end`.
+    ///
+    /// # Panics
+    ///
+    /// When the connection ends first, or nothing comes for the whole deadline.
+    pub async fn read_until(&mut self, end: impl AsRef<[u8]>) -> Vec<u8> {
+        let end = end.as_ref();
+        self.until(end).await.unwrap_or_else(|| {
+            panic!("the connection ended before {:?}, after {:?}", text(end), text(&self.buffer))
+        })
+    }
+
+    /// The next response to anything but `HEAD`; an interim one (100 to 199) counts as one.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or what there is makes no sense.
+    pub async fn response(&mut self) -> RawResponse {
+        let head = self.head().await;
+        self.body(head).await
+    }
+
+    /// The next response's head. To `HEAD` that is all.
+    ///
+    /// # Panics
+    ///
+    /// As [`response`](Self::response).
+    pub async fn head(&mut self) -> RawHead {
+        RawHead::read(&self.read_until("\r\n\r\n").await)
+    }
+
+    /// What follows a head, whole or cut.
+    ///
+    /// # Panics
+    ///
+    /// When a chunk makes no sense, or nothing comes for the whole deadline.
+    pub async fn body(&mut self, head: RawHead) -> RawResponse {
+        let (mut body, mut trailers) = (Vec::new(), Vec::new());
+        let complete = match head.framing() {
+            Framing::None => true,
+            Framing::Length(length) => {
+                let complete = self.fill(length).await;
+                body = self.take(length);
+                complete
+            }
+            Framing::UntilClose => {
+                body = self.read_to_end().await;
+                true
+            }
+            Framing::Chunked => loop {
+                match self.chunk().await {
+                    Some(chunk) if chunk.is_empty() => {
+                        let lines = self.trailer_lines().await;
+                        trailers = lines.clone().unwrap_or_default();
+                        break lines.is_some();
+                    }
+                    Some(chunk) => body.extend(chunk),
+                    None => break false,
+                }
+            },
+        };
+        RawResponse { head, body, trailers, complete }
+    }
+
+    /// The next chunk of a chunked body: an empty one is the last. `None` when the connection ended in it.
+    ///
+    /// # Panics
+    ///
+    /// When its size makes no sense, or nothing comes for the whole deadline.
+    pub async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = self.until(b"\r\n").await?;
+        let size =
+            text(&line).trim_end().split(';').next().and_then(|size| usize::from_str_radix(size, 16).ok());
+        let size = size.unwrap_or_else(|| panic!("{:?} is no size of a chunk", text(&line)));
+        if size == 0 {
+            return Some(Vec::new());
+        }
+        let whole = self.fill(size + 2).await;
+        let chunk = self.take(size);
+        assert!(!whole || self.take(2) == b"\r\n", "a chunk of {size} bytes does not end after them");
+        whole.then_some(chunk)
+    }
+
+    /// Everything until the other side closes the connection: nothing, if it is closed.
+    ///
+    /// # Panics
+    ///
+    /// When it stays open, and nothing comes for the whole deadline.
+    pub async fn read_to_end(&mut self) -> Vec<u8> {
+        while self.more().await {}
+        self.take(self.buffer.len())
+    }
+
+    /// Leaves with a reset, as a client does whose process dies with data unread.
+    ///
+    /// # Panics
+    ///
+    /// When the system does not allow it.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("a socket can be closed at once");
+    }
+
+    async fn trailer_lines(&mut self) -> Option<Vec<(String, String)>> {
+        let mut fields = Vec::new();
+        loop {
+            let line = self.until(b"\r\n").await?;
+            if line == b"\r\n" {
+                return Some(fields);
+            }
+            fields.push(response::field(&text(&line)));
+        }
+    }
+
+    /// Everything up to and with `end`, or `None` when the connection ends first.
+    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = memmem::find(&self.buffer, end) {
+                return Some(self.take(at + end.len()));
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
+    /// Reads until there are so many bytes; `false` when the connection ends first.
+    async fn fill(&mut self, bytes: usize) -> bool {
+        while self.buffer.len() < bytes {
+            if !self.more().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, most: usize) -> Vec<u8> {
+        self.buffer.copy_to_bytes(most.min(self.buffer.len())).to_vec()
+    }
+
+    async fn more(&mut self) -> bool {
+        assert!(self.buffer.len() < MOST_BYTES, "{MOST_BYTES} bytes and no end");
+        // A reset is an end as well.
+        self.ended = self.ended || !matches!(soon(self.stream.read_buf(&mut self.buffer)).await, Ok(1..));
+        !self.ended
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A client to which exactly `answer` is said, and then no more.
+    async fn told(answer: &str) -> RawClient {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = RawClient::connect(&format!("http://{}/", listener.local_addr().unwrap())).await;
+        let (mut server, _) = listener.accept().await.unwrap();
+        server.write_all(answer.as_bytes()).await.unwrap();
+        client
+    }
+
+    #[tokio::test]
+    async fn responses_are_told_apart_by_their_framing() {
+        let mut client = told(
+            "HTTP/1.1 100 Continue\r\n\r\n\
+             HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\nx-a:  2 \r\n\r\nhi\
+             HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\none\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n\
+             HTTP/1.1 200 OK\r\n\r\nto the end",
+        )
+        .await;
+
+        assert_eq!(client.response().await.head.status, 100);
+        let plain = client.response().await;
+        assert_eq!((plain.text().as_str(), plain.head.all("X-A")), ("hi", vec!["1", "2"]));
+        let chunked = client.response().await;
+        assert_eq!((chunked.text().as_str(), chunked.complete), ("one0123456789", true));
+        assert_eq!(chunked.trailers, [("T".to_owned(), "v".to_owned())]);
+        assert_eq!(client.response().await.text(), "to the end");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_cut_is_not_complete() {
+        for (cut, arrived) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", "hi"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", "hi"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n5\r\nth", "hi"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n", "hi"),
+        ] {
+            let response = told(cut).await.response().await;
+
+            assert_eq!((response.text().as_str(), response.complete), (arrived, false), "{cut:?}");
+        }
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the connection ended before \"\\r\\n\\r\\n\", after \"HTTP/1.1 2\"")]
+    async fn a_head_that_is_cut_panics_with_what_there_was() {
+        told("HTTP/1.1 2").await.response().await;
+    }
+}
