@@ -1,5 +1,6 @@
 //! `h8s-host`: flags → build → run → drain.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use h8s_host_provider::{Flags, HostConfig, LogFormat, Served};
@@ -95,7 +96,9 @@ impl Stop {
 fn start_log(format: LogFormat) {
     let levels = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr).with_ansi(is_terminal);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -47,12 +47,15 @@ fn component(place: usize, table: Table, flags: &Flags, mistakes: &mut Mistakes)
         return None;
     };
     let mut served = flags.served(&file);
+    let mut is_whole = true;
     for (key, value) in &table {
         if let Err(mistake) = set(&mut served, key, value) {
+            is_whole = false;
             mistakes.push(format!("[[{NAME}]] {place} ({}): {key}: {mistake}", file.display()));
         }
     }
-    Some(served)
+    // With half of its table misread, nothing more can be said of it.
+    is_whole.then_some(served)
 }
 
 fn set(served: &mut ServedSource, key: &str, value: &Value) -> Result<(), String> {

@@ -10,6 +10,7 @@ mod heads;
 mod limits;
 mod load;
 mod log;
+mod program;
 mod sandbox;
 mod stand;
 mod streams;
