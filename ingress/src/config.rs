@@ -193,3 +193,71 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
         format!("{text:?} is no address to listen on; write 127.0.0.1:8080, [::1]:8080 or :8080")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use h8s_wire::Host;
+
+    use super::*;
+
+    fn config(flags: &[&str]) -> Result<Config, Exit> {
+        let flags = Flags::try_parse_from(std::iter::once(&"h8sd").chain(flags)).unwrap();
+        flags.configs().map(|(config, _)| config)
+    }
+
+    #[test]
+    fn the_flags_defaults_are_the_configs() {
+        let (flags, default) = (config(&[]).unwrap(), Config::default());
+
+        assert_eq!(flags.request_timeout, default.request_timeout);
+        assert_eq!(flags.grace_period, default.grace_period);
+        assert_eq!(flags.max_connections, default.max_connections);
+        assert_eq!((flags.max_body_bytes, flags.tls, flags.wait_for_responder), (None, None, None));
+        assert!(!flags.track_interest && !flags.publish_only && flags.authorization_key.is_none());
+        assert_eq!(
+            (flags.host_filters, flags.trusted_proxies),
+            (default.host_filters, default.trusted_proxies)
+        );
+    }
+
+    #[test]
+    fn every_flag_arrives() {
+        let config = config(&[
+            "--listen=:8081,[::1]:8082",
+            "--listen=127.0.0.1:8083",
+            "--admin-listen=127.0.0.1:9",
+            "--tls-cert=c",
+            "--tls-key=k",
+            "--max-body-size=10MiB",
+            "--request-timeout=5s",
+            "--host-filters=a.example",
+            "--track-interest",
+            "--authorization-key=secret",
+            "--wait-for-responder=1s",
+            "--trusted-proxies=10.0.0.0/8",
+            "--grace-period=2s",
+            "--max-connections=7",
+        ])
+        .unwrap();
+
+        let ports: Vec<u16> = config.listen.iter().map(SocketAddr::port).collect();
+        assert_eq!((ports, config.admin_listen.unwrap().port()), (vec![8081, 8082, 8083], 9));
+        assert_eq!(config.tls, Some(TlsFiles { certificates: "c".into(), key: "k".into() }));
+        assert_eq!((config.max_body_bytes, config.max_connections), (Some(10 << 20), 7));
+        let seconds = [config.request_timeout, config.wait_for_responder.unwrap(), config.grace_period];
+        assert_eq!(seconds.map(|duration| duration.as_secs()), [5, 1, 2]);
+        assert!(config.track_interest && !config.publish_only);
+        assert!(!config.host_filters.admit(&Host::parse("b.example").unwrap()));
+        assert!(config.trusted_proxies.contains("10.1.1.1".parse().unwrap()));
+        assert_eq!(config.authorization_key.unwrap().expose(), "secret");
+    }
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        let command = <Flags as clap::CommandFactory>::command();
+        let without: Vec<_> = command.get_arguments().filter(|flag| flag.get_env().is_none()).collect();
+
+        assert!(without.is_empty(), "{without:?}");
+    }
+}

@@ -30,6 +30,13 @@ pub(crate) struct Edge<U> {
     pub(crate) publish_only: bool,
 }
 
+/// By what an exchange that failed is found again, at the client and in the log. Empty before admission.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    pub(crate) request_id: Option<HeaderValue>,
+    pub(crate) authority: Option<HeaderValue>,
+}
+
 type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
 
 impl<U: Upstream> Edge<U> {
@@ -45,14 +52,14 @@ impl<U: Upstream> Edge<U> {
         let open = Open::new(connection.clone());
         let started = open.started;
         let as_json = rescue::wants_json(request.headers());
-        let mut request_id = None;
-        let response = match self.exchange(&connection, open, request, &mut request_id).await {
+        let mut trail = Trail::default();
+        let response = match self.exchange(&connection, open, request, &mut trail).await {
             Ok(response) => response,
             Err(failure) => {
                 let verdict = rescue::verdict(&failure);
-                rescue::log(&failure, &verdict, request_id.as_ref());
+                rescue::log(&failure, &verdict, &trail);
                 connection.metrics.rescued(verdict.reason);
-                rescue::response(&verdict, as_json, request_id)
+                rescue::response(&verdict, as_json, trail.request_id)
             }
         };
         connection.metrics.answered(response.status(), started.elapsed());
@@ -64,9 +71,9 @@ impl<U: Upstream> Edge<U> {
         connection: &ClientConnection,
         mut open: Open,
         request: Request<Incoming>,
-        request_id: &mut Option<HeaderValue>,
+        trail: &mut Trail,
     ) -> Result<Answer<U>, Failure> {
-        let (admitted, request) = match self.admit(connection, request, request_id) {
+        let (admitted, request) = match self.admit(connection, request, trail) {
             Ok(admitted) => admitted,
             Err(failure) => return open.fail(failure),
         };
@@ -87,7 +94,7 @@ impl<U: Upstream> Edge<U> {
         &self,
         connection: &ClientConnection,
         request: Request<Incoming>,
-        request_id: &mut Option<HeaderValue>,
+        trail: &mut Trail,
     ) -> Result<(Admitted, Request<RequestBody>), Failure> {
         let (mut head, incoming) = request.into_parts();
         let admitted = self.admission.admit(&head, incoming.size_hint().exact(), &self.upstream)?;
@@ -101,7 +108,8 @@ impl<U: Upstream> Edge<U> {
         }
         let authority = admitted.authority.clone();
         let described = connection.peer.describe(&mut head.headers, authority, &self.trusted_proxies);
-        *request_id = Some(described.request_id);
+        *trail =
+            Trail { request_id: Some(described.request_id), authority: Some(admitted.authority.clone()) };
         head.extensions.insert(ExchangeContext {
             client: Some(described.client),
             is_secure: described.is_secure,

@@ -13,7 +13,10 @@
 //!
 //! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; `admin` and `metrics` for operators.
 //! Invariants: no request is read past its head before it is admitted; no body is ever cut without the client being
-//! able to see it; nothing a client sends becomes a metric label or a log line above debug.
+//! able to see it; nothing a client sends becomes a metric label.
+//!
+//! Over HTTP/1 a client that closes its sending side counts as gone (hyper cannot tell the two apart while an exchange
+//! runs), and one that leaves while nobody reads its upload is noticed when somebody does, or writes to it.
 
 mod admin;
 mod admission;

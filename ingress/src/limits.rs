@@ -22,8 +22,8 @@ pub struct Limits {
     pub http2_stream_window_bytes: u32,
     /// HTTP/2: unread bytes of all request bodies. Default 1 MiB.
     pub http2_connection_window_bytes: u32,
-    /// HTTP/2: streams that were reset before they were served, or for errors of the client's, after which the
-    /// connection is closed (rapid reset, CVE-2023-44487). Default 50.
+    /// HTTP/2: streams that the client reset before they were looked at, after which the connection is closed (rapid
+    /// reset, CVE-2023-44487). Default 50.
     pub http2_resets: usize,
     /// HTTP/2: how often a silent client is asked whether it is there. Default 30 s.
     pub http2_ping_interval: Duration,

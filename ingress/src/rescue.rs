@@ -9,6 +9,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::admission::Rejection;
+use crate::exchange::Trail;
 use crate::forwarded::REQUEST_ID;
 use crate::request_body::RequestBodyError;
 use crate::response_body::{ResponseBody, UpstreamBody};
@@ -195,12 +196,12 @@ fn problem(verdict: &Verdict) -> String {
 }
 
 /// Says it once. What a client did wrong, or an outage that metrics and `/readyz` show, must not flood the log.
-pub(crate) fn log(failure: &Failure, verdict: &Verdict, request_id: Option<&HeaderValue>) {
-    let status = verdict.status.as_u16();
-    let reason = verdict.reason;
+pub(crate) fn log(failure: &Failure, verdict: &Verdict, trail: &Trail) {
+    let Trail { request_id, authority } = trail;
+    let (status, reason) = (verdict.status.as_u16(), verdict.reason);
     if verdict.fault == Fault::Upstream && verdict.retry_after_seconds.is_none() {
-        tracing::warn!(status, reason, ?request_id, cause = %failure, "an exchange failed");
+        tracing::warn!(status, reason, ?authority, ?request_id, cause = %failure, "an exchange failed");
     } else {
-        tracing::debug!(status, reason, ?request_id, cause = %failure, "a request was not served");
+        tracing::debug!(status, reason, ?authority, ?request_id, cause = %failure, "a request was not served");
     }
 }

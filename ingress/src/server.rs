@@ -164,8 +164,7 @@ impl<U: Upstream> Server<U> {
             .initial_stream_window_size(self.limits.http2_stream_window_bytes)
             .initial_connection_window_size(self.limits.http2_connection_window_bytes)
             .max_send_buf_size(self.limits.buffer_bytes)
-            .max_pending_accept_reset_streams(self.limits.http2_resets)
-            .max_local_error_reset_streams(self.limits.http2_resets);
+            .max_pending_accept_reset_streams(self.limits.http2_resets);
         http
     }
 }

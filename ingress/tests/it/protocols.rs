@@ -1,9 +1,10 @@
 //! HTTP/1.1, HTTP/2, TLS: the same request arrives, whatever the client speaks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_ingress::{Config, TlsFiles};
+use h8s_ingress::{Config, Limits, TlsFiles};
 use http::Version;
 use http_body_util::{BodyExt, Full};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -164,4 +165,35 @@ async fn tls_files_that_cannot_be_used_are_named() {
         let error = config.build_on(hello()).await.err().unwrap().to_string();
         assert!(error.contains("key.pem"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_slow_handshake_is_cut_off() {
+    let tls = certificate();
+    let limits = Limits { opening_timeout: Duration::from_millis(50), ..Limits::default() };
+    let ingress =
+        start_with(Config { tls: Some(tls.files.clone()), limits, ..Config::default() }, hello()).await;
+    for opening in ["", "\u{16}\u{3}\u{1}"] {
+        let mut client = ingress.connect().await;
+        client.send(opening).await;
+        assert_eq!(client.try_rest().await.unwrap_or_else(|(seen, _)| seen), "", "{opening:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_listener_serves() {
+    let anywhere = "127.0.0.1:0".parse().unwrap();
+    let app = Config { listen: vec![anywhere; 2], ..Config::default() }.build_on(hello()).await.unwrap();
+    let addresses = app.addresses();
+    let shutdown = h8s_ingress::Shutdown::new();
+    let running = tokio::spawn(app.run(shutdown.clone()));
+
+    for address in addresses {
+        let mut client = Raw::connect(address).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        client.until("hello").await;
+    }
+    shutdown.drain();
+
+    in_time(running).await.unwrap();
 }
