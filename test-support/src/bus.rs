@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use h8s_broker::{Broker, Config};
 
 use crate::NatsServer;
+use crate::reservation::Reservation;
 
 /// A running NATS server, empty, on loopback.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Embedded {
     address: SocketAddr,
     /// `None` while stopped.
     broker: Option<Broker>,
+    /// Keeps the port from others meanwhile.
+    reservation: Option<Reservation>,
 }
 
 impl Bus {
@@ -39,7 +42,7 @@ impl Bus {
     /// When it does not start.
     pub async fn embedded() -> Self {
         let broker = Broker::start(Config::default()).expect("a broker starts on a free port");
-        Self::Embedded(Embedded { address: broker.address(), broker: Some(broker) })
+        Self::Embedded(Embedded { address: broker.address(), broker: Some(broker), reservation: None })
     }
 
     /// One of each.
@@ -84,6 +87,7 @@ impl Embedded {
     async fn stop(&mut self) {
         if let Some(broker) = self.broker.take() {
             broker.shutdown().await;
+            self.reservation = Reservation::of(self.address.port());
         }
     }
 
@@ -91,6 +95,7 @@ impl Embedded {
         self.stop().await;
         let config = Config { listen: self.address, ..Config::default() };
         self.broker = Some(Broker::start(config).expect("a broker starts where it was before"));
+        self.reservation = None;
     }
 }
 

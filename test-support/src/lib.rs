@@ -24,6 +24,7 @@ pub mod nats_server;
 pub mod process;
 pub mod python;
 pub mod raw_client;
+mod reservation;
 mod test_tools;
 
 pub use bus::Bus;

@@ -6,9 +6,9 @@ use std::fs;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::net::TcpSocket;
 
 use crate::process::{Process, program};
+use crate::reservation::Reservation;
 
 /// How often a restart is tried when something has taken the port meanwhile.
 const RESTARTS: u32 = 20;
@@ -27,7 +27,7 @@ pub struct NatsServer {
     /// Holds the configuration file.
     directory: TempDir,
     /// Keeps the port from others while the server is away.
-    reservation: Option<TcpSocket>,
+    reservation: Option<Reservation>,
 }
 
 impl NatsServer {
@@ -86,7 +86,7 @@ impl NatsServer {
     /// [`restart`](Self::restart).
     pub async fn kill(&mut self) {
         self.process.kill().await;
-        self.reservation = reserve(self.port);
+        self.reservation = Reservation::of(self.port);
     }
 
     /// Starts it again on the same port with the same configuration; kills it first if it still runs.
@@ -120,19 +120,6 @@ fn spawn(directory: &TempDir, port: i32, configuration: &str) -> Process {
 
 fn listens(process: &Process, words: &str) -> Option<String> {
     process.output().lines().find_map(|line| Some(line.split_once(words)?.1.trim().to_owned()))
-}
-
-/// Binds without listening, which a server that sets `SO_REUSEADDR` (all do) may do as well: clients are refused as if
-/// nobody were there, and no outgoing connection, nor a client's own try, is given this port. Where a system does not
-/// allow it, `restart` has to be lucky.
-fn reserve(port: u16) -> Option<TcpSocket> {
-    if !cfg!(target_os = "linux") {
-        return None;
-    }
-    let socket = TcpSocket::new_v4().ok()?;
-    socket.set_reuseaddr(true).ok()?;
-    socket.bind(([127, 0, 0, 1], port).into()).ok()?;
-    Some(socket)
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ pub fn program(path: impl AsRef<OsStr>) -> Command {
 }
 
 impl Process {
-    /// Starts `command` with no input, in a tokio runtime.
+    /// Starts `command` with no input, in a tokio runtime. The command is used up, though it is only borrowed so that
+    /// the methods that make one can be chained.
     ///
     /// # Panics
     ///
