@@ -192,8 +192,8 @@ fn new_store(component: &Component) -> Store<GuestState> {
     store.set_hostcall_fuel(limits.host_call_bytes);
     store.set_max_component_handles(limits.handles);
     // At every tick a running guest gives way to the other exchanges of its thread, and `Guest::poll` looks at
-    // its budget.
-    store.set_epoch_deadline(1);
+    // its budget. Not at the first, which may come at once: what takes less than a tick is never interrupted.
+    store.set_epoch_deadline(2);
     store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
     store
 }

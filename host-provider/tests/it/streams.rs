@@ -54,7 +54,7 @@ async fn echo_gives_back_every_byte_of_many_megabytes() {
     let body = within(response.into_body().collect()).await.unwrap().to_bytes();
     let expected: Vec<u8> = (0..count).flat_map(piece).collect();
     assert!(body == expected, "{} bytes", body.len());
-    assert_eq!(service.running(), 0);
+    within(service.idle()).await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn pieces_come_when_they_are_written() {
         assert_eq!(service.running(), 1);
     }
     assert!(within(body.frame()).await.is_none());
-    assert_eq!(service.running(), 0);
+    within(service.idle()).await;
 }
 
 async fn read(service: &ComponentService, bytes: usize) -> h8s_host_provider::ComponentBody {
