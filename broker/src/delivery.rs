@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::match_cache::MatchCache;
 use crate::message;
+use crate::outbox::Pushed;
 use crate::parser::Publish;
 use crate::peer::Peer;
 use crate::routes::Routes;
@@ -103,19 +104,27 @@ impl Delivery {
     }
 
     fn hand_over(&mut self, message: &Publish<'_>, subscription: &Arc<Subscription>) -> bool {
-        let turn = subscription.take_turn();
-        if turn == Turn::Over {
-            return false;
-        }
-        let accepted = self.push(&subscription.owner, |out| message::write(out, message, subscription));
+        let mut turn = Turn::Over;
+        let wanted = || {
+            turn = subscription.take_turn();
+            turn != Turn::Over
+        };
+        let pushed =
+            subscription.owner.outbox.push_if(wanted, |out| message::write(out, message, subscription));
         if turn == Turn::Last {
             subscription.owner.forget(subscription, &self.routes);
         }
-        accepted
+        self.note(&subscription.owner, pushed)
     }
 
     fn push(&mut self, peer: &Arc<Peer>, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let Some(pushed) = peer.outbox.push(write) else { return false };
+        let pushed = peer.outbox.push(write);
+        self.note(peer, pushed)
+    }
+
+    /// Remembers whose socket has something to do. Whether anything was appended.
+    fn note(&mut self, peer: &Arc<Peer>, pushed: Option<Pushed>) -> bool {
+        let Some(pushed) = pushed else { return false };
         if pushed.first {
             self.touched.push(Arc::clone(peer));
         }

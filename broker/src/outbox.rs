@@ -99,8 +99,21 @@ impl Outbox {
 
     /// Appends what `write` writes. `None` if the client is gone, or is cut off because of it.
     pub(crate) fn push(&self, write: impl FnOnce(&mut Vec<u8>)) -> Option<Pushed> {
+        self.push_if(|| true, write)
+    }
+
+    /// The same, unless `wanted` says no. It is asked where nothing else can be appended in between: an answer to
+    /// UNSUB follows every message that was granted before it.
+    pub(crate) fn push_if(
+        &self,
+        wanted: impl FnOnce() -> bool,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<Pushed> {
         let mut state = self.state();
         state.socket.as_ref()?;
+        if !wanted() {
+            return None;
+        }
         let before = state.queued.len();
         write(&mut state.queued);
         let added = state.queued.len() - before;

@@ -203,9 +203,17 @@ fn subscribe(arguments: &[u8]) -> Result<Command<'_>, Violation> {
 fn unsubscribe(arguments: &[u8]) -> Result<Command<'_>, Violation> {
     match *words(arguments, &mut [b""; 4])? {
         [sid] => Ok(Command::Unsubscribe { sid, max: None }),
-        [sid, max] => Ok(Command::Unsubscribe { sid, max: number(max).ok().map(|max| max as u64) }),
+        [sid, max] => Ok(Command::Unsubscribe { sid, max: limit(max) }),
         _ => Err(Violation::Parser),
     }
+}
+
+/// nats-server reads nine digits at most here; a longer number is none to it, and unsubscribes at once.
+const MAX_LIMIT_DIGITS: usize = 9;
+
+fn limit(digits: &[u8]) -> Option<u64> {
+    let digits = Some(digits).filter(|digits| digits.len() <= MAX_LIMIT_DIGITS)?;
+    number(digits).ok().map(|max| max as u64)
 }
 
 /// Digits only. A number too large to count is larger than any limit, which the caller checks.

@@ -21,9 +21,6 @@ const MIN_MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 /// How long a publish may wait for the connection's task to take it; it waits only while NATS is away or the
 /// socket is full.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a flush may take at the end of a drain.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -131,13 +128,6 @@ impl Connection {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.state.borrow().connected
-    }
-
-    /// Waits until everything published so far has been written to the socket.
-    pub(crate) async fn flush(&self) {
-        if !matches!(tokio::time::timeout(FLUSH_TIMEOUT, self.client.flush()).await, Ok(Ok(()))) {
-            warn!("NATS did not take the last messages within {FLUSH_TIMEOUT:?}");
-        }
     }
 }
 

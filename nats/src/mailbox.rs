@@ -235,6 +235,13 @@ impl Mailbox {
         Poll::Pending
     }
 
+    /// The peer lets us send up to `limit`, says its head.
+    pub(crate) fn allow(&self, limit: u64) {
+        let mut state = self.lock();
+        state.limit = state.limit.max(limit);
+        state.wake();
+    }
+
     /// Raises what the peer may send to `limit`. The numbers for a `CREDIT` frame.
     pub(crate) fn grant(&self, limit: u64) -> (u64, u64) {
         let mut state = self.lock();

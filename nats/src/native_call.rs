@@ -67,7 +67,10 @@ impl Opened {
         let Some(exchange) = &self.exchange else { return Err(ExchangeError::Lost) };
         let message = exchange.next_frame().await?;
         let head = match Frame::decode(message) {
-            Ok(Frame::Head(HeadFrame { head: HeadKind::Response(head), end, body, .. })) => (head, end, body),
+            Ok(Frame::Head(HeadFrame { head: HeadKind::Response(head), end, limit, body })) => {
+                exchange.mailbox.allow(limit);
+                (head, end, body)
+            }
             Ok(_) => {
                 return Err(ExchangeError::InvalidResponse("the first frame is no response head".into()));
             }

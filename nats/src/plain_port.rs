@@ -126,6 +126,10 @@ impl PlainMailbox {
             return self.fail(PlainFailure::NoResponders);
         }
         let mut state = self.lock();
+        // After a hole nothing more is taken in: the empty message that ends a response would make it look whole.
+        if state.failure.is_some() {
+            return;
+        }
         let cost = cost(&message);
         if state.bytes + cost > BUFFER_BYTES && !state.queue.is_empty() {
             drop(state);
@@ -148,7 +152,6 @@ impl PlainMailbox {
 
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Result<Message, PlainFailure>> {
         let mut state = self.lock();
-        // What has overflowed has a hole in it: nothing after the hole is shown.
         if let Some(message) = state.queue.pop_front() {
             state.bytes -= cost(&message);
             return Poll::Ready(Ok(message));

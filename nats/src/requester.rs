@@ -233,7 +233,13 @@ impl Requester {
         }
         port.tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(1), port.tasks.wait()).await;
-        tokio::join!(link.native.flush(), link.plain.flush());
+        let confirmed = tokio::join!(
+            round_trip::native(port, &self.shared.inbox, nobody(link)),
+            round_trip::plain(plain, nobody(link)),
+        );
+        if let (Err(error), _) | (_, Err(error)) = confirmed {
+            debug!(%error, "drained without NATS");
+        }
         all
     }
 }

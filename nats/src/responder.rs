@@ -300,7 +300,12 @@ impl Responder {
         }
         self.port.tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(1), self.port.tasks.wait()).await;
-        tokio::join!(self.link.native.flush(), self.link.plain.flush());
+        // Closing a socket with unread bytes in it would take back what the server has not read yet.
+        if let Some(host) = &host
+            && let Err(error) = self.confirm(host).await
+        {
+            debug!(%error, "drained without NATS");
+        }
         all
     }
 }

@@ -31,7 +31,10 @@ fn every_verb_is_read() {
     );
     assert_eq!(command(b"UNSUB 7\r\n"), Command::Unsubscribe { sid: b"7", max: None });
     assert_eq!(command(b"UNSUB 7 5\r\n"), Command::Unsubscribe { sid: b"7", max: Some(5) });
-    assert_eq!(command(b"UNSUB 7 -5\r\n"), Command::Unsubscribe { sid: b"7", max: None });
+    assert_eq!(command(b"UNSUB 7 999999999\r\n"), Command::Unsubscribe { sid: b"7", max: Some(999_999_999) });
+    for nonsense in [&b"UNSUB 7 -5\r\n"[..], b"UNSUB 7 10000000000\r\n"] {
+        assert_eq!(command(nonsense), Command::Unsubscribe { sid: b"7", max: None });
+    }
 }
 
 #[test]

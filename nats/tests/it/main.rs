@@ -1,1 +1,9 @@
-//! Integration tests: real sockets, port 0, no sleeps.
+//! Exchanges over real servers: every test runs against the embedded broker and a real `nats-server`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(missing_docs, reason = "the tests' names say what they show")]
+
+mod early_ends;
+mod exchange;
+mod fixture;
+mod plain;
+mod streams;
