@@ -142,11 +142,12 @@ fn first_allowed(config: &EngineConfig, swap: &Swap) -> Result<(Engine, Allocati
 }
 
 fn log_choice(config: &EngineConfig, allocation: Allocation, swap: &Swap) {
-    let (reset, because) = match swap {
-        Swap::Off(why) => ("scan for resident pages", why),
-        Swap::Possible(why) => ("decommit in batches", why),
+    let (reset, because) = match (allocation, swap) {
+        (Allocation::OnDemand, _) => ("unmap", "there is no pool"),
+        (_, Swap::Off(why)) => ("scan for resident pages", why.as_str()),
+        (_, Swap::Possible(why)) => ("decommit in batches", why.as_str()),
     };
-    tracing::info!(?allocation, instances = config.instances, reset, %because, "WebAssembly engine");
+    tracing::info!(?allocation, instances = config.instances, reset, because, "WebAssembly engine");
 }
 
 fn settings(config: &EngineConfig, allocation: Allocation, swap: &Swap) -> Config {

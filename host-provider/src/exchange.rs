@@ -16,7 +16,7 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use crate::admission::Permit;
 use crate::body::ComponentBody;
 use crate::component::Component;
-use crate::fault::{Fault, Subject};
+use crate::fault::{Fault, RequestLabel};
 use crate::instance::{Answer, Ending, Guest, GuestState};
 
 /// What of an error code that a guest answers with goes to the log, in characters.
@@ -26,7 +26,7 @@ const ERROR_CHARS: usize = 500;
 pub(crate) struct Exchange {
     guest: Guest,
     component: Arc<Component>,
-    subject: Subject,
+    label: RequestLabel,
     _permit: Permit,
 }
 
@@ -46,9 +46,9 @@ impl Exchange {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let started = Instant::now();
-        let subject = Subject::of(&request);
+        let label = RequestLabel::of(&request);
         let (guest, mut answer) = Guest::new(&component, request);
-        let mut exchange = Self { guest, component, subject, _permit: permit };
+        let mut exchange = Self { guest, component, label, _permit: permit };
         let head = timeout_at(deadline, poll_fn(|cx| exchange.poll_head(&mut answer, cx))).await;
         let head = head.unwrap_or_else(|_| Err(Fault::TimedOut(started.elapsed())));
         match head.and_then(checked) {
@@ -65,7 +65,7 @@ impl Exchange {
     }
 
     pub(crate) fn log(&self, fault: &Fault) {
-        fault.log(&self.component.name, &self.subject);
+        fault.log(&self.component.name, &self.label);
     }
 
     fn poll_head(
@@ -92,7 +92,7 @@ impl Exchange {
         store: Option<Store<GuestState>>,
     ) -> Response<ComponentBody> {
         let (mut head, body) = response.into_parts();
-        if self.subject.method == Method::HEAD || has_no_content(head.status) {
+        if self.label.method == Method::HEAD || has_no_content(head.status) {
             // RFC 9110 §8.6: no content-length in a 204; in answers to HEAD and in a 304 it is the one that GET has.
             if head.status == StatusCode::NO_CONTENT {
                 head.headers.remove(header::CONTENT_LENGTH);

@@ -112,8 +112,8 @@ impl Fault {
     }
 
     /// The one line about it in the log.
-    pub(crate) fn log(&self, component: &str, subject: &Subject) {
-        let Subject { method, uri, request_id } = subject;
+    pub(crate) fn log(&self, component: &str, label: &RequestLabel) {
+        let RequestLabel { method, uri, request_id } = label;
         let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
         tracing::error!(component, cause = %self, %method, path = uri.path(), request_id, "component failed");
     }
@@ -154,13 +154,13 @@ fn demangled(name: &str) -> String {
 
 /// Which request a log line is about: what identifies it and holds no secrets (the query might).
 #[derive(Clone, Debug)]
-pub(crate) struct Subject {
+pub(crate) struct RequestLabel {
     pub(crate) method: Method,
     uri: Uri,
     request_id: Option<HeaderValue>,
 }
 
-impl Subject {
+impl RequestLabel {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         Self {
             method: request.method().clone(),

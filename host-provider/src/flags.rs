@@ -107,7 +107,8 @@ impl Flags {
             );
         }
         refuse_doubles(&components, &mut mistakes);
-        let cache = flags.cache(&mut mistakes);
+        // Makes a directory, which is for those who really start.
+        let cache = if mistakes.is_empty() { flags.cache(&mut mistakes) } else { None };
         mistakes.into_result()?;
         Ok((HostConfig { components, cache, grace_period: flags.grace_period }, nats))
     }

@@ -38,7 +38,8 @@ fn main() -> ExitCode {
 }
 
 fn ended(error: &anyhow::Error) -> ExitCode {
-    eprintln!("h8s-host: {error:#}.");
+    // Every error here tells its cause itself.
+    eprintln!("h8s-host: {error}.");
     ExitCode::FAILURE
 }
 

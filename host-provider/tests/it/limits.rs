@@ -1,12 +1,12 @@
 //! Concurrency: what runs, what waits, what is refused.
 
-use h8s_host_provider::{ComponentService, EngineConfig, HostEngine, Limits};
+use h8s_host_provider::{Allocation, ComponentService, EngineConfig, HostEngine, Limits};
 use h8s_nats::Refused;
 use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 use tower_service::Service;
 
-use crate::stand::{assert_unharmed, call, get, guests, request, serve, serve_on, source, text, within};
+use crate::stand::{assert_unharmed, call, get, request, serve, serve_on, source, text, within};
 
 fn narrow(concurrency: usize, queue: usize) -> Limits {
     Limits { concurrency, queue, ..Limits::default() }
@@ -107,5 +107,15 @@ async fn memory_is_fresh_for_every_request() {
     for _ in 0..10 {
         assert_unharmed(&service).await;
     }
-    drop(guests().await);
+}
+
+#[tokio::test]
+async fn a_machine_that_refuses_the_address_space_serves_all_the_same() {
+    // given an engine for which no machine has the address space
+    let engine = HostEngine::new(EngineConfig { instances: 2_000_000, ..EngineConfig::default() }).unwrap();
+    assert_eq!(engine.allocation(), Allocation::OnDemand);
+    // when, then
+    let service = serve_on(&engine, source("guests", Limits::default())).await;
+    get(&service, "/allocate").await;
+    assert_unharmed(&service).await;
 }
