@@ -118,7 +118,10 @@ impl<B: UpstreamBody> Drop for Streaming<B> {
             self.open.complete();
         } else if let (Some(0), Some(body)) = (self.left_bytes, self.body.take()) {
             self.open.complete();
-            tokio::spawn(tokio::time::timeout(FINISH_TIMEOUT, finish(body)));
+            // Without a runtime the program is at its end, and so is the upstream.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(tokio::time::timeout(FINISH_TIMEOUT, finish(body)));
+            }
         }
     }
 }
