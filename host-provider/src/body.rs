@@ -32,6 +32,12 @@ pub struct ComponentBody {
     rest: Rest,
 }
 
+/// The component failed after its head was out. What a gateway is told; the cause is in the source, and has been
+/// logged.
+#[derive(Debug, thiserror::Error)]
+#[error("the component failed in the middle of its response")]
+pub struct BrokenBody(#[source] Fault);
+
 /// What comes after the frames that are ready.
 enum Rest {
     Ended,
@@ -202,12 +208,12 @@ impl Running {
 
 impl Body for ComponentBody {
     type Data = Bytes;
-    type Error = Fault;
+    type Error = BrokenBody;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         if self.ready.is_empty() {
             self.run(cx);
         }
@@ -216,7 +222,7 @@ impl Body for ComponentBody {
         }
         match std::mem::replace(&mut self.rest, Rest::Ended) {
             Rest::Ended => Poll::Ready(None),
-            Rest::Failed(fault) => Poll::Ready(Some(Err(fault))),
+            Rest::Failed(fault) => Poll::Ready(Some(Err(BrokenBody(fault)))),
             running @ Rest::Running(_) => {
                 self.rest = running;
                 Poll::Pending

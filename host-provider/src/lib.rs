@@ -28,7 +28,7 @@ mod output;
 mod swap;
 mod table;
 
-pub use body::ComponentBody;
+pub use body::{BrokenBody, ComponentBody};
 pub use cache::{CacheError, CodeCache};
 pub use component::{ComponentSource, LoadError};
 pub use dispatch::ComponentService;

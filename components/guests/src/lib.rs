@@ -56,6 +56,7 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("print", sandbox::print),
     ("print-endlessly", sandbox::print_endlessly),
     ("print-long-line", sandbox::print_long_line),
+    ("leave-traces", sandbox::leave_traces),
     ("environment", sandbox::environment),
     ("reach-out", sandbox::reach_out),
     ("send-http", sandbox::send_http),

@@ -1,6 +1,8 @@
 //! What a guest sees of the world: its output, its environment, and nothing else.
 
+use std::alloc::Layout;
 use std::io::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{Fields, IncomingRequest, OutgoingRequest, ResponseOutparam, Scheme};
@@ -25,6 +27,25 @@ pub fn print_endlessly(_request: IncomingRequest, _out: ResponseOutparam) {
 pub fn print_long_line(_request: IncomingRequest, out: ResponseOutparam) {
     println!("{}", "x".repeat(1 << 20));
     send(out, 200, "printed\n");
+}
+
+/// Looks for what an earlier instance may have left in its memory, and leaves something itself.
+pub fn leave_traces(_request: IncomingRequest, out: ResponseOutparam) {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    const BYTES: usize = 8 << 20;
+    const TRACE: u8 = 0xaa;
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
+    let layout = Layout::array::<u8>(BYTES).expect("a small array");
+    // SAFETY: the block is as long as its layout says and belongs to nobody else. It is not initialised by us, and
+    // memory of WebAssembly is never undefined: reading it is the purpose.
+    let traces = unsafe {
+        let block = std::alloc::alloc(layout);
+        assert!(!block.is_null());
+        let traces = (0..BYTES).filter(|at| block.add(*at).read_volatile() == TRACE).count();
+        block.write_bytes(TRACE, BYTES);
+        traces
+    };
+    send(out, 200, &format!("call {calls}, traces {traces}\n"));
 }
 
 pub fn environment(_request: IncomingRequest, out: ResponseOutparam) {

@@ -98,18 +98,6 @@ async fn ten_thousand_calls_at_the_same_time_are_answered_or_refused() {
 }
 
 #[tokio::test]
-async fn memory_is_fresh_for_every_request() {
-    // given a pool in which slots are used again and again, and an instance that filled its memory
-    let engine = HostEngine::new(EngineConfig { instances: 1, ..EngineConfig::default() }).unwrap();
-    let service = serve_on(&engine, source("guests", narrow(1, 0))).await;
-    get(&service, "/allocate").await;
-    // when, then the next finds its own initial state, and works
-    for _ in 0..10 {
-        assert_unharmed(&service).await;
-    }
-}
-
-#[tokio::test]
 async fn a_machine_that_refuses_the_address_space_serves_all_the_same() {
     // given an engine for which no machine has the address space
     let engine = HostEngine::new(EngineConfig { instances: 2_000_000, ..EngineConfig::default() }).unwrap();

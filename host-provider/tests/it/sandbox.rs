@@ -1,6 +1,6 @@
 //! What a guest sees of the world, and what the world sees of its output.
 
-use h8s_host_provider::Limits;
+use h8s_host_provider::{EngineConfig, HostEngine, Limits};
 
 use crate::log;
 use crate::stand::{engine, get_text, guests, serve_on, source};
@@ -64,4 +64,17 @@ async fn there_are_no_files_and_no_network() {
 async fn outgoing_http_is_denied_by_its_name() {
     let (_, refused) = get_text(&guests().await, "/send-http").await;
     assert_eq!(refused, "ErrorCode::HttpRequestDenied\n");
+}
+
+#[tokio::test]
+async fn every_request_finds_fresh_memory() {
+    // given a pool of one slot, so that every instance has the memory of the one before
+    let engine = HostEngine::new(EngineConfig { instances: 1, ..EngineConfig::default() }).unwrap();
+    let service = serve_on(&engine, source("guests", Limits::default())).await;
+    for _ in 0..20 {
+        // when an instance fills 8 MiB
+        let (_, found) = get_text(&service, "/leave-traces").await;
+        // then none finds what another left
+        assert_eq!(found, "call 1, traces 0\n");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_host_provider::{
-    CodeCache, ComponentBody, ComponentService, ComponentSource, EngineConfig, Fault, HostEngine, Limits,
+    BrokenBody, CodeCache, ComponentBody, ComponentService, ComponentSource, EngineConfig, HostEngine, Limits,
 };
 use h8s_nats::Refused;
 use h8s_test_support::guests::guest;
@@ -83,7 +83,7 @@ pub(crate) async fn get(service: &ComponentService, path: &str) -> Response<Comp
     call(service, request(Method::GET, path)).await.unwrap()
 }
 
-pub(crate) async fn text(body: ComponentBody) -> Result<String, Fault> {
+pub(crate) async fn text(body: ComponentBody) -> Result<String, BrokenBody> {
     let bytes = within(body.collect()).await?.to_bytes();
     Ok(String::from_utf8(bytes.to_vec()).unwrap())
 }
