@@ -231,3 +231,29 @@ fn swap_came_on() -> bool {
     );
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_choice_makes_an_engine() {
+        let config = EngineConfig { instances: 2, ..EngineConfig::default() };
+        for swap in [Swap::Off("test".into()), Swap::Possible("test".into())] {
+            for allocation in [Allocation::Pool, Allocation::SmallPool, Allocation::OnDemand] {
+                let made = Engine::new(&settings(&config, allocation, &swap));
+                assert!(made.is_ok(), "{allocation:?} {swap:?}: {:?}", made.err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_clock_ticks_until_the_engine_is_gone() {
+        let engine = Engine::new(&Config::new()).unwrap();
+        let weak = engine.weak();
+        let clock = thread::spawn(move || run_clock(&weak, false));
+        assert!(!clock.is_finished());
+        drop(engine);
+        clock.join().unwrap();
+    }
+}
