@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use h8s_nats::{NatsConfig, NatsFlags};
-use h8s_settings::{Exit, Mistakes, Secret};
+use h8s_settings::{Exit, LogFormat, Mistakes, Secret};
 
 use crate::{HostFilters, Limits, TlsFiles, TrustedProxies};
 
@@ -66,15 +66,6 @@ pub struct Flags {
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
     #[command(flatten)]
     pub nats: NatsFlags,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line, for machines.
-    Json,
 }
 
 /// About 16 KiB each while idle: 160 MiB, and well within what a process may have open after the usual `ulimit -n`.

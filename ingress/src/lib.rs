@@ -40,7 +40,7 @@ mod tls;
 mod upstream;
 
 pub use app::{App, BuildError, Drained};
-pub use config::{Config, Flags, LogFormat};
+pub use config::{Config, Flags};
 pub use forwarded::TrustedProxies;
 pub use host_filter::HostFilters;
 pub use limits::Limits;

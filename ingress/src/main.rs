@@ -1,9 +1,8 @@
 //! `h8sd`: flags → build → run → drain.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use h8s_ingress::{Config, Drained, Flags, LogFormat, Shutdown};
+use h8s_ingress::{BuildError, Config, Drained, Flags, Shutdown};
 use h8s_nats::NatsConfig;
 
 /// +10 % on HTTP/2 here, and much less memory kept after bursts.
@@ -11,9 +10,12 @@ use h8s_nats::NatsConfig;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// As for a mistaken flag: what it was told to use is not there, or not free.
+const MISTAKEN: u8 = 2;
+
 fn main() -> ExitCode {
     let flags = h8s_settings::load::<Flags>(std::env::args_os()).unwrap_or_else(|exit| exit.exit()).flags;
-    start_log(flags.log_format);
+    flags.log_format.start("info");
     let (config, nats) = flags.configs().unwrap_or_else(|exit| exit.exit());
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
         Ok(Drained::Whole | Drained::Cut) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("h8sd: {error}.");
-            ExitCode::FAILURE
+            if error.is::<BuildError>() { ExitCode::from(MISTAKEN) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -39,18 +41,4 @@ async fn serve(config: Config, nats: NatsConfig) -> anyhow::Result<Drained> {
         tracing::info!("operators: http://{address}/healthz /readyz /metrics");
     }
     Ok(app.run(shutdown).await)
-}
-
-/// To standard error, so that standard output stays free.
-fn start_log(format: LogFormat) {
-    let levels = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(levels)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
 }

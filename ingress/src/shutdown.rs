@@ -61,6 +61,22 @@ impl Shutdown {
         self.reach(Phase::Cut);
     }
 
+    /// Resolves as soon as the end has begun.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn draining(&self) {
+        self.watch().reached(Phase::Draining).await;
+    }
+
+    /// Resolves as soon as nothing more is waited for.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn cut_off(&self) {
+        self.watch().reached(Phase::Cut).await;
+    }
+
     pub(crate) fn watch(&self) -> ShutdownWatch {
         ShutdownWatch(self.0.subscribe())
     }

@@ -97,7 +97,7 @@ fn a_nats_that_is_not_there_is_named() {
         h8sd(&["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", &format!("--nats-url=nats://{free}")]);
 
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains(&free.to_string()), "{said}");
 }
 
