@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use h8s_nats::{NatsConfig, NatsFlags};
-use h8s_settings::{Exit, Loaded, Mistakes};
+use h8s_settings::{Exit, Loaded, LogFormat, Mistakes};
 use h8s_wire::{Host, MethodPattern, PathPattern};
 
 use crate::cache::CodeCache;
@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::table;
 
 /// The flags of `h8s-host`. Each is a key of the `--config` file, and an environment variable unless it may be given
-/// several times. They hold for every component; a `[[component]]` of the file may say otherwise for itself.
+/// several times. They hold for every component; a `component` table of the file may say otherwise for itself.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(
     name = "h8s-host",
@@ -24,7 +24,7 @@ pub struct Flags {
     /// The component to serve: a .wasm file that exports wasi:http/incoming-handler
     #[arg(value_name = "COMPONENT")]
     pub components: Vec<PathBuf>,
-    /// A TOML file with the same keys as the flags, and a [[component]] table for each further component
+    /// A TOML file with the same keys as the flags, and tables named component for further components
     #[arg(long, env = "H8S_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Serve requests for this host
@@ -67,15 +67,6 @@ pub struct Flags {
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
     #[command(flatten)]
     pub nats: NatsFlags,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line, for machines.
-    Json,
 }
 
 impl Flags {

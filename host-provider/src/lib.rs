@@ -4,7 +4,7 @@
 //!
 //! - [`Flags`]: what `h8s-host` is told (`flags.rs`, `table.rs`), which comes to a [`HostConfig`] (`host.rs`)
 //! - [`HostEngine`]: the engine that all components of a process share (`engine.rs`, `swap.rs`)
-//! - [`load`]: reads, checks, compiles and links components (`load.rs`, `component.rs`, `interface.rs`), with
+//! - [`load()`]: reads, checks, compiles and links components (`load.rs`, `component.rs`, `interface.rs`), with
 //!   compiled code kept in a [`CodeCache`] (`cache.rs`)
 //! - [`ComponentService`]: answers requests (`dispatch.rs`), within limits (`admission.rs`, `limits.rs`)
 //! - an exchange (`exchange.rs`) runs one instance (`instance.rs`), whose response body (`body.rs`) keeps it going
@@ -34,7 +34,7 @@ pub use component::{ComponentSource, LoadError};
 pub use dispatch::ComponentService;
 pub use engine::{Allocation, EngineConfig, EngineError, HostEngine};
 pub use fault::Fault;
-pub use flags::{Flags, LogFormat};
+pub use flags::Flags;
 pub use host::{HostConfig, HostError, Served, ServedSource};
 pub use limits::Limits;
 pub use load::{LoadErrors, load};

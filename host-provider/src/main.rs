@@ -1,10 +1,9 @@
 //! `h8s-host`: flags → build → run → drain.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use h8s_host_provider::{Flags, HostConfig, LogFormat, Served};
-use h8s_nats::{Link, NatsConfig, Responder};
+use h8s_host_provider::{Flags, HostConfig, Served};
+use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
 
@@ -13,12 +12,12 @@ use tokio::time::{Instant, timeout_at};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// As for a mistaken flag: nothing was tried, and trying again will not help.
+/// As for a mistaken flag: what it was told to use is not there, or no use.
 const MISTAKEN: u8 = 2;
 
 fn main() -> ExitCode {
     let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
-    start_log(loaded.flags.log_format);
+    loaded.flags.log_format.start("info");
     let (config, nats) = Flags::configs(loaded).unwrap_or_else(|exit| exit.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -40,7 +39,7 @@ fn main() -> ExitCode {
 fn ended(error: &anyhow::Error) -> ExitCode {
     // Every error here tells its cause itself.
     eprintln!("h8s-host: {error}.");
-    ExitCode::FAILURE
+    if error.is::<ConnectError>() { ExitCode::from(MISTAKEN) } else { ExitCode::FAILURE }
 }
 
 async fn serve(config: &HostConfig, nats: &NatsConfig, served: Vec<Served>) -> anyhow::Result<()> {
@@ -90,18 +89,5 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-/// To standard error, so that standard output stays free.
-fn start_log(format: LogFormat) {
-    let levels = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let is_terminal = std::io::stderr().is_terminal();
-    let log =
-        tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr).with_ansi(is_terminal);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
     }
 }

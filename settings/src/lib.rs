@@ -25,7 +25,7 @@
 //! ```
 //!
 //! Where to look: [`load`](load()) is in `load.rs`; what one flag was given, and by whom, in `given.rs`; the
-//! command line in `command_line.rs`; the file in `file.rs`.
+//! command line in `command_line.rs`; the file in `file.rs`; the log that `--log-format` asks for in `log.rs`.
 
 mod command_line;
 mod duration;
@@ -33,11 +33,13 @@ mod exit;
 mod file;
 mod given;
 mod load;
+mod log;
 mod secret;
 mod size;
 
 pub use duration::duration;
 pub use exit::{Exit, Mistakes};
 pub use load::{Loaded, load, load_with};
+pub use log::{LogFormat, may_colour};
 pub use secret::{EmptySecret, Secret};
 pub use size::size;

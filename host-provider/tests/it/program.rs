@@ -106,7 +106,7 @@ async fn bad_component_files_are_all_told() {
 #[tokio::test]
 async fn without_nats_it_says_so_and_ends() {
     let mut host = start(&[&path("hello"), "--no-cache", "--nats-url", "nats://127.0.0.1:1"]);
-    assert_eq!(host.wait_for_exit().await.code(), Some(1));
+    assert_eq!(host.wait_for_exit().await.code(), Some(2));
     let said = host.stderr();
     assert!(said.contains("h8s-host: cannot connect to NATS at nats://127.0.0.1:1"), "{said}");
 }
