@@ -31,6 +31,13 @@ pub fn allocate(_request: IncomingRequest, _out: ResponseOutparam) {
     }
 }
 
+/// Asks for all the memory that there can be, in one instruction, and goes on without it.
+pub fn grow(_request: IncomingRequest, out: ResponseOutparam) {
+    const PAGES_OF_4_GIB: usize = 65_536;
+    let refused = std::arch::wasm32::memory_grow::<0>(PAGES_OF_4_GIB - 1) == usize::MAX;
+    crate::answer::send(out, 200, &format!("refused: {refused}\n"));
+}
+
 /// Waits for a year inside a host call, where no epoch interrupts it.
 pub fn never_answer(_request: IncomingRequest, _out: ResponseOutparam) {
     monotonic_clock::subscribe_duration(365 * 24 * 3600 * 1_000_000_000).block();

@@ -21,6 +21,7 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("loop", faults::spin),
     ("recurse", faults::recurse),
     ("allocate", faults::allocate),
+    ("grow", faults::grow),
     ("never-answer", faults::never_answer),
     ("no-response", faults::no_response),
     ("exit", faults::exit),

@@ -52,6 +52,13 @@ async fn memory_without_end() {
 }
 
 #[tokio::test]
+async fn four_gibibytes_at_once_are_refused_to_a_guest_that_can_do_without() {
+    let service = guests().await;
+    assert_eq!(get_text(&service, "/grow").await, (StatusCode::OK, "refused: true\n".into()));
+    assert_unharmed(&service).await;
+}
+
+#[tokio::test]
 async fn no_answer_ever() {
     costs_one_response(short(50), "/never-answer", TOO_LONG, "no response head within").await;
 }
