@@ -6,7 +6,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_nats::ExchangeContext;
@@ -138,16 +138,30 @@ impl Guest {
 
     /// Lets the guest run until it waits, ends, or has run for as long as one tick of the clock.
     ///
-    /// The time that this takes is what counts as computing; so the budget is overrun by one tick at most.
+    /// The processor time that this takes is what counts as computing; so the budget is overrun by one tick at most.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let started = Instant::now();
+        let started = processor_time();
         let ending = self.call.as_mut().poll(cx);
-        self.spent += started.elapsed();
+        self.spent += processor_time().saturating_sub(started);
         match ending {
             Poll::Pending if self.spent > self.budget => Poll::Ready(Err(Fault::CpuBudgetSpent(self.budget))),
             ending => ending,
         }
     }
+}
+
+/// Processor time of this thread: on a busy machine a guest does not pay for the time that others run.
+#[cfg(target_os = "linux")]
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// The next best: what passes while the guest has the thread.
+#[cfg(not(target_os = "linux"))]
+fn processor_time() -> Duration {
+    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    START.elapsed()
 }
 
 async fn call<B>(component: Arc<Component>, request: Request<B>, answer: oneshot::Sender<Answer>) -> Ending

@@ -93,9 +93,11 @@ pub(crate) async fn get_text(service: &ComponentService, path: &str) -> (StatusC
     (head.status, text(body).await.unwrap())
 }
 
-/// A service that a fault has left unharmed, and with nothing running.
+/// A service that a fault has left unharmed, and with nothing running. More than one try, for its limits may be so
+/// short that a busy machine goes over them.
 pub(crate) async fn assert_unharmed(service: &ComponentService) {
-    assert_eq!(get_text(service, "/ok").await, (StatusCode::OK, "ok\n".into()));
+    let is_well = async || get_text(service, "/ok").await == (StatusCode::OK, "ok\n".into());
+    assert!(sooner_or_later(is_well).await);
     within(service.idle()).await;
 }
 
