@@ -54,6 +54,16 @@ impl Exchange {
         }
     }
 
+    /// Tells the peer that its `HEAD` has been taken, before anything else is said.
+    pub(crate) async fn accept(&self, granted: u64) {
+        let accepted = Frame::Credit { limit: granted, handled: 1 };
+        if let (Some(peer), Ok(frame)) = (self.mailbox.peer(), accepted.encode())
+            && self.port.publish(peer, self.mailbox.own.clone(), frame).await.is_err()
+        {
+            self.mailbox.fail(Failure::Disturbed);
+        }
+    }
+
     /// Publishes an unsequenced frame to the peer, from where nothing can be awaited.
     pub(crate) fn send_soon(&self, frame: &Frame) {
         if let Some(peer) = self.mailbox.peer() {
@@ -63,10 +73,12 @@ impl Exchange {
 
     /// Our direction will not complete.
     pub(crate) fn abort(&self, code: AbortCode, reason: String, failure: Failure) {
-        if self.mailbox.failure().is_none() {
+        let is_news = self.mailbox.failure().is_none();
+        // First here: nothing that the peer answers to the abort may be taken for the exchange's outcome.
+        self.mailbox.fail(failure);
+        if is_news {
             self.send_soon(&Frame::Abort { code, reason });
         }
-        self.mailbox.fail(failure);
     }
 
     /// We do not read the peer's direction any more. Said once, and not to a peer that is gone.

@@ -13,6 +13,7 @@
 
 mod body;
 mod config;
+mod control;
 mod error;
 mod exchange;
 mod inline;

@@ -9,9 +9,9 @@ use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use h8s_wire::{AbortCode, Frame, Inbox, Kind, Peek, Subjects, Sync, SyncEntry};
-use tokio_util::task::TaskTracker;
-use tracing::{debug, trace};
+use tracing::trace;
 
+use crate::control::{self, ControlFrames};
 use crate::link::{Connection, PublishError};
 use crate::mailbox::{Failure, Mailbox};
 use crate::registry::Registry;
@@ -38,20 +38,16 @@ pub(crate) struct Port {
     pub(crate) side: Side,
     /// Counts beats since the start.
     beat: AtomicU64,
-    /// Short publishing tasks that a drop or a poll started; a drain waits for them.
-    pub(crate) tasks: TaskTracker,
+    control: ControlFrames,
 }
 
 impl Port {
+    /// A port, and the task that publishes its control frames until the port is gone.
     pub(crate) fn new(connection: Connection, subjects: Subjects, side: Side) -> Arc<Self> {
-        Arc::new(Self {
-            connection,
-            subjects,
-            exchanges: Registry::default(),
-            side,
-            beat: AtomicU64::new(0),
-            tasks: TaskTracker::new(),
-        })
+        let (control, items) = ControlFrames::new();
+        tokio::spawn(control::publish_all(connection.clone(), items));
+        let exchanges = Registry::default();
+        Arc::new(Self { connection, subjects, exchanges, side, beat: AtomicU64::new(0), control })
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -63,15 +59,17 @@ impl Port {
         self.connection.publish(to, own, frame).await
     }
 
-    /// Publishes a small frame from where nothing can be awaited.
-    pub(crate) fn publish_soon(self: &Arc<Self>, to: Subject, own: Subject, frame: &Frame) {
-        let Ok(frame) = frame.encode() else { return };
-        let port = self.clone();
-        self.tasks.spawn(async move {
-            if let Err(error) = port.publish(to, own, frame).await {
-                debug!(%error, "a frame could not be published");
-            }
-        });
+    /// Publishes a small frame from where nothing can be awaited, in order with the others of this kind.
+    pub(crate) fn publish_soon(&self, to: Subject, own: Subject, frame: &Frame) {
+        if let Ok(frame) = frame.encode() {
+            self.control.push(to, own, frame);
+        }
+    }
+
+    /// Waits until every exchange has ended, and NATS has been handed what there was to say about it.
+    pub(crate) async fn idle(&self) {
+        self.exchanges.empty().await;
+        self.control.flushed().await;
     }
 
     /// Takes everything out of one of our inboxes until the subscription ends.
@@ -81,7 +79,7 @@ impl Port {
         }
     }
 
-    fn deliver(self: &Arc<Self>, message: Message) {
+    fn deliver(&self, message: Message) {
         if Inbox::is_sync(&message.subject) {
             return self.deliver_sync(&message);
         }
@@ -105,7 +103,7 @@ impl Port {
     }
 
     /// Tells the sender of a frame that it leads nowhere.
-    fn answer_abort(self: &Arc<Self>, reply: Option<Subject>, own: Subject, code: AbortCode) {
+    fn answer_abort(&self, reply: Option<Subject>, own: Subject, code: AbortCode) {
         if let Some(reply) = reply.filter(|reply| self.is_peers(reply)) {
             self.publish_soon(reply, own, &Frame::Abort { code, reason: String::new() });
         }
@@ -119,7 +117,7 @@ impl Port {
         }
     }
 
-    fn deliver_sync(self: &Arc<Self>, message: &Message) {
+    fn deliver_sync(&self, message: &Message) {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             // Which peer it was, nobody says; the beats find out.
             return;
@@ -135,7 +133,7 @@ impl Port {
         }
     }
 
-    fn sync_one(self: &Arc<Self>, peer: &Inbox, own: &Inbox, entry: &SyncEntry) {
+    fn sync_one(&self, peer: &Inbox, own: &Inbox, entry: &SyncEntry) {
         let theirs = subject(peer.exchange(entry.exchange));
         let code = match self.exchanges.get(entry.exchange) {
             None => Some(AbortCode::Unknown),
@@ -175,7 +173,7 @@ impl Port {
     }
 
     /// What nobody has answered yet may or may not have arrived; what is shared is compared.
-    fn after_disturbance(self: &Arc<Self>) {
+    fn after_disturbance(&self) {
         for (_, mailbox) in self.exchanges.all() {
             if mailbox.peer().is_none() {
                 mailbox.fail(Failure::Disturbed);
@@ -185,7 +183,7 @@ impl Port {
     }
 
     /// One `SYNC` for each peer (or the one named), with every exchange that we share.
-    fn send_syncs(self: &Arc<Self>, answer_wanted: bool, only: Option<&Inbox>) {
+    fn send_syncs(&self, answer_wanted: bool, only: Option<&Inbox>) {
         let beat = self.now();
         let mut shared: HashMap<(Inbox, Inbox), Vec<SyncEntry>> = HashMap::new();
         for (id, mailbox) in self.exchanges.all() {
@@ -203,7 +201,7 @@ impl Port {
         }
     }
 
-    fn send_sync(self: &Arc<Self>, peer: &Inbox, own: &Inbox, entries: &[SyncEntry], answer_wanted: bool) {
+    fn send_sync(&self, peer: &Inbox, own: &Inbox, entries: &[SyncEntry], answer_wanted: bool) {
         for entries in entries.chunks(Sync::MAX_ENTRIES) {
             let frame = Frame::Sync(Sync { answer_wanted, entries: entries.to_vec() });
             self.publish_soon(subject(peer.sync()), subject(own.sync()), &frame);

@@ -225,14 +225,12 @@ impl Requester {
     pub async fn drain(&self, grace: Duration) -> bool {
         let Shared { port, plain, link, .. } = &*self.shared;
         let ended = tokio::time::timeout(grace, async {
-            tokio::join!(port.exchanges.empty(), plain.exchanges.empty());
+            tokio::join!(port.idle(), plain.exchanges.empty());
         });
         let all = ended.await.is_ok();
         if !all {
             warn!(open = self.open_exchanges(), "the grace period is over with exchanges still open");
         }
-        port.tasks.close();
-        let _ = tokio::time::timeout(Duration::from_secs(1), port.tasks.wait()).await;
         let confirmed = tokio::join!(
             round_trip::native(port, &self.shared.inbox, nobody(link)),
             round_trip::plain(plain, nobody(link)),

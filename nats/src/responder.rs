@@ -290,7 +290,7 @@ impl Responder {
         let done = tokio::time::timeout_at(deadline, async {
             self.subscriptions.ended().await;
             self.exchanges.wait().await;
-            self.port.exchanges.empty().await;
+            self.port.idle().await;
         });
         let all = done.await.is_ok();
         if !all {
@@ -298,8 +298,7 @@ impl Responder {
             self.cut.cancel();
             let _ = tokio::time::timeout(Duration::from_secs(1), self.exchanges.wait()).await;
         }
-        self.port.tasks.close();
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.port.tasks.wait()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.port.idle()).await;
         // Closing a socket with unread bytes in it would take back what the server has not read yet.
         if let Some(host) = &host
             && let Err(error) = self.confirm(host).await

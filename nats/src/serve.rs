@@ -124,7 +124,7 @@ impl<S: HttpService> Served<'_, S> {
         } else {
             let granted = window();
             let Some(exchange) = self.register(granted) else { return };
-            exchange.send_soon(&Frame::Credit { limit: granted, handled: 1 });
+            exchange.accept(granted).await;
             Body::native(exchange, opening.body, granted)
         };
         let request = match request(head, body) {
@@ -170,7 +170,7 @@ impl<S: HttpService> Served<'_, S> {
                 () = self.serving.cut.cancelled() => { self.stopping(); return None; }
                 () = tokio::time::sleep(QUIET) => {}
             }
-            self.register(0)?.send_soon(&Frame::Credit { limit: 0, handled: 1 });
+            self.register(0)?.accept(0).await;
         }
         let exchange = self.exchange.clone()?;
         tokio::select! {

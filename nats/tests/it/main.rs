@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #![allow(missing_docs, reason = "the tests' names say what they show")]
 
+mod bad_bus;
 mod early_ends;
 mod exchange;
 mod fixture;
+mod frames;
 mod plain;
 mod streams;
