@@ -28,7 +28,7 @@ enum Inner {
     Empty,
     Whole(Bytes),
     Native(NativeStream),
-    Plain(PlainStream),
+    Plain(Box<PlainStream>),
 }
 
 impl Body {
@@ -46,7 +46,7 @@ impl Body {
     }
 
     pub(crate) fn plain(stream: PlainStream) -> Self {
-        Self(Inner::Plain(stream))
+        Self(Inner::Plain(Box::new(stream)))
     }
 }
 

@@ -80,7 +80,7 @@ impl Connection {
         let (sender, state) = watch::channel(ConnectionState { connected: true, disturbances: 0 });
         let options = config.options().await?;
         let options = with_events(options, sender, purpose).name(format!("{} {purpose}", config.name));
-        let servers = || config.servers.iter().map(|server| redacted(server)).collect::<Vec<_>>().join(", ");
+        let servers = || config.servers.iter().map(redacted).collect::<Vec<_>>().join(", ");
         let client = options
             .connect(config.servers.as_slice())
             .await

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "the tests' names say what they show")]
 
 mod bad_bus;
+mod connecting;
 mod early_ends;
 mod exchange;
 mod fixture;
