@@ -1,2 +1,72 @@
-//! To be written.
-fn main() {}
+//! `h8s`: which command → its flags → run.
+
+mod banner;
+mod dev;
+mod failure;
+mod flags;
+mod placement;
+mod source;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::failure::Failure;
+use crate::flags::Dev;
+
+/// Much less memory kept after bursts than the system's allocator keeps.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// As for every mistake on a command line.
+const MISTAKEN: u8 = 2;
+
+/// HTTP to WebAssembly components over NATS, on one machine
+#[derive(Parser)]
+#[command(name = "h8s", version)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    // A command's own flags are loaded with environment and file in `main`; here they are for the help.
+    Dev(Dev),
+}
+
+fn main() -> ExitCode {
+    let mut argv: Vec<OsString> = std::env::args_os().collect();
+    if argv.get(1).is_none_or(|command| command != "dev") {
+        return help(argv);
+    }
+    argv.splice(..2, [OsString::from("h8s dev")]);
+    let flags = h8s_settings::load::<Dev>(argv).unwrap_or_else(|exit| exit.exit()).flags;
+    flags.log_format.start(flags.levels());
+    match run(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Help and version, or what is wrong with the command.
+fn help(argv: Vec<OsString>) -> ExitCode {
+    match Program::try_parse_from(argv) {
+        Ok(Program { command: Command::Dev(_) }) => {
+            eprintln!("the command comes first, as in `h8s dev --help`");
+            ExitCode::from(MISTAKEN)
+        }
+        Err(error) => error.exit(),
+    }
+}
+
+fn run(flags: Dev) -> Result<(), Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
+    runtime.block_on(dev::run(flags))
+}

@@ -1,0 +1,208 @@
+//! `h8s dev`: broker, gateway and host in one process; start, serve, drain.
+//!
+//! The three parts talk over NATS as they do when they run apart: what works here works there. The gateway's socket
+//! is bound first, so that a port that is taken is told before anything is built.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use h8s_broker::Broker;
+use h8s_host_provider::{CodeCache, ComponentSource, HostConfig, Limits, Served, ServedSource};
+use h8s_ingress::{App, Config, Drained, Shutdown};
+use h8s_nats::{Identity, Link, NatsConfig, Requester, RequesterConfig, Responder};
+use h8s_settings::{Exit, Mistakes, Secret};
+use h8s_wire::{Host, Interest, MethodPattern};
+use http::Method;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::banner::Banner;
+use crate::failure::Failure;
+use crate::flags::Dev;
+use crate::placement::{self, Placement, Wanted};
+use crate::source;
+
+/// The names that this machine has for itself. Others get 503: nobody serves them.
+const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+/// A developer who stops it waits for nothing longer than this; production's default is 25 s.
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
+/// How long the gateway may take to hear of the components; a few milliseconds are usual. Later it still will.
+const HEARING_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between two looks at whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Serves until a signal, and drains then.
+///
+/// # Errors
+/// See [`Failure`].
+pub(crate) async fn run(flags: Dev) -> Result<(), Failure> {
+    let shutdown = Shutdown::on_signals().map_err(Failure::Runtime)?;
+    let started = tokio::select! {
+        biased;
+        // Nobody has been served yet: there is nothing to drain.
+        () = shutdown.draining() => return Ok(()),
+        started = Stack::start(&flags) => started?,
+    };
+    started.serve(shutdown).await;
+    Ok(())
+}
+
+/// All parts, at work.
+struct Stack {
+    /// `None` where NATS was there already.
+    broker: Option<Broker>,
+    gateway: App<Requester>,
+    responder: Responder,
+    components: Vec<Served>,
+}
+
+impl Stack {
+    async fn start(flags: &Dev) -> Result<Self, Failure> {
+        let current = std::env::current_dir().map_err(Failure::Runtime)?;
+        let wanted = placement::wanted(&flags.components, &current)?;
+        let given = flags.nats_url.as_deref().map(nats_config).transpose()?;
+        let (broker, nats, nats_url) = bus(given)?;
+
+        let requester = Requester::start(Link::connect(&nats).await?, RequesterConfig::default()).await?;
+        let config = Config { listen: vec![flags.listen], grace_period: GRACE_PERIOD, ..Config::default() };
+        let gateway = config.build_on(requester.clone()).await.map_err(Failure::Listen)?;
+
+        let files = files(&wanted, flags.quiet).await?;
+        let placements = placement::placements(&wanted, files)?;
+        let components = components(&placements).await?;
+        let responder = serve(Link::connect(&nats).await?, &components).await?;
+        heard(&requester, &components).await;
+
+        if let [address, ..] = gateway.addresses()[..] {
+            let is_embedded = broker.is_some();
+            Banner { address, nats_url: &nats_url, is_embedded, placements: &placements }.print(flags);
+        }
+        Ok(Self { broker, gateway, responder, components })
+    }
+
+    /// Until a signal; then no new requests are taken, and those under way end, before what they need ends.
+    async fn serve(self, shutdown: Shutdown) {
+        let Self { broker, gateway, responder, components } = self;
+        if gateway.run(shutdown.clone()).await == Drained::Cut {
+            return;
+        }
+        let drained = async {
+            responder.drain(GRACE_PERIOD).await;
+            // Answers are out; some components may still be busy with what they do afterwards.
+            let idle = async {
+                for Served { service, .. } in &components {
+                    service.idle().await;
+                }
+            };
+            if timeout(GRACE_PERIOD, idle).await.is_err() {
+                tracing::warn!("components were still busy after their last answer");
+            }
+            if let Some(broker) = broker {
+                broker.shutdown().await;
+            }
+        };
+        tokio::select! {
+            () = drained => {}
+            () = shutdown.cut_off() => {}
+        }
+    }
+}
+
+fn nats_config(url: &str) -> Result<NatsConfig, Exit> {
+    let mut mistakes = Mistakes::new();
+    let config = NatsConfig::anonymous(url).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
+    mistakes.into_result().map(|()| NatsConfig { identity: identity(&config), ..config })
+}
+
+/// What stands before the `@` of a URL: a user with a password, or a token.
+fn identity(config: &NatsConfig) -> Identity {
+    let first = config.servers.first();
+    let Some(name) = first.and_then(|url| url.username()) else { return Identity::Anonymous };
+    let secret = |text: &str| text.parse::<Secret>().ok();
+    match first.and_then(|url| url.password()) {
+        Some(password) => {
+            secret(password).map_or(Identity::Anonymous, |password| Identity::User(name.to_owned(), password))
+        }
+        None => secret(name).map_or(Identity::Anonymous, Identity::Token),
+    }
+}
+
+/// The NATS that was asked for, or one of our own; and how to call it.
+fn bus(given: Option<NatsConfig>) -> Result<(Option<Broker>, NatsConfig, String), Failure> {
+    let (broker, config) = match given {
+        Some(config) => (None, config),
+        None => {
+            let broker = Broker::start(h8s_broker::Config::default())?;
+            let config = nats_config(&broker.url())?;
+            (Some(broker), config)
+        }
+    };
+    // Put together from its parts, so that no password is shown.
+    let urls = config.servers.iter().map(|url| format!("{}://{}:{}", url.scheme(), url.host(), url.port()));
+    let shown = urls.collect::<Vec<_>>().join(",");
+    Ok((broker, NatsConfig { name: "h8s dev".into(), ..config }, shown))
+}
+
+/// Every component's file: directories are built, one after the other, as each uses all processors.
+async fn files(wanted: &[Wanted], is_quiet: bool) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for Wanted { component, .. } in wanted {
+        files.push(match component.is_dir() {
+            true => source::build(component, is_quiet).await?,
+            false => component.clone(),
+        });
+    }
+    Ok(files)
+}
+
+/// Loads the components, each for all names of this machine.
+async fn components(placements: &[Placement]) -> Result<Vec<Served>, Failure> {
+    let config = HostConfig {
+        components: placements.iter().map(|placement| served_source(placement, HOSTS[0])).collect(),
+        cache: cache(),
+        grace_period: GRACE_PERIOD,
+    };
+    let mut components = config.build().await?;
+    for (served, placement) in components.iter_mut().zip(placements) {
+        let interests = HOSTS.iter().flat_map(|host| served_source(placement, host).interests());
+        served.interests = interests.collect();
+    }
+    Ok(components)
+}
+
+fn served_source(placement: &Placement, host: &str) -> ServedSource {
+    let Placement { path, file, name } = placement.clone();
+    ServedSource {
+        source: ComponentSource { file, name, environment: Vec::new(), limits: Limits::default() },
+        host: Host::parse(host).expect("names of this machine are hosts"),
+        path,
+        methods: vec![MethodPattern::Any],
+    }
+}
+
+/// The same compiled code as `h8s-host`'s, in the user's cache directory.
+fn cache() -> Option<CodeCache> {
+    let opened = CodeCache::open(CodeCache::default_directory()?);
+    opened.inspect_err(|error| tracing::warn!(cause = %error, "compiling at every start")).ok()
+}
+
+async fn serve(link: Link, components: &[Served]) -> Result<Responder, Failure> {
+    let mut responder = Responder::builder(link);
+    for Served { interests, service } in components {
+        for interest in interests {
+            responder = responder.serve(interest.clone(), service.clone());
+        }
+    }
+    Ok(responder.start().await?)
+}
+
+/// Waits until the gateway knows what is served, so that the first request goes the way of all others.
+async fn heard(requester: &Requester, components: &[Served]) {
+    let knows = |interest: &Interest| {
+        let pattern = interest.path.to_string();
+        requester.serves(&interest.host, &Method::GET, pattern.strip_suffix('*').unwrap_or(&pattern))
+    };
+    let until = Instant::now() + HEARING_TIMEOUT;
+    while !components.iter().flat_map(|served| &served.interests).all(knows) && Instant::now() < until {
+        sleep(LOOK_AGAIN).await;
+    }
+}
