@@ -83,8 +83,8 @@ struct Shared {
     plain: Arc<PlainPort>,
     interest: Arc<InterestTable>,
     first_round_done: AtomicBool,
-    /// Ends with the last clone.
-    _tasks: JoinSet<()>,
+    /// Aborted when the last clone is dropped.
+    _background: JoinSet<()>,
 }
 
 impl Requester {
@@ -113,7 +113,7 @@ impl Requester {
         round_trip::native(&port, &inbox, nobody(&link)).await?;
         round_trip::plain(&plain, nobody(&link)).await?;
         let first_round_done = AtomicBool::new(false);
-        let shared = Shared { link, config, port, inbox, plain, interest, first_round_done, _tasks: tasks };
+        let shared = Shared { link, config, port, inbox, plain, interest, first_round_done, _background: tasks };
         let requester = Self { shared: Arc::new(shared) };
         requester.ask_for_interest();
         Ok(requester)

@@ -109,7 +109,7 @@ pub struct Responder {
     exchanges: TaskTracker,
     cut: CancellationToken,
     subscriptions: Subscriptions,
-    _tasks: JoinSet<()>,
+    background: JoinSet<()>,
 }
 
 impl Responder {
@@ -136,7 +136,7 @@ impl Responder {
             exchanges: TaskTracker::new(),
             cut: CancellationToken::new(),
             subscriptions: Subscriptions::new(stages),
-            _tasks: JoinSet::new(),
+            background: JoinSet::new(),
             link,
         };
         responder.subscribe_inboxes(&hosts(&routes)).await?;
@@ -151,11 +151,11 @@ impl Responder {
         for host in hosts {
             let inbox = self.link.subjects.responder_inbox(host, self.id);
             let messages = self.link.native.client.subscribe(subject(inbox.all())).await?;
-            self._tasks.spawn(self.port.clone().take_from(messages));
+            self.background.spawn(self.port.clone().take_from(messages));
         }
-        self._tasks.spawn(self.port.clone().keep_in_sync());
+        self.background.spawn(self.port.clone().keep_in_sync());
         let messages = self.link.plain.client.subscribe(subject(self.plain.inbox.all())).await?;
-        self._tasks.spawn(self.plain.clone().take_from(messages));
+        self.background.spawn(self.plain.clone().take_from(messages));
         Ok(())
     }
 
@@ -243,7 +243,7 @@ impl Responder {
         let (link, announcements) = (self.link.clone(), self.announcements.clone());
         let mut stages = self.stage.subscribe();
         let mut state = self.link.plain.state.clone();
-        self._tasks.spawn(async move {
+        self.background.spawn(async move {
             let mut ticks = tokio::time::interval(ANNOUNCE);
             loop {
                 tokio::select! {
@@ -279,7 +279,7 @@ impl Responder {
             debug!(error, "interest could not be taken back");
         }
         let host = self.announcements.first().map(|announcement| announcement.interest.host.clone());
-        self.subscriptions.unsubscribed().await;
+        let _ = tokio::time::timeout_at(deadline, self.subscriptions.unsubscribed()).await;
         if let Some(host) = &host
             && let Err(error) = self.confirm(host).await
         {
