@@ -26,18 +26,30 @@ fn build() -> PathBuf {
     let target_dir = workspace.join("target");
     fs::create_dir_all(&target_dir).expect("components/target can be made");
     // Test binaries run side by side, and one of them may have to install the target.
-    let lock = File::create(target_dir.join(".test-build-lock")).expect("components/target can be written to");
+    let lock =
+        File::create(target_dir.join(".test-build-lock")).expect("components/target can be written to");
     lock.lock().expect("a file can be locked");
     install_target();
-    let output = run(cargo().current_dir(&workspace).args(["build", "--release", "--locked", "--target", TARGET]).arg("--target-dir").arg(&target_dir));
-    assert!(output.status.success(), "the components in {} do not build:\n{}", workspace.display(), text(&output));
+    let output = run(cargo()
+        .current_dir(&workspace)
+        .args(["build", "--release", "--locked", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(&target_dir));
+    assert!(
+        output.status.success(),
+        "the components in {} do not build:\n{}",
+        workspace.display(),
+        text(&output)
+    );
     target_dir.join(TARGET).join("release")
 }
 
 /// A cargo that knows nothing of the build that this test belongs to: flags for coverage, say, break guests.
 fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_WRAPPER"] {
+    for name in
+        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_WRAPPER"]
+    {
         cargo.env_remove(name);
     }
     cargo
