@@ -110,10 +110,11 @@ impl Requester {
         let announcements = link.plain.client.subscribe(subject(link.subjects.interest_all())).await?;
         tasks.spawn(interest.clone().keep(announcements));
 
-        round_trip::native(&port, &inbox, nobody(&link)).await?;
-        round_trip::plain(&plain, nobody(&link)).await?;
+        round_trip::native(&port, &inbox).await?;
+        round_trip::plain(&plain).await?;
         let first_round_done = AtomicBool::new(false);
-        let shared = Shared { link, config, port, inbox, plain, interest, first_round_done, _background: tasks };
+        let shared =
+            Shared { link, config, port, inbox, plain, interest, first_round_done, _background: tasks };
         let requester = Self { shared: Arc::new(shared) };
         requester.ask_for_interest();
         Ok(requester)
@@ -223,7 +224,7 @@ impl Requester {
     /// Waits until every open exchange has ended and NATS has taken their last frames, at most for `grace`.
     /// Whether all did.
     pub async fn drain(&self, grace: Duration) -> bool {
-        let Shared { port, plain, link, .. } = &*self.shared;
+        let Shared { port, plain, .. } = &*self.shared;
         let ended = tokio::time::timeout(grace, async {
             tokio::join!(port.idle(), plain.exchanges.empty());
         });
@@ -231,21 +232,12 @@ impl Requester {
         if !all {
             warn!(open = self.open_exchanges(), "the grace period is over with exchanges still open");
         }
-        let confirmed = tokio::join!(
-            round_trip::native(port, &self.shared.inbox, nobody(link)),
-            round_trip::plain(plain, nobody(link)),
-        );
+        let confirmed = tokio::join!(round_trip::native(port, &self.shared.inbox), round_trip::plain(plain),);
         if let (Err(error), _) | (_, Err(error)) = confirmed {
             debug!(%error, "drained without NATS");
         }
         all
     }
-}
-
-fn nobody(link: &Link) -> async_nats::Subject {
-    // Any host will do: nobody has this responder id.
-    let host = Host::parse("localhost").expect("localhost is a host");
-    round_trip::nobody(&link.subjects, Side::Gateway, &host)
 }
 
 impl Shared {

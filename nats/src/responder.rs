@@ -230,9 +230,8 @@ impl Responder {
     /// Waits until the server has all subscriptions of both connections.
     async fn confirm(&self, host: &Host) -> Result<(), StartError> {
         let inbox = self.link.subjects.responder_inbox(host, self.id);
-        let nobody = || round_trip::nobody(&self.link.subjects, Side::Responder, host);
-        round_trip::native(&self.port, &inbox, nobody()).await?;
-        round_trip::plain(&self.plain, nobody()).await?;
+        round_trip::native(&self.port, &inbox).await?;
+        round_trip::plain(&self.plain).await?;
         Ok(())
     }
 

@@ -57,7 +57,8 @@ over_both_buses! {
         let results: Vec<_> = results.into_iter().map(|result| result.expect("exact bytes or an error")).collect();
         let exact = results.iter().filter(|result| result.is_ok()).count();
         let counts = proxy.counts();
-        assert!(counts.dropped > 5 && counts.duplicated > 5 && counts.swapped > 5, "{counts:?}");
+        // To be swapped, a message needs another one right behind it: that is seldom.
+        assert!(counts.dropped > 5 && counts.duplicated > 5 && counts.swapped > 0, "{counts:?}");
         assert!(exact > 10, "{exact} of {} were exact", results.len());
         assert!(exact < results.len(), "nothing was harmed");
         eventually("nothing is left behind", async || requester.open_exchanges() == 0).await;

@@ -10,3 +10,4 @@ mod fixture;
 mod frames;
 mod plain;
 mod streams;
+mod watched;
