@@ -1,0 +1,89 @@
+//! A fresh instance of `hello`, from the request to the end of its answer, and beside it a service that does
+//! nothing. No bus, no sockets.
+
+use bytes::Bytes;
+use criterion::measurement::{Measurement, WallTime};
+use criterion::{Criterion, Throughput};
+use h8s_benches::{CpuTime, Exchange, Fixed, Lanes, criterion, heads, runtime};
+use h8s_host_provider::{ComponentService, ComponentSource, EngineConfig, HostEngine, Limits, load};
+use h8s_test_support::guests::guest;
+use http::Request;
+use http_body::Body;
+use http_body_util::{BodyExt as _, Empty};
+use tower_service::Service;
+
+fn main() {
+    if std::env::var_os("RUST_BACKTRACE").is_some() {
+        eprintln!("RUST_BACKTRACE is set: every instance costs several microseconds more. Unset it.");
+    }
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let hello = runtime.block_on(hello());
+
+    let one = Lanes::new(&runtime, 1);
+    let (mut wall, mut cpu) = (criterion(WallTime), criterion(CpuTime));
+    measure(&mut wall, &WallTime, "component/1 at a time", one, &hello);
+    measure(&mut cpu, &CpuTime, "component/1 at a time, cpu", one, &hello);
+    // Enough to keep all threads busy, on any machine that this is likely to run on.
+    measure(&mut wall, &WallTime, "component/64 at a time", Lanes::new(&runtime, 64), &hello);
+    wall.final_summary();
+}
+
+/// As `h8s-host` loads it, on an engine with its defaults.
+async fn hello() -> ComponentService {
+    let engine = HostEngine::new(EngineConfig::default()).expect("an engine starts");
+    println!("instances come from: {:?}", engine.allocation());
+    let source = ComponentSource {
+        file: guest("hello"),
+        name: "hello".to_owned(),
+        environment: Vec::new(),
+        limits: Limits::default(),
+    };
+    load(&engine, None, vec![source]).await.expect("hello loads").remove(0)
+}
+
+fn measure<M: Measurement + 'static>(
+    criterion: &mut Criterion<M>,
+    clock: &M,
+    name: &str,
+    lanes: Lanes<'_>,
+    hello: &ComponentService,
+) {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Elements(1));
+    let empty = Fixed::new(heads::bare_answer(), Bytes::new());
+    let call = |path| Call { service: hello.clone(), request: request(path) };
+    lanes.measure(&mut group, clock, "page", call("/"));
+    lanes.measure(&mut group, clock, "json", call("/api"));
+    lanes.measure(&mut group, clock, "empty service", Call { service: empty, request: request("/") });
+    group.finish();
+}
+
+/// What a browser asks for.
+fn request(path: &str) -> Request<Empty<Bytes>> {
+    let (mut parts, ()) = heads::browser().into_parts();
+    parts.uri = format!("http://{}{path}", heads::HOST).parse().expect("it is a URI");
+    Request::from_parts(parts, Empty::new())
+}
+
+/// A request to a service.
+#[derive(Clone)]
+struct Call<S> {
+    service: S,
+    request: Request<Empty<Bytes>>,
+}
+
+impl<S, B> Exchange for Call<S>
+where
+    S: Service<Request<Empty<Bytes>>, Response = http::Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: std::fmt::Debug,
+    B: Body<Data = Bytes> + Send,
+    B::Error: std::fmt::Debug,
+{
+    async fn run(&self) {
+        let response = self.service.clone().call(self.request.clone()).await.expect("it is answered");
+        assert!(response.status().is_success());
+        response.into_body().collect().await.expect("the body is complete");
+    }
+}
