@@ -21,7 +21,7 @@ use crate::flags::Dev;
 use crate::placement::{self, Placement, Wanted};
 use crate::source;
 
-/// The names that this machine has for itself. Others get 503: nobody serves them.
+/// The names that this machine has for itself. Others get 404: nobody serves them.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// A developer who stops it waits for nothing longer than this; production's default is 25 s.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
@@ -48,8 +48,6 @@ pub(crate) async fn run(flags: Dev) -> Result<(), Failure> {
 
 /// All parts, at work.
 struct Stack {
-    /// `None` where NATS was there already.
-    broker: Option<Broker>,
     gateway: App<Requester>,
     responder: Responder,
     components: Vec<Served>,
@@ -60,10 +58,17 @@ impl Stack {
         let current = std::env::current_dir().map_err(Failure::Runtime)?;
         let wanted = placement::wanted(&flags.components, &current)?;
         let given = flags.nats_url.as_deref().map(nats_config).transpose()?;
-        let (broker, nats, nats_url) = bus(given)?;
+        let is_embedded = given.is_none();
+        let (nats, nats_url) = bus(given)?;
 
         let requester = Requester::start(Link::connect(&nats).await?, RequesterConfig::default()).await?;
-        let config = Config { listen: vec![flags.listen], grace_period: GRACE_PERIOD, ..Config::default() };
+        let config = Config {
+            listen: vec![flags.listen],
+            grace_period: GRACE_PERIOD,
+            // What is not served here is a slip in an address, and not an outage: 404.
+            track_interest: true,
+            ..Config::default()
+        };
         let gateway = config.build_on(requester.clone()).await.map_err(Failure::Listen)?;
 
         let files = files(&wanted, flags.quiet).await?;
@@ -73,15 +78,14 @@ impl Stack {
         heard(&requester, &components).await;
 
         if let [address, ..] = gateway.addresses()[..] {
-            let is_embedded = broker.is_some();
             Banner { address, nats_url: &nats_url, is_embedded, placements: &placements }.print(flags);
         }
-        Ok(Self { broker, gateway, responder, components })
+        Ok(Self { gateway, responder, components })
     }
 
     /// Until a signal; then no new requests are taken, and those under way end, before what they need ends.
     async fn serve(self, shutdown: Shutdown) {
-        let Self { broker, gateway, responder, components } = self;
+        let Self { gateway, responder, components } = self;
         if gateway.run(shutdown.clone()).await == Drained::Cut {
             return;
         }
@@ -95,9 +99,6 @@ impl Stack {
             };
             if timeout(GRACE_PERIOD, idle).await.is_err() {
                 tracing::warn!("components were still busy after their last answer");
-            }
-            if let Some(broker) = broker {
-                broker.shutdown().await;
             }
         };
         tokio::select! {
@@ -127,19 +128,21 @@ fn identity(config: &NatsConfig) -> Identity {
 }
 
 /// The NATS that was asked for, or one of our own; and how to call it.
-fn bus(given: Option<NatsConfig>) -> Result<(Option<Broker>, NatsConfig, String), Failure> {
-    let (broker, config) = match given {
-        Some(config) => (None, config),
+fn bus(given: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure> {
+    let config = match given {
+        Some(config) => config,
         None => {
             let broker = Broker::start(h8s_broker::Config::default())?;
-            let config = nats_config(&broker.url())?;
-            (Some(broker), config)
+            let url = broker.url();
+            // It ends with the process: whatever is still connected would complain that NATS is away.
+            std::mem::forget(broker);
+            nats_config(&url)?
         }
     };
     // Put together from its parts, so that no password is shown.
     let urls = config.servers.iter().map(|url| format!("{}://{}:{}", url.scheme(), url.host(), url.port()));
     let shown = urls.collect::<Vec<_>>().join(",");
-    Ok((broker, NatsConfig { name: "h8s dev".into(), ..config }, shown))
+    Ok((NatsConfig { name: "h8s dev".into(), ..config }, shown))
 }
 
 /// Every component's file: directories are built, one after the other, as each uses all processors.

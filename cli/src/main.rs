@@ -68,5 +68,8 @@ fn help(argv: Vec<OsString>) -> ExitCode {
 fn run(flags: Dev) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
-    runtime.block_on(dev::run(flags))
+    let ended = runtime.block_on(dev::run(flags));
+    // The process ends now, and all its parts with it: ended one after the other, they would complain of each other.
+    std::mem::forget(runtime);
+    ended
 }

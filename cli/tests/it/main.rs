@@ -1,1 +1,18 @@
-//! Integration tests: real sockets, port 0, no sleeps.
+//! Whole chains: clients over sockets, gateway, NATS, host and components, as processes of their own; and the
+//! workspace as a whole.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod apart;
+mod dev;
+mod directories;
+mod mistakes;
+mod outages;
+mod plain;
+mod programs;
+mod t18_exactly_once;
+mod t1_long_addresses;
+mod t21_bad_guests;
+mod t2_subject_injection;
+mod t4_reserved_headers;
+mod workspace;

@@ -1,0 +1,181 @@
+//! The three programs as processes, on ports of the system's choice.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use h8s_test_support::guests::guest;
+use h8s_test_support::http_client::{self, Answer};
+use h8s_test_support::process::{Process, program};
+use h8s_test_support::{Bus, eventually};
+use http::StatusCode;
+
+/// What the separate programs are made of, relative to the workspace.
+const SOURCES: [&str; 6] =
+    ["Cargo.lock", "settings/src", "wire/src", "nats/src", "ingress/src", "host-provider/src"];
+
+/// A guest's file, as an argument.
+pub(crate) fn component(name: &str) -> String {
+    guest(name).to_str().unwrap().to_owned()
+}
+
+/// `h8s dev`, serving.
+pub(crate) struct Dev {
+    pub(crate) process: Process,
+    pub(crate) url: String,
+    pub(crate) nats_url: String,
+}
+
+impl Dev {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self::start_in(".", arguments).await
+    }
+
+    pub(crate) async fn start_in(directory: impl AsRef<Path>, arguments: &[&str]) -> Self {
+        let mut command = h8s_dev(arguments);
+        command.args(["--listen", "127.0.0.1:0"]).current_dir(directory);
+        let mut process = Process::start(&mut command);
+        let line = process.wait_for_line("h8s dev is at ").await;
+        let url = line.rsplit(' ').next().unwrap().to_owned();
+        let watch = process.wait_for_line("nats sub").await;
+        Self { process, url, nats_url: watch.rsplit(' ').next().unwrap().to_owned() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        http_client::get(&format!("{}{path}", self.url)).await
+    }
+}
+
+/// `h8s dev` with these arguments. What it builds is built as if nobody were testing.
+pub(crate) fn h8s_dev(arguments: &[&str]) -> Command {
+    let mut command = program(env!("CARGO_BIN_EXE_h8s"));
+    for name in
+        ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "RUSTC_WRAPPER"]
+    {
+        command.env_remove(name);
+    }
+    command.arg("dev").args(arguments);
+    command
+}
+
+/// `h8sd`, ready.
+pub(crate) struct Gateway {
+    pub(crate) process: Process,
+    /// For clients.
+    pub(crate) url: String,
+    /// For operators.
+    pub(crate) operators: String,
+}
+
+impl Gateway {
+    pub(crate) async fn start(nats_url: &str, flags: &[&str]) -> Self {
+        let mut command = program(built("h8sd"));
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--nats-url", nats_url]);
+        let mut process = Process::start(command.args(flags));
+        let line = process.wait_for_line("listening on ").await;
+        let url = format!("http://{}", line.rsplit(' ').next().unwrap());
+        let line = process.wait_for_line("operators: ").await;
+        let operators =
+            line.split_once("operators: ").unwrap().1.split("/healthz").next().unwrap().to_owned();
+        let gateway = Self { process, url, operators };
+        eventually("the gateway is ready", async || gateway.is_ready().await).await;
+        gateway
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        http_client::get(&format!("{}{path}", self.url)).await
+    }
+
+    pub(crate) async fn status(&self, path: &str) -> u16 {
+        self.get(path).await.0.as_u16()
+    }
+
+    pub(crate) async fn is_ready(&self) -> bool {
+        http_client::get(&format!("{}/readyz", self.operators)).await.0 == StatusCode::OK
+    }
+}
+
+/// `h8s-host`, ready, serving components for the host `127.0.0.1`, which is what clients ask for here.
+pub(crate) struct Host {
+    pub(crate) process: Process,
+    _config: tempfile::NamedTempFile,
+}
+
+impl Host {
+    /// Serves these components, each by its path, all with `flags`.
+    pub(crate) async fn start(nats_url: &str, served: &[(&str, &str)], flags: &[&str]) -> Self {
+        let table = |(path, name): &(&str, &str)| {
+            format!("[[component]]\nfile = {:?}\npath = {path:?}\n", component(name))
+        };
+        let config = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(config.path(), served.iter().map(table).collect::<String>()).unwrap();
+        let mut command = program(built("h8s-host"));
+        command.args(["--host", "127.0.0.1", "--nats-url", nats_url, "--config"]).arg(config.path());
+        let mut process = Process::start(command.args(flags));
+        process.wait_for_line("h8s_host: ready").await;
+        Self { process, _config: config }
+    }
+}
+
+/// A gateway and a host that serves hello at `/*` and echo at `/echo/*`, which the gateway knows.
+pub(crate) async fn gateway_and_host(bus: &Bus) -> (Gateway, Host) {
+    let host = Host::start(&bus.url(), &[("/*", "hello"), ("/echo/*", "echo")], &[]).await;
+    let gateway = Gateway::start(&bus.url(), &["--request-timeout", "5s"]).await;
+    (gateway, host)
+}
+
+/// A program of another crate of the workspace, in the directory where `h8s` is: cargo builds it there with the rest
+/// of the workspace, and is asked to where it has not, or not lately.
+fn built(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let directory = BUILT.get_or_init(|| {
+        let directory = Path::new(env!("CARGO_BIN_EXE_h8s")).parent().unwrap().to_owned();
+        let oldest =
+            ["h8sd", "h8s-host"].map(|name| modified(&directory.join(name))).into_iter().min().unwrap();
+        if oldest.is_none_or(|oldest| sources_modified() > oldest) {
+            build(&directory);
+        }
+        directory
+    });
+    directory.join(name)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
+}
+
+/// When the last of the sources was changed.
+fn sources_modified() -> SystemTime {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut paths: Vec<PathBuf> = SOURCES.iter().map(|source| workspace.join(source)).collect();
+    let mut last = SystemTime::UNIX_EPOCH;
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(path.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            last = last.max(modified(&path).unwrap());
+        }
+    }
+    last
+}
+
+/// Into the directory that `h8s` was built into: `target/debug`, or that of another profile.
+fn build(directory: &Path) {
+    let profile = match directory.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        profile => profile,
+    };
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "build",
+        "--package",
+        "h8s-ingress",
+        "--package",
+        "h8s-host-provider",
+        "--bins",
+        "--profile",
+    ]);
+    let built = cargo.arg(profile).arg("--target-dir").arg(directory.parent().unwrap()).status();
+    assert!(built.is_ok_and(|status| status.success()), "h8sd and h8s-host do not build");
+}
