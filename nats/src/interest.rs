@@ -10,10 +10,11 @@ use h8s_wire::{
     Announcement, Dialect, Host, Interest, MethodPattern, PathTokens, PatternMap, Replies, ResponderId,
     Subjects,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use crate::link::ConnectionState;
 use crate::port::subject;
 
 /// An announcement that is not repeated lapses: twelve announcements missed.
@@ -84,10 +85,15 @@ impl InterestTable {
         }
     }
 
-    /// Nobody answered there after all: the next match is tried, and an announcement brings it back.
-    pub(crate) fn forget_native(&self, route: &NativeRoute) {
+    /// Nobody answered there after all: the next match is tried, and an announcement brings it back. Whoever announced
+    /// since `asked_at` has not been asked, and plain responders are on other subjects.
+    pub(crate) fn forget_native(&self, route: &NativeRoute, asked_at: Instant) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.remove(&route.interest);
+        let Some(entry) = entries.get_mut(&route.interest) else { return };
+        entry.responders.retain(|_, presence| !presence.native || presence.until >= asked_at + LAPSE);
+        if entry.responders.is_empty() {
+            entries.remove(&route.interest);
+        }
         debug!(interest = %route.interest, "nobody is there any more");
     }
 
@@ -146,6 +152,15 @@ impl InterestTable {
         });
     }
 
+    /// While NATS is away nobody can announce: nothing lapses for that.
+    fn hold(&self, now: Instant) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, entry| {
+            entry.responders.values_mut().for_each(|presence| presence.until = now + LAPSE);
+            true
+        });
+    }
+
     /// Takes in one control message. What it may speak of, its subject says.
     fn take(&self, message: &Message) {
         let Some((registers, host)) = self.subjects.parse_interest(&message.subject) else { return };
@@ -163,7 +178,11 @@ impl InterestTable {
     }
 
     /// Keeps the table for as long as the subscription lives.
-    pub(crate) async fn keep(self: Arc<Self>, mut announcements: Subscriber) {
+    pub(crate) async fn keep(
+        self: Arc<Self>,
+        mut announcements: Subscriber,
+        state: watch::Receiver<ConnectionState>,
+    ) {
         let mut sweeps = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
@@ -171,7 +190,10 @@ impl InterestTable {
                     Some(message) => self.take(&message),
                     None => return,
                 },
-                _ = sweeps.tick() => self.sweep(Instant::now()),
+                _ = sweeps.tick() => match state.borrow().connected {
+                    true => self.sweep(Instant::now()),
+                    false => self.hold(Instant::now()),
+                },
             }
         }
     }
@@ -239,7 +261,22 @@ mod tests {
         let Route::Native(specific) = table.route(&host(), &MethodPattern::Any, &PathTokens::of("/a")) else {
             panic!()
         };
-        table.forget_native(&specific);
+        table.forget_native(&specific, Instant::now() + Duration::from_millis(1));
         assert_eq!(route(&table, "/a"), "/*");
+    }
+
+    #[test]
+    fn who_announced_after_the_question_is_not_forgotten() {
+        let table = InterestTable::new(Subjects::default());
+        let asked_at = Instant::now();
+        table.register(&announcement("/*", Dialect::Native, 1), asked_at);
+        table.register(&announcement("/*", Dialect::Plain, 2), asked_at);
+        let Route::Native(specific) = table.route(&host(), &MethodPattern::Any, &PathTokens::of("/")) else {
+            panic!()
+        };
+        table.forget_native(&specific, asked_at);
+        assert_eq!(route(&table, "/"), "/*", "announced since");
+        table.forget_native(&specific, asked_at + Duration::from_millis(1));
+        assert_eq!(route(&table, "/"), "plain", "the plain responder stays");
     }
 }

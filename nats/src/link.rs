@@ -129,6 +129,10 @@ impl Connection {
     pub(crate) fn is_connected(&self) -> bool {
         self.state.borrow().connected
     }
+
+    pub(crate) fn disturbances(&self) -> u64 {
+        self.state.borrow().disturbances
+    }
 }
 
 type Taken = Result<Result<(), async_nats::PublishError>, tokio::time::error::Elapsed>;

@@ -134,7 +134,7 @@ impl Mailbox {
     pub(crate) fn deliver(&self, reply: Option<&Subject>, message: Bytes, beat: u64) -> Option<AbortCode> {
         self.heard.store(beat, Ordering::Relaxed);
         let mut state = self.lock();
-        if !state.is_from_peer(reply, &self.replies) || state.failure.is_some() {
+        if !state.is_from_peer(reply, self) || state.failure.is_some() {
             return None;
         }
         let result = match Peek::of(&message) {
@@ -289,6 +289,11 @@ impl Mailbox {
     }
 }
 
+/// Both ends of an exchange are named by its id.
+fn is_same_exchange(one: &str, other: &str) -> bool {
+    one.rsplit_once('.').map(|(_, id)| id) == other.rsplit_once('.').map(|(_, id)| id)
+}
+
 impl Drop for State {
     fn drop(&mut self) {
         window::note_read(self.queue.iter().map(Bytes::len).sum());
@@ -297,10 +302,10 @@ impl Drop for State {
 
 impl State {
     /// The first frame pins the peer; frames from elsewhere are nobody's.
-    fn is_from_peer(&mut self, reply: Option<&Subject>, replies: &Replies) -> bool {
+    fn is_from_peer(&mut self, reply: Option<&Subject>, mailbox: &Mailbox) -> bool {
         match (&self.peer, reply) {
             (Some(peer), Some(reply)) => peer == reply,
-            (None, Some(reply)) if replies.cover(reply) => {
+            (None, Some(reply)) if mailbox.replies.cover(reply) && is_same_exchange(reply, &mailbox.own) => {
                 self.peer = Some(reply.clone());
                 true
             }

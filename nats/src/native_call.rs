@@ -65,7 +65,11 @@ impl Opened {
     /// Waits for the response's head. Its body streams on.
     pub(crate) async fn response(mut self) -> Result<Response<Body>, ExchangeError> {
         let Some(exchange) = &self.exchange else { return Err(ExchangeError::Lost) };
-        let message = exchange.next_frame().await?;
+        let message = exchange.next_frame().await.map_err(|failure| match failure {
+            // Somebody had taken it, and may have begun: that is not "nobody serves this".
+            Failure::NoResponders => ExchangeError::PeerGone,
+            other => other.into(),
+        })?;
         let head = match Frame::decode(message) {
             Ok(Frame::Head(HeadFrame { head: HeadKind::Response(head), end, limit, body })) => {
                 exchange.mailbox.allow(limit);

@@ -126,7 +126,9 @@ impl Drop for CloseNotice {
     fn drop(&mut self) {
         let Some(to) = self.to.take() else { return };
         let connection = self.connection.clone();
-        tokio::spawn(async move {
+        // Outside a runtime nothing can be said any more.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
             let _ = connection.publish_plain(to, None, HeaderMap::new(), Bytes::new()).await;
         });
     }

@@ -12,9 +12,12 @@ use h8s_wire::{ExchangeId, Inbox};
 use crate::link::Connection;
 use crate::port::subject;
 use crate::registry::{Registry, random_id};
+use crate::window;
 
 /// Bytes that may wait for a reader. The plain dialect has no flow control: past this the exchange ends visibly.
 pub(crate) const BUFFER_BYTES: usize = 16 * 1024 * 1024;
+/// The same while all exchanges together have much waiting.
+const TIGHT_BUFFER_BYTES: usize = 1024 * 1024;
 /// What a message costs beyond its payload: many empty ones must not be free.
 const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
@@ -61,9 +64,20 @@ impl PlainPort {
     }
 
     pub(crate) fn open(self: &Arc<Self>) -> PlainExchange {
-        let id = ExchangeId::from_bytes(random_id());
+        self.open_for(None)
+    }
+
+    /// An exchange that others know by the id in their reply, so that a notice of its end finds it. A reply of another
+    /// kind, or an id in use, gets one of our own.
+    pub(crate) fn open_for(self: &Arc<Self>, reply: Option<&str>) -> PlainExchange {
         let mailbox = Arc::new(PlainMailbox::default());
-        self.exchanges.insert(id, mailbox.clone());
+        let theirs =
+            reply.and_then(Inbox::exchange_of).filter(|id| self.exchanges.insert(*id, mailbox.clone()));
+        let id = theirs.unwrap_or_else(|| {
+            let id = ExchangeId::from_bytes(random_id());
+            self.exchanges.insert(id, mailbox.clone());
+            id
+        });
         PlainExchange { port: self.clone(), id, own: subject(self.inbox.exchange(id)), mailbox }
     }
 }
@@ -84,11 +98,6 @@ impl PlainExchange {
 
     pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Result<Message, PlainFailure>> {
         self.mailbox.poll_next(cx)
-    }
-
-    /// Whether the other side has gone, without waiting.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.mailbox.lock().failure.is_some()
     }
 }
 
@@ -112,6 +121,12 @@ struct State {
     reader: Option<Waker>,
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        window::note_read(self.bytes);
+    }
+}
+
 fn cost(message: &Message) -> usize {
     message.length + MESSAGE_OVERHEAD_BYTES
 }
@@ -131,11 +146,13 @@ impl PlainMailbox {
             return;
         }
         let cost = cost(&message);
-        if state.bytes + cost > BUFFER_BYTES && !state.queue.is_empty() {
+        let limit = if window::is_tight() { TIGHT_BUFFER_BYTES } else { BUFFER_BYTES };
+        if state.bytes + cost > limit && !state.queue.is_empty() {
             drop(state);
             return self.fail(PlainFailure::Overflow);
         }
         state.bytes += cost;
+        window::note_waiting(cost);
         state.queue.push_back(message);
         let reader = state.reader.take();
         drop(state);
@@ -154,6 +171,7 @@ impl PlainMailbox {
         let mut state = self.lock();
         if let Some(message) = state.queue.pop_front() {
             state.bytes -= cost(&message);
+            window::note_read(cost(&message));
             return Poll::Ready(Ok(message));
         }
         if let Some(failure) = state.failure {

@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
@@ -20,11 +22,14 @@ use crate::outgoing::Outgoing;
 use crate::plain_headers;
 use crate::plain_port::{PlainExchange, PlainPort};
 use crate::responder::HttpService;
+use crate::round_trip;
 use crate::serve::request;
 use crate::service::Refused;
 
 /// A response that is complete by then is one message; a longer one goes in pieces of this size.
 const PIECE_BYTES: usize = 128 * 1024;
+/// How long a body may take to be complete before its head leaves without the rest.
+const WHOLE_WAIT: Duration = Duration::from_millis(20);
 
 /// What all plain exchanges of a responder share.
 pub(crate) struct PlainServing<S> {
@@ -40,23 +45,32 @@ pub(crate) async fn refuse<S>(serving: &PlainServing<S>, message: Message) {
     reply_status(serving, message.reply.as_ref(), StatusCode::SERVICE_UNAVAILABLE, "busy\n").await;
 }
 
-/// Serves one request to its end.
+/// Serves one request to its end; drops it when whoever asked has gone.
 pub(crate) async fn serve<S: HttpService>(serving: &PlainServing<S>, message: Message) {
     let reply = message.reply.clone();
-    tokio::select! {
+    let exchange = serving.port.open_for(reply.as_deref());
+    let begun = AtomicBool::new(false);
+    let refusal = tokio::select! {
         biased;
-        result = answer(serving, message) => if let Err((status, text)) = result {
-            reply_status(serving, reply.as_ref(), status, text).await;
-        },
-        () = serving.cut.cancelled() => {
-            reply_status(serving, reply.as_ref(), StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").await;
-        }
+        result = answer(serving, message, &exchange, &begun) => result.err(),
+        // A notice, "no responders", or NATS was away: nobody is left to answer, or a piece may be missing.
+        _ = exchange.next() => None,
+        () = serving.cut.cancelled() => Some((StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")),
+    };
+    // Once the head is out, another status would become part of the body: the requester's timeout tells it.
+    if let Some((status, text)) = refusal.filter(|_| !begun.load(Ordering::Relaxed)) {
+        reply_status(serving, reply.as_ref(), status, text).await;
     }
 }
 
 type Answered = Result<(), (StatusCode, &'static str)>;
 
-async fn answer<S: HttpService>(serving: &PlainServing<S>, message: Message) -> Answered {
+async fn answer<S: HttpService>(
+    serving: &PlainServing<S>,
+    message: Message,
+    exchange: &PlainExchange,
+    begun: &AtomicBool,
+) -> Answered {
     let head = decode(serving, &message).map_err(|error| {
         debug!(subject = %message.subject, %error, "a plain request that is no HTTP request");
         (StatusCode::BAD_REQUEST, "not an HTTP request\n")
@@ -67,17 +81,19 @@ async fn answer<S: HttpService>(serving: &PlainServing<S>, message: Message) -> 
     let request = request(head, Body::whole(message.payload))
         .map_err(|_| (StatusCode::BAD_REQUEST, "not an HTTP request\n"))?;
     let mut service = service.clone();
-    let called = AssertUnwindSafe(async move {
+    let reply = message.reply;
+    let answered = AssertUnwindSafe(async move {
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
-        service.call(request).await.map_err(Into::into)
+        let response = service.call(request).await.map_err(Into::into)?;
+        match reply {
+            Some(reply) => Ok(respond(exchange, begun, reply, response).await),
+            None => Ok(Ok(())),
+        }
     });
-    let response: Result<_, BoxError> =
-        called.catch_unwind().await.unwrap_or_else(|_| Err("the service panicked".into()));
-    match (response, message.reply) {
-        (Ok(response), Some(reply)) => respond(serving, reply, response).await,
-        (Ok(_), None) => Ok(()),
-        (Err(error), _) if error.is::<Refused>() => Err((StatusCode::SERVICE_UNAVAILABLE, "busy\n")),
-        (Err(error), _) => {
+    match answered.catch_unwind().await.unwrap_or_else(|_| Err(BoxError::from("the service panicked"))) {
+        Ok(answered) => answered,
+        Err(error) if error.is::<Refused>() => Err((StatusCode::SERVICE_UNAVAILABLE, "busy\n")),
+        Err(error) => {
             warn!(%error, "a service failed");
             Err((StatusCode::BAD_GATEWAY, "the service failed\n"))
         }
@@ -97,14 +113,20 @@ fn route<'a, S>(serving: &'a PlainServing<S>, message: &Message, head: &RequestH
     serving.routes.matching(&host, &method, &path).next().map(|(_, service)| service)
 }
 
-async fn respond<S, B>(serving: &PlainServing<S>, reply: Subject, response: Response<B>) -> Answered
+async fn respond<B>(
+    exchange: &PlainExchange,
+    begun: &AtomicBool,
+    reply: Subject,
+    response: Response<B>,
+) -> Answered
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
+    let disturbances = exchange.port.connection.disturbances();
     let (parts, body) = response.into_parts();
     let head = ResponseHead { status: parts.status, headers: parts.headers };
     let mut body = Outgoing::new(body);
-    body.fill(PIECE_BYTES).await;
+    let _ = tokio::time::timeout(WHOLE_WAIT, body.fill(PIECE_BYTES)).await;
     if let Some(error) = body.take_error() {
         warn!(%error, "a response body failed");
         return Err((StatusCode::BAD_GATEWAY, "the response failed\n"));
@@ -115,37 +137,56 @@ where
             warn!(%error, "a response cannot be said in the plain dialect");
             (StatusCode::BAD_GATEWAY, "the response cannot be said in the plain dialect\n")
         })?;
-    let exchange = serving.port.open();
     let first = body.take_ready(PIECE_BYTES);
-    let sent = publish(&exchange, &reply, headers, first).await;
-    if more && sent.is_ok() {
-        send_pieces(&exchange, &reply, &mut body).await;
+    publish(exchange, &reply, headers, first).await.map_err(|error| {
+        warn!(%error, "a response could not be published");
+        (StatusCode::BAD_GATEWAY, "the response could not be published\n")
+    })?;
+    begun.store(true, Ordering::Relaxed);
+    if more {
+        send_pieces(exchange, &reply, &mut body, disturbances).await;
     }
     Ok(())
 }
 
 /// Sends pieces until the body ends, and the empty message that says so. Each asks for the server's word in case
 /// nobody listens any more. A body that fails just stops: the requester's timeout makes it visible.
-async fn send_pieces<B>(exchange: &PlainExchange, reply: &Subject, body: &mut Outgoing<B>)
+async fn send_pieces<B>(exchange: &PlainExchange, reply: &Subject, body: &mut Outgoing<B>, disturbances: u64)
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    while !exchange.has_failed() {
+    loop {
         if body.ready_bytes() == 0 {
-            tokio::select! {
-                () = body.fill(1) => {}
-                _ = exchange.next() => return,
-            }
+            body.fill(1).await;
             body.fill_ready(PIECE_BYTES).await;
         }
         if let Some(error) = body.take_error() {
             return warn!(%error, "a response body failed");
         }
         let piece = body.take_ready(PIECE_BYTES);
-        let is_last = piece.is_empty();
-        if publish(exchange, reply, HeaderMap::new(), piece).await.is_err() || is_last {
+        if piece.is_empty() {
+            return end(exchange, reply, disturbances).await;
+        }
+        let Ok(headers) = plain_headers::collect(|emit| {
+            emit(plain::MORE, plain::LATER_PIECE);
+            Ok(())
+        }) else {
+            return;
+        };
+        if publish(exchange, reply, headers, piece).await.is_err() {
             return;
         }
+    }
+}
+
+/// Pieces have no numbers. Only a connection that has not been disturbed since the head, and through which everything
+/// has gone, makes the response complete.
+async fn end(exchange: &PlainExchange, reply: &Subject, disturbances: u64) {
+    let arrived = round_trip::plain(&exchange.port).await.is_ok();
+    if arrived && exchange.port.connection.disturbances() == disturbances {
+        let _ = publish(exchange, reply, HeaderMap::new(), Bytes::new()).await;
+    } else {
+        warn!("a response is not ended: NATS was away, and pieces of it may be lost");
     }
 }
 

@@ -149,6 +149,7 @@ impl Port {
     pub(crate) async fn keep_in_sync(self: Arc<Self>) {
         let mut state = self.connection.state.clone();
         let mut disturbances = state.borrow_and_update().disturbances;
+        let mut to_compare = false;
         let mut ticks = tokio::time::interval(BEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         ticks.tick().await;
@@ -163,23 +164,26 @@ impl Port {
                         return;
                     }
                     let now = *state.borrow_and_update();
-                    if now.connected && now.disturbances != disturbances {
+                    if now.disturbances != disturbances {
                         disturbances = now.disturbances;
-                        self.after_disturbance();
+                        to_compare = true;
+                        self.end_unanswered();
+                    }
+                    if now.connected && std::mem::take(&mut to_compare) {
+                        self.send_syncs(true, None);
                     }
                 }
             }
         }
     }
 
-    /// What nobody has answered yet may or may not have arrived; what is shared is compared.
-    fn after_disturbance(&self) {
+    /// What nobody has answered yet may or may not have arrived.
+    fn end_unanswered(&self) {
         for (_, mailbox) in self.exchanges.all() {
             if mailbox.peer().is_none() {
                 mailbox.fail(Failure::Disturbed);
             }
         }
-        self.send_syncs(true, None);
     }
 
     /// One `SYNC` for each peer (or the one named), with every exchange that we share.

@@ -80,6 +80,11 @@ where
         Ok(opened)
     }
 
+    /// Nothing of it has been sent that cannot be sent again.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// The whole body, for one message. It stays here, too: nobody may be there to take it.
     pub(crate) async fn whole_body(&mut self, limit_bytes: usize) -> Result<Bytes, ExchangeError> {
         let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };

@@ -108,7 +108,7 @@ impl Requester {
         tasks.spawn(plain.clone().take_from(plain_messages));
         tasks.spawn(plain.clone().watch());
         let announcements = link.plain.client.subscribe(subject(link.subjects.interest_all())).await?;
-        tasks.spawn(interest.clone().keep(announcements));
+        tasks.spawn(interest.clone().keep(announcements, link.plain.state.clone()));
 
         round_trip::native(&port, &inbox).await?;
         round_trip::plain(&plain).await?;
@@ -127,12 +127,13 @@ impl Requester {
         tokio::spawn(async move {
             loop {
                 let Some(strong) = shared.upgrade() else { return };
+                // Noted before the round: what comes in between asks for another one.
+                let disturbances = state.borrow_and_update().disturbances;
                 strong.interest_round().await;
                 if !strong.first_round_done.swap(true, Ordering::Relaxed) {
                     info!(interests = strong.interest.len(), "ready");
                 }
                 drop(strong);
-                let disturbances = state.borrow_and_update().disturbances;
                 let back = |state: &crate::link::ConnectionState| {
                     state.connected && state.disturbances != disturbances
                 };
@@ -153,8 +154,12 @@ impl Requester {
         self.shared.link.is_connected()
     }
 
-    /// Whether somebody announced that they serve this.
+    /// Whether somebody announced that they serve this. Before it is [ready](Self::is_ready) it cannot know, and says
+    /// yes.
     pub fn serves(&self, host: &Host, method: &Method, path: &str) -> bool {
+        if !self.is_ready() {
+            return true;
+        }
         let Ok(method) = MethodPattern::named(method) else { return false };
         let route = self.shared.interest.route(host, &method, &PathTokens::of(path));
         !matches!(route, Route::Plain { announced: false })
@@ -276,13 +281,20 @@ impl Shared {
         loop {
             let error = match self.interest.route(&request.host, &request.method, &request.path) {
                 Route::Native(route) => {
+                    let asked_at = Instant::now();
                     let result = request.open_native(&self.port, &self.inbox, &route).await;
                     if matches!(result, Err(ExchangeError::NoResponders)) {
-                        self.interest.forget_native(&route);
+                        self.interest.forget_native(&route, asked_at);
                         continue;
                     }
-                    match result {
-                        Ok(opened) => return opened.response().await,
+                    let response = match result {
+                        Ok(opened) => opened.response().await,
+                        Err(error) => Err(error),
+                    };
+                    match response {
+                        Ok(response) => return Ok(response),
+                        // Part of the body has been sent: it cannot be said again.
+                        Err(error) if !request.is_repeatable() => return Err(error),
                         Err(error) => error,
                     }
                 }

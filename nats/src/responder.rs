@@ -10,7 +10,7 @@ use h8s_wire::{Announcement, Dialect, Host, Interest, PatternMap, ResponderId};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
@@ -104,6 +104,8 @@ pub struct Responder {
     port: Arc<Port>,
     plain: Arc<PlainPort>,
     id: ResponderId,
+    /// Announces until the drain begins.
+    announcer: Option<JoinHandle<()>>,
     /// Tells the subscriptions what to do.
     stage: watch::Sender<Stage>,
     exchanges: TaskTracker,
@@ -132,6 +134,7 @@ impl Responder {
             port,
             plain,
             id,
+            announcer: None,
             stage,
             exchanges: TaskTracker::new(),
             cut: CancellationToken::new(),
@@ -156,6 +159,12 @@ impl Responder {
         self.background.spawn(self.port.clone().keep_in_sync());
         let messages = self.link.plain.client.subscribe(subject(self.plain.inbox.all())).await?;
         self.background.spawn(self.plain.clone().take_from(messages));
+        for host in hosts {
+            let notices = subject(self.link.subjects.close_notices(host));
+            let notices = self.link.plain.client.subscribe(notices).await?;
+            self.background.spawn(self.plain.clone().take_from(notices));
+        }
+        self.background.spawn(self.plain.clone().watch());
         Ok(())
     }
 
@@ -230,9 +239,9 @@ impl Responder {
     /// Waits until the server has all subscriptions of both connections.
     async fn confirm(&self, host: &Host) -> Result<(), StartError> {
         let inbox = self.link.subjects.responder_inbox(host, self.id);
-        round_trip::native(&self.port, &inbox).await?;
-        round_trip::plain(&self.plain).await?;
-        Ok(())
+        let (native, plain) =
+            tokio::join!(round_trip::native(&self.port, &inbox), round_trip::plain(&self.plain));
+        Ok(native.and(plain)?)
     }
 
     /// Announces now, every 5 s, after reconnects, and whenever somebody asks.
@@ -242,7 +251,7 @@ impl Responder {
         let (link, announcements) = (self.link.clone(), self.announcements.clone());
         let mut stages = self.stage.subscribe();
         let mut state = self.link.plain.state.clone();
-        self.background.spawn(async move {
+        self.announcer = Some(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(ANNOUNCE);
             loop {
                 tokio::select! {
@@ -257,7 +266,7 @@ impl Responder {
                     debug!(error, "interest could not be announced");
                 }
             }
-        });
+        }));
         for announcement in self.announcements.iter() {
             info!(interest = %announcement.interest, "serving");
         }
@@ -274,6 +283,11 @@ impl Responder {
     pub async fn drain(mut self, grace: Duration) -> bool {
         let deadline = tokio::time::Instant::now() + grace;
         self.stage.send_replace(Stage::Unsubscribing);
+        // It may be announcing right now: taken back is only what is not announced again.
+        if let Some(announcer) = self.announcer.take() {
+            announcer.abort();
+            let _ = announcer.await;
+        }
         if let Err(error) = announce(&self.link, &self.announcements, false).await {
             debug!(error, "interest could not be taken back");
         }

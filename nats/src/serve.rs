@@ -2,8 +2,9 @@
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_nats::{Message, Subject};
@@ -45,6 +46,7 @@ pub(crate) struct Serving<S> {
 }
 
 /// Where the answers to one `HEAD` go.
+#[derive(Clone)]
 struct Return {
     id: ExchangeId,
     to: Subject,
@@ -88,7 +90,7 @@ pub(crate) async fn serve<S: HttpService>(serving: &Serving<S>, message: Message
             return back.send_soon(&serving.port, &Frame::Abort { code, reason: error.to_string() });
         }
     };
-    Served { serving, back, limit: opening.limit, exchange: None }.run(head, opening).await;
+    Served { serving, back, limit: opening.limit, granted: 0, exchange: None }.run(head, opening).await;
 }
 
 /// What is left of a `HEAD` frame without its head.
@@ -114,6 +116,8 @@ struct Served<'a, S> {
     back: Return,
     /// What the gateway lets us send.
     limit: u64,
+    /// What it may send.
+    granted: u64,
     exchange: Option<Arc<Exchange>>,
 }
 
@@ -124,7 +128,7 @@ impl<S: HttpService> Served<'_, S> {
         } else {
             let granted = window();
             let Some(exchange) = self.register(granted) else { return };
-            exchange.accept(granted).await;
+            self.granted = granted;
             Body::native(exchange, opening.body, granted)
         };
         let request = match request(head, body) {
@@ -132,7 +136,14 @@ impl<S: HttpService> Served<'_, S> {
             Err(error) => return self.abort(AbortCode::Malformed, error.to_string()),
         };
         match self.call(request).await {
-            Some(Ok(response)) => self.respond(response).await,
+            Some(Ok(response)) => {
+                let (port, back) = (self.serving.port.clone(), self.back.clone());
+                // A body may panic as well as the service.
+                if AssertUnwindSafe(self.respond(response)).catch_unwind().await.is_err() {
+                    let reason = "the response body panicked".to_owned();
+                    back.send_soon(&port, &Frame::Abort { code: AbortCode::Failed, reason });
+                }
+            }
             Some(Err(error)) => self.fail(error),
             None => {}
         }
@@ -170,9 +181,18 @@ impl<S: HttpService> Served<'_, S> {
                 () = self.serving.cut.cancelled() => { self.stopping(); return None; }
                 () = tokio::time::sleep(QUIET) => {}
             }
-            self.register(0)?.accept(0).await;
+            self.register(0)?;
+        } else if let Poll::Ready(result) = poll_once(&mut called).await {
+            // A service that is busy says so at once: accepting first would let nobody else be asked.
+            let result = flatten(result);
+            let is_refusal = matches!(&result, Err(error) if error.is::<Refused>());
+            if !is_refusal && let Some(exchange) = &self.exchange {
+                exchange.accept(self.granted).await;
+            }
+            return Some(result);
         }
         let exchange = self.exchange.clone()?;
+        exchange.accept(self.granted).await;
         tokio::select! {
             biased;
             result = &mut called => Some(flatten(result)),
@@ -243,6 +263,11 @@ fn gone(exchange: &Exchange, stop: Stop) {
     if stop == Stop::Unread {
         exchange.mailbox.fail(Failure::Cancelled);
     }
+}
+
+/// What a future has at its first poll.
+async fn poll_once<F: Future + Unpin>(mut future: F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await
 }
 
 type Caught<T> = Result<Result<T, BoxError>, Box<dyn std::any::Any + Send>>;

@@ -17,7 +17,12 @@ static WAITING: AtomicU64 = AtomicU64::new(0);
 
 /// The window that a new or refilled direction gets.
 pub(crate) fn window() -> u64 {
-    if WAITING.load(Ordering::Relaxed) < BUDGET_BYTES { WINDOW } else { SMALL_WINDOW }
+    if is_tight() { SMALL_WINDOW } else { WINDOW }
+}
+
+/// Whether as much waits here as should.
+pub(crate) fn is_tight() -> bool {
+    WAITING.load(Ordering::Relaxed) >= BUDGET_BYTES
 }
 
 /// Accounts for one frame that waits for its reader.

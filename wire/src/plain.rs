@@ -26,6 +26,8 @@ pub const REPLY_SUBJECT: &str = "X-H8s-ReplySubject";
 pub const CONNECTION_CLOSE_SUBJECT: &str = "X-H8s-Connection-Close-Subject";
 /// On a response: this is the first piece, more follow, an empty message ends it.
 pub const MORE: &str = "H8s-More";
+/// The value of [`MORE`] on every later piece of a response of ours: if the first is lost, no piece is taken for it.
+pub const LATER_PIECE: &str = "piece";
 /// The status of a response.
 pub const STATUS_CODE: &str = "Status-Code";
 /// The other name of the status of a response.
@@ -191,6 +193,9 @@ pub fn decode_response<'a>(
             _ if name.eq_ignore_ascii_case(STATUS_CODE) => status = Some(value),
             _ if name.eq_ignore_ascii_case(STATUS) => status = status.or(Some(value)),
             _ if name.eq_ignore_ascii_case(SERVICE_ERROR_CODE) => service_error = Some(value),
+            _ if name.eq_ignore_ascii_case(MORE) && value.trim().eq_ignore_ascii_case(LATER_PIECE) => {
+                return Err(PlainError::Framing);
+            }
             _ if name.eq_ignore_ascii_case(MORE) => more |= value.trim().eq_ignore_ascii_case("true"),
             _ => append(&mut fields, name, value)?,
         }
@@ -437,6 +442,7 @@ mod tests {
             &[("Content-Length", "3"), ("Content-Length", "3")],
             &[("Content-Length", "3"), ("Transfer-Encoding", "chunked")],
             &[("Transfer-Encoding", "gzip")],
+            &[("H8s-More", "piece")],
             &[("a b", "1")],
             &[("X", "a\r\nSet-Cookie: b")],
         ] {

@@ -195,6 +195,11 @@ impl Subjects {
         Subject(format!("{}.inbox.r.{}.{DIVIDER}.closed.{exchange}", self.prefix, host.reversed()))
     }
 
+    /// All of a host's notices, for one subscription.
+    pub fn close_notices(&self, host: &Host) -> Subject {
+        Subject(format!("{}.inbox.r.{}.{DIVIDER}.closed.*", self.prefix, host.reversed()))
+    }
+
     /// What a responder of this host may have as its reply.
     pub fn responder_replies(&self, host: &Host) -> Replies {
         Replies(format!("{}.inbox.r.{}.{DIVIDER}.", self.prefix, host.reversed()).into())

@@ -218,6 +218,33 @@ over_both_buses! {
         assert!(within(receiver.recv()).await.is_none(), "the body was dropped");
     }
 
+    async fn a_gateway_that_gives_up_stops_a_native_responder_s_plain_stream(bus) {
+        let (sender, mut receiver) = mpsc::channel::<()>(1);
+        let held = Arc::new(std::sync::Mutex::new(Some(sender)));
+        let _responder = responder(&bus.url(), "/*", move |_| {
+            let held = held.lock().unwrap().take();
+            async move {
+                let quiet = futures_util::stream::poll_fn(move |_| {
+                    let _ = &held;
+                    std::task::Poll::<Option<Result<Frame<Bytes>, BoxError>>>::Pending
+                });
+                Ok(Response::new(body(StreamBody::new(quiet))))
+            }
+        })
+        .await;
+        let client = async_nats::connect(bus.url()).await.unwrap();
+        let exchange = "00000000000000000000000000000001";
+        let reply = format!("h8s.inbox.gw.00000000000000000000000000000002.{exchange}");
+        let mut replies = client.subscribe(reply.clone()).await.unwrap();
+        client.publish_with_reply("h8s.http.GET.example.app._", reply, "".into()).await.unwrap();
+        let head = within(replies.next()).await.unwrap();
+        assert_eq!(head.headers.unwrap().get("H8s-More").unwrap().as_str(), "true", "a quiet body delays no head");
+
+        client.publish(format!("h8s.inbox.r.example.app._.closed.{exchange}"), "".into()).await.unwrap();
+
+        assert!(within(receiver.recv()).await.is_none(), "the body was dropped");
+    }
+
     async fn publishing_waits_for_nobody(bus) {
         let (seen, mut requests) = mpsc::unbounded_channel();
         let _responder = responder(&bus.url(), "/*", move |request| {
