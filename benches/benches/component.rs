@@ -13,9 +13,6 @@ use http_body_util::{BodyExt as _, Empty};
 use tower_service::Service;
 
 fn main() {
-    if std::env::var_os("RUST_BACKTRACE").is_some() {
-        eprintln!("RUST_BACKTRACE is set: every instance costs several microseconds more. Unset it.");
-    }
     let runtime = runtime();
     let _entered = runtime.enter();
     let hello = runtime.block_on(hello());

@@ -8,15 +8,16 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Few, for whoever compares two versions looks for tenths, not for hundredths.
 const SAMPLES: usize = 15;
-/// Fills caches and pools; measured on two cores, later samples are no faster.
+/// Fills caches and pools: some thirty rounds of the slowest bench.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// Per bench. With this the whole of `cargo bench` runs for about two minutes.
+/// Per bench. With this the whole of `cargo bench` runs for under two minutes.
 const MEASURING: Duration = Duration::from_millis(1200);
 /// Criterion's default is ten times as many, and would compute for longer than it measures.
 const RESAMPLES: usize = 10_000;
 
-/// Processor time of this process, all threads, user and system: what something costs, whoever else the machine is
-/// working for. Criterion calls it `time`, as it does with [`WallTime`].
+/// Processor time of this process, all threads, user and system: what something costs. Time that others have the
+/// processor for is not in it, though the caches that they empty are. Criterion calls it `time`, as it does with
+/// [`WallTime`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTime;
 
