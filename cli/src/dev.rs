@@ -25,8 +25,8 @@ use crate::source;
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// A developer who stops it waits for nothing longer than this; production's default is 25 s.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
-/// How long the gateway may take to hear of the components; a few milliseconds are usual. Later it still will.
-const HEARING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the gateway may take to hear of the components; a tenth of that is usual. Later it still will.
+const HEARING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks at whether it has.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -204,8 +204,10 @@ async fn heard(requester: &Requester, components: &[Served]) {
         let pattern = interest.path.to_string();
         requester.serves(&interest.host, &Method::GET, pattern.strip_suffix('*').unwrap_or(&pattern))
     };
+    let knows_all =
+        || requester.is_ready() && components.iter().flat_map(|served| &served.interests).all(knows);
     let until = Instant::now() + HEARING_TIMEOUT;
-    while !components.iter().flat_map(|served| &served.interests).all(knows) && Instant::now() < until {
+    while !knows_all() && Instant::now() < until {
         sleep(LOOK_AGAIN).await;
     }
 }

@@ -39,6 +39,7 @@ impl Dev {
         let line = process.wait_for_line("h8s dev is at ").await;
         let url = line.rsplit(' ').next().unwrap().to_owned();
         let watch = process.wait_for_line("nats sub").await;
+        process.wait_for_line("Ctrl-C").await;
         Self { process, url, nats_url: watch.rsplit(' ').next().unwrap().to_owned() }
     }
 
