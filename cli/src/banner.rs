@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write as _};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use h8s_settings::{LogFormat, may_colour};
 
@@ -60,7 +61,7 @@ impl Banner<'_> {
         let paths: Vec<String> = self.placements.iter().map(|placement| placement.path.to_string()).collect();
         let width = paths.iter().map(|path| path.chars().count()).max().unwrap_or(0);
         for (path, placement) in paths.iter().zip(self.placements) {
-            lines.push(format!("  {path:width$}  {faint}{}{plain}", placement.file.display()));
+            lines.push(format!("  {path:width$}  {faint}{}{plain}", from_here(&placement.file).display()));
         }
         lines.push(String::new());
         let nats = self.nats_url;
@@ -73,6 +74,12 @@ impl Banner<'_> {
         lines.push("  Stop   Ctrl-C".into());
         lines.join("\n")
     }
+}
+
+/// A file as one would type it here.
+fn from_here(file: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok().and_then(|here| file.strip_prefix(here).ok().map(PathBuf::from));
+    here.unwrap_or_else(|| file.to_owned())
 }
 
 /// A path that the pattern covers.

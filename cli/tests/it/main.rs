@@ -10,6 +10,7 @@ mod mistakes;
 mod outages;
 mod plain;
 mod programs;
+mod readme;
 mod t18_exactly_once;
 mod t1_long_addresses;
 mod t21_bad_guests;
