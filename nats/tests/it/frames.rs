@@ -192,13 +192,13 @@ over_both_buses! {
             (vec![(1, 10), (1, 10)], AbortCode::Lost),
             (vec![(0, 10)], AbortCode::Lost),
         ]) {
-            // What is said of one exchange's frames is not taken for the next one's.
+            // Ids of its own: what is still said of one exchange must not be taken for the next one's.
             let mut gateway = Gateway::with_id(&bus, id).await;
-            let accepted = gateway.open(8, false).await;
+            let accepted = gateway.open(id, false).await;
             let theirs = accepted.reply.unwrap();
             for (sequence, bytes) in frames {
                 let data = Frame::Data { sequence, bytes: vec![0; bytes].into() };
-                gateway.send(&theirs, 8, data.encode().unwrap()).await;
+                gateway.send(&theirs, id, data.encode().unwrap()).await;
             }
             let code = loop {
                 if let Frame::Abort { code, .. } = gateway.next().await {
