@@ -1,6 +1,5 @@
 //! One plain request at a responder, e.g. from `nats request` at a prompt (`PROTOCOL.md §4`).
 
-use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +22,7 @@ use crate::plain_headers;
 use crate::plain_port::{PlainExchange, PlainPort};
 use crate::responder::HttpService;
 use crate::round_trip;
-use crate::serve::request;
+use crate::serve::{call, request};
 use crate::service::Refused;
 
 /// A response that is complete by then is one message; a longer one goes in pieces of this size.
@@ -80,11 +79,10 @@ async fn answer<S: HttpService>(
     };
     let request = request(head, Body::whole(message.payload))
         .map_err(|_| (StatusCode::BAD_REQUEST, "not an HTTP request\n"))?;
-    let mut service = service.clone();
+    let service = service.clone();
     let reply = message.reply;
     let answered = AssertUnwindSafe(async move {
-        poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
-        let response = service.call(request).await.map_err(Into::into)?;
+        let response = call(service, request).await?;
         match reply {
             Some(reply) => Ok(respond(exchange, begun, reply, response).await),
             None => Ok(Ok(())),

@@ -168,11 +168,7 @@ impl<S: HttpService> Served<'_, S> {
 
     /// Calls the service. `None` when the gateway has gone, or the grace period is over.
     async fn call(&mut self, request: Request<Body>) -> Option<Result<Response<S::ResponseBody>, BoxError>> {
-        let mut service = self.serving.service.clone();
-        let called = AssertUnwindSafe(async move {
-            poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
-            service.call(request).await.map_err(Into::into)
-        });
+        let called = AssertUnwindSafe(call(self.serving.service.clone(), request));
         let mut called = pin!(called.catch_unwind());
         if self.exchange.is_none() {
             tokio::select! {
@@ -263,6 +259,15 @@ fn gone(exchange: &Exchange, stop: Stop) {
     if stop == Stop::Unread {
         exchange.mailbox.fail(Failure::Cancelled);
     }
+}
+
+/// One call of a tower service, in either dialect: ready first, then the request.
+pub(crate) async fn call<S: HttpService>(
+    mut service: S,
+    request: Request<Body>,
+) -> Result<Response<S::ResponseBody>, BoxError> {
+    poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+    service.call(request).await.map_err(Into::into)
 }
 
 /// What a future has at its first poll.
