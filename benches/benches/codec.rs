@@ -148,11 +148,12 @@ fn request_head(request: Request<()>) -> RequestHead {
         target: PathAndQuery::from_static(heads::TARGET),
         headers,
         protocol: None,
+        connection: None,
         client: Some([192, 0, 2, 7].into()),
         timeout: Some(std::time::Duration::from_secs(30)),
     }
 }
 
 fn response_head(response: Response<()>) -> ResponseHead {
-    ResponseHead { status: response.status(), headers: response.headers().clone() }
+    ResponseHead { status: response.status(), headers: response.headers().clone(), ..ResponseHead::default() }
 }

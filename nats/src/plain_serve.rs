@@ -122,7 +122,7 @@ where
 {
     let disturbances = exchange.port.connection.disturbances();
     let (parts, body) = response.into_parts();
-    let head = ResponseHead { status: parts.status, headers: parts.headers };
+    let head = ResponseHead { status: parts.status, headers: parts.headers, ..ResponseHead::default() };
     let mut body = Outgoing::new(body);
     let _ = tokio::time::timeout(WHOLE_WAIT, body.fill(PIECE_BYTES)).await;
     if let Some(error) = body.take_error() {
@@ -205,7 +205,7 @@ async fn reply_status<S>(
     text: &'static str,
 ) {
     let Some(reply) = reply else { return };
-    let mut head = ResponseHead { status, headers: http::HeaderMap::new() };
+    let mut head = ResponseHead { status, ..ResponseHead::default() };
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         head.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

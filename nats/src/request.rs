@@ -132,6 +132,7 @@ fn head(mut parts: http::request::Parts, timeout: Option<Duration>) -> Result<Re
         target: parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
         headers: parts.headers,
         protocol: None,
+        connection: None,
         client: context.client,
         timeout,
     })

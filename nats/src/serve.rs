@@ -204,7 +204,7 @@ impl<S: HttpService> Served<'_, S> {
         if let Some(error) = body.take_error() {
             return self.fail(error);
         }
-        let head = HeadKind::Response(ResponseHead { status: parts.status, headers: parts.headers });
+        let head = HeadKind::Response(ResponseHead { status: parts.status, headers: parts.headers, ..ResponseHead::default() });
         let (end, first) = (body.is_whole(), body.take_ready(MAX_INLINE_BYTES));
         let frame = match encode_head(&head, end, 0, &first) {
             Ok(frame) => frame,

@@ -71,11 +71,12 @@ pub enum Kind {
     Sync = 8,
     Message = 9,
     Close = 10,
+    Resend = 11,
 }
 
 impl Kind {
     /// Every kind, by number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Head,
         Self::Data,
         Self::End,
@@ -86,6 +87,7 @@ impl Kind {
         Self::Sync,
         Self::Message,
         Self::Close,
+        Self::Resend,
     ];
 
     fn of(byte: u8) -> Result<Self, FrameError> {
@@ -334,6 +336,11 @@ pub enum Frame {
         /// At most 123 bytes on the client's side.
         reason: String,
     },
+    /// Frames of a WebSocket were lost: send them again, from this number on.
+    Resend {
+        /// The first that is missing.
+        from: u64,
+    },
 }
 
 impl Frame {
@@ -364,6 +371,7 @@ impl Frame {
             Self::Close { sequence, code, reason } => {
                 numbers_and(Kind::Close, &[*sequence, *code], cut(reason).as_bytes())
             }
+            Self::Resend { from } => numbers_and(Kind::Resend, &[*from], b""),
         };
         if message.len() > MAX_FRAME_BYTES { Err(HeadError::TooLarge) } else { Ok(message) }
     }
@@ -389,6 +397,7 @@ impl Frame {
                 Self::Message { sequence: number()?, flags: MessageFlags::of(number()?), bytes: from }
             }
             Kind::Close => Self::Close { sequence: number()?, code: number()?, reason: text(&from) },
+            Kind::Resend => Self::Resend { from: number()? },
         })
     }
 }

@@ -4,11 +4,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::fields::{self, FieldError};
+use crate::id::ConnectionId;
 use crate::varint;
 
 /// RFC 9292 §3.1: known-length request, known-length response.
@@ -23,6 +24,19 @@ mod extension {
     pub(super) const CLIENT: u64 = 2;
     /// Milliseconds until the gateway gives up on the response head.
     pub(super) const TIMEOUT: u64 = 3;
+    /// A WebSocket's connection: its id, 16 bytes, then its epoch.
+    pub(super) const CONNECTION: u64 = 4;
+    /// Of a response: whoever accepts this WebSocket holds state for it. No value.
+    pub(super) const HOLDS_STATE: u64 = 1;
+}
+
+/// Which WebSocket an exchange carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionEpoch {
+    /// The same for as long as the client is connected.
+    pub connection: ConnectionId,
+    /// How often it has been opened again, since its responder was lost or moved. 0 at first.
+    pub epoch: u64,
 }
 
 /// Why bytes are no head, or a head cannot be bytes.
@@ -84,6 +98,8 @@ pub struct RequestHead {
     pub client: Option<IpAddr>,
     /// How long the gateway goes on waiting for the response head, in whole milliseconds.
     pub timeout: Option<Duration>,
+    /// The WebSocket that this exchange carries.
+    pub connection: Option<ConnectionEpoch>,
 }
 
 impl RequestHead {
@@ -140,6 +156,12 @@ impl RequestHead {
             varint::put(milliseconds, &mut value);
             varint::put_bytes(&value, &mut section);
         }
+        if let Some(ConnectionEpoch { connection, epoch }) = self.connection {
+            let mut value = BytesMut::with_capacity(24);
+            value.put_slice(connection.as_bytes());
+            varint::put(epoch, &mut value);
+            put_extension(extension::CONNECTION, &value, &mut section);
+        }
         varint::put_bytes(&section, out);
         Ok(())
     }
@@ -154,8 +176,17 @@ impl RequestHead {
         let authority = Authority::from_maybe_shared(get_bytes(from)?).map_err(|_| HeadError::Authority)?;
         let target = get_target(get_bytes(from)?)?;
         let headers = fields::get(from)?;
-        let mut head =
-            Self { method, scheme, authority, target, headers, protocol: None, client: None, timeout: None };
+        let mut head = Self {
+            method,
+            scheme,
+            authority,
+            target,
+            headers,
+            protocol: None,
+            client: None,
+            timeout: None,
+            connection: None,
+        };
         for_each_extension(from, |id, value| head.set_extension(id, value))?;
         Ok(head)
     }
@@ -169,6 +200,7 @@ impl RequestHead {
                 let milliseconds = milliseconds.ok_or(HeadError::Extension)?;
                 self.timeout = Some(Duration::from_millis(milliseconds));
             }
+            extension::CONNECTION => self.connection = Some(connection_epoch(value)?),
             _ => {}
         }
         Ok(())
@@ -197,13 +229,23 @@ fn client_address(bytes: &[u8]) -> Result<IpAddr, HeadError> {
     <[u8; 16]>::try_from(bytes).map(|octets| Ipv6Addr::from(octets).into()).map_err(|_| HeadError::Extension)
 }
 
+fn connection_epoch(mut value: Bytes) -> Result<ConnectionEpoch, HeadError> {
+    let (id, _) = value.split_first_chunk::<16>().ok_or(HeadError::Extension)?;
+    let connection = ConnectionId::from_bytes(*id);
+    value.advance(16);
+    let epoch = varint::get(&mut value).filter(|_| value.is_empty()).ok_or(HeadError::Extension)?;
+    Ok(ConnectionEpoch { connection, epoch })
+}
+
 /// A response's head.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseHead {
     /// A final status: 200 to 599. Interim responses do not travel.
     pub status: StatusCode,
     /// The header fields.
     pub headers: HeaderMap,
+    /// Whoever accepts a WebSocket with this holds state for it: it cannot be opened again elsewhere.
+    pub holds_state: bool,
 }
 
 impl ResponseHead {
@@ -212,16 +254,23 @@ impl ResponseHead {
         varint::put(RESPONSE, out);
         varint::put(status.as_u16().into(), out);
         fields::put(&self.headers, out)?;
-        // No extension fields of a response yet.
-        out.put_u8(0);
+        let mut section = BytesMut::new();
+        if self.holds_state {
+            put_extension(extension::HOLDS_STATE, b"", &mut section);
+        }
+        varint::put_bytes(&section, out);
         Ok(())
     }
 
     fn get(from: &mut Bytes) -> Result<Self, HeadError> {
         let status = final_status(varint::get(from).ok_or(HeadError::Truncated)?)?;
         let headers = fields::get(from)?;
-        for_each_extension(from, |_, _| Ok(()))?;
-        Ok(Self { status, headers })
+        let mut holds_state = false;
+        for_each_extension(from, |id, _| {
+            holds_state |= id == extension::HOLDS_STATE;
+            Ok(())
+        })?;
+        Ok(Self { status, headers, holds_state })
     }
 }
 

@@ -7,35 +7,43 @@
 //! - [`Subjects`]: every subject there is, under one prefix
 //! - [`Interest`], [`Announcement`], [`PatternMap`]: who serves what, and the most specific match
 //! - [`Frame`]: the native dialect; [`RequestHead`], [`ResponseHead`]: its HTTP heads (RFC 9292)
-//! - [`plain`]: the plain dialect, HTTP as NATS headers
+//! - [`plain`]: the plain dialect, HTTP as NATS headers; [`push`]: messages to and from WebSockets as NATS messages
+//! - [`ConnectionEntry`], [`Established`], [`Closed`], [`Beat`], [`Page`]: which WebSockets are open
 //! - [`reserved`]: names that are never a client's or a responder's to set
 
+mod connection;
 mod fields;
 mod frame;
 mod head;
 mod host;
 mod id;
+mod inbox;
 mod interest;
+mod message;
 mod pattern;
 mod pattern_map;
 pub mod plain;
+pub mod push;
 pub mod reserved;
 mod subject;
 mod sync;
 mod token;
 mod varint;
 
+pub use connection::{Beat, Closed, ConnectionEntry, ConnectionError, Established, Page};
 pub use fields::FieldError;
 pub use frame::{
     AbortCode, Frame, FrameError, HeadFrame, HeadKind, Kind, MAX_DATA_BYTES, MAX_FRAME_BYTES, MAX_HEAD_BYTES,
     MAX_INLINE_BYTES, MessageFlags, Peek, RefusedCode, VERSION, encode_head, frame_cost,
 };
-pub use head::{HeadError, RequestHead, ResponseHead};
+pub use head::{ConnectionEpoch, HeadError, RequestHead, ResponseHead};
 pub use host::{Host, HostError};
 pub use id::{ConnectionId, ExchangeId, GatewayId, IdError, ResponderId};
+pub use inbox::{Inbox, Replies};
 pub use interest::{Announcement, AnnouncementError, Dialect, Interest};
+pub use message::{Close, MAX_CLOSE_REASON_BYTES, Message, MessageKind};
 pub use pattern::{MethodPattern, PathPattern, PatternError};
 pub use pattern_map::PatternMap;
-pub use subject::{HttpSubject, Inbox, PREFIX, PrefixError, Replies, Subject, Subjects};
+pub use subject::{ConnectionSubject, HttpSubject, PREFIX, PrefixError, Subject, Subjects};
 pub use sync::{Sync, SyncEntry};
 pub use token::{MAX_PATH_TOKENS, MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};

@@ -143,6 +143,7 @@ pub fn decode_request<'a>(
         target: target(path.unwrap_or(&subject.path), query)?,
         headers: fields,
         protocol: None,
+        connection: None,
         client: None,
         timeout: None,
     })
@@ -209,7 +210,7 @@ pub fn decode_response<'a>(
     // A 304 may say how long the 200 would have been (RFC 9110 §8.6).
     check_length(&fields, payload_bytes, more, has_body && status != StatusCode::NOT_MODIFIED)?;
     reserved::strip_hop_by_hop(&mut fields);
-    Ok(PlainResponse { head: ResponseHead { status, headers: fields }, more })
+    Ok(PlainResponse { head: ResponseHead { status, headers: fields, ..ResponseHead::default() }, more })
 }
 
 fn is_chunked(fields: &HeaderMap) -> Result<bool, PlainError> {
@@ -329,6 +330,7 @@ mod tests {
             target: PathAndQuery::from_static("/a%2Fb//c?x=%20&y"),
             headers,
             protocol: None,
+            connection: None,
             client: None,
             timeout: None,
         }

@@ -6,6 +6,7 @@ use http::Method;
 
 use crate::host::Host;
 use crate::id::{ExchangeId, GatewayId, ResponderId};
+use crate::inbox::{Inbox, Replies};
 use crate::interest::Interest;
 use crate::pattern::MethodPattern;
 use crate::token::{MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};
@@ -20,14 +21,15 @@ const MAX_PREFIX_BYTES: usize = 64;
 /// subject, and one tenant would read another's requests.
 const DIVIDER: &str = "_";
 
-/// The last token of the subject that takes `SYNC` frames, in every inbox.
-const SYNC: &str = "sync";
-
 /// A subject, or a subscription's pattern of one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject(String);
 
 impl Subject {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -68,6 +70,32 @@ pub struct HttpSubject {
     pub host: Host,
     /// The path, its segments percent-encoded.
     pub path: String,
+}
+
+/// What a message about a host's connections is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectionSubject {
+    /// A gateway has one more.
+    Established,
+    /// A gateway has one less.
+    Closed,
+    /// A gateway says how many it has.
+    Beat,
+    /// Somebody asks gateways for theirs.
+    List,
+}
+
+impl ConnectionSubject {
+    const ALL: [Self; 4] = [Self::Established, Self::Closed, Self::Beat, Self::List];
+
+    const fn token(self) -> &'static str {
+        match self {
+            Self::Established => "established",
+            Self::Closed => "closed",
+            Self::Beat => "beat",
+            Self::List => "list",
+        }
+    }
 }
 
 /// The subjects under one prefix.
@@ -114,13 +142,12 @@ impl Subjects {
 
     /// Where a plain request is published.
     pub fn http(&self, method: &MethodPattern, host: &Host, path: &PathTokens) -> Subject {
-        let mut subject = self.routed("http", &|subject| method.push_token(subject), host);
-        let tokens = path.within(MAX_SUBJECT_BYTES.saturating_sub(subject.len() + 1));
-        if !tokens.is_empty() {
-            subject.push('.');
-            subject.push_str(tokens);
-        }
-        Subject(subject)
+        with_path(self.routed("http", &|subject| method.push_token(subject), host), path)
+    }
+
+    /// Where a plain responder takes the messages of WebSocket clients.
+    pub fn websocket(&self, host: &Host, path: &PathTokens) -> Subject {
+        with_path(self.routed("ws", &|subject| subject.push_str("ws"), host), path)
     }
 
     /// What a responder of this interest subscribes to for plain requests: per method one pattern, or two for a path
@@ -161,12 +188,12 @@ impl Subjects {
 
     /// A gateway's inbox, without the last token.
     pub fn gateway_inbox(&self, gateway: GatewayId) -> Inbox {
-        Inbox(format!("{}.inbox.gw.{gateway}", self.prefix))
+        Inbox::new(format!("{}.inbox.gw.{gateway}", self.prefix))
     }
 
     /// A responder's inbox for one host, without the last token.
     pub fn responder_inbox(&self, host: &Host, responder: ResponderId) -> Inbox {
-        Inbox(format!("{}.inbox.r.{}.{DIVIDER}.{responder}", self.prefix, host.reversed()))
+        Inbox::new(format!("{}.inbox.r.{}.{DIVIDER}.{responder}", self.prefix, host.reversed()))
     }
 
     /// The responder's inbox for this host that `reply` lies in, with the id there. `None` for every other
@@ -179,7 +206,7 @@ impl Subjects {
             .strip_prefix(host.reversed())?
             .strip_prefix("._.")?;
         responder.parse::<ResponderId>().ok()?;
-        Some((Inbox(inbox.to_owned()), exchange.parse().ok()?))
+        Some((Inbox::new(inbox.to_owned()), exchange.parse().ok()?))
     }
 
     /// The gateway's inbox that `reply` lies in, with the id there. `None` for every other subject.
@@ -187,7 +214,7 @@ impl Subjects {
         let (inbox, exchange) = reply.rsplit_once('.')?;
         let gateway = inbox.strip_prefix(&*self.prefix)?.strip_prefix(".inbox.gw.")?;
         gateway.parse::<GatewayId>().ok()?;
-        Some((Inbox(inbox.to_owned()), exchange.parse().ok()?))
+        Some((Inbox::new(inbox.to_owned()), exchange.parse().ok()?))
     }
 
     /// Where a plain responder hears that an exchange ended early: among its host's inboxes, which it may read.
@@ -202,12 +229,12 @@ impl Subjects {
 
     /// What a responder of this host may have as its reply.
     pub fn responder_replies(&self, host: &Host) -> Replies {
-        Replies(format!("{}.inbox.r.{}.{DIVIDER}.", self.prefix, host.reversed()).into())
+        Replies::below(format!("{}.inbox.r.{}.{DIVIDER}.", self.prefix, host.reversed()))
     }
 
     /// What a gateway may have as its reply.
     pub fn gateway_replies(&self) -> Replies {
-        Replies(format!("{}.inbox.gw.", self.prefix).into())
+        Replies::below(format!("{}.inbox.gw.", self.prefix))
     }
 
     /// Whether `reply` is a responder's, of whatever host.
@@ -237,6 +264,40 @@ impl Subjects {
         Subject(format!("{}.control.interest.list", self.prefix))
     }
 
+    /// What gateways say about a host's connections, and how they are asked for them.
+    pub fn connections(&self, about: ConnectionSubject, host: &Host) -> Subject {
+        Subject(format!("{}.control.ws.conn.{}.{}", self.prefix, about.token(), host.reversed()))
+    }
+
+    /// All questions for lists of connections, for a gateway.
+    pub fn connection_lists(&self) -> Subject {
+        Subject(format!("{}.control.ws.conn.{}.>", self.prefix, ConnectionSubject::List.token()))
+    }
+
+    /// What a message about connections is, and of which host.
+    pub fn parse_connections(&self, subject: &str) -> Option<(ConnectionSubject, Host)> {
+        let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix(".control.ws.conn.")?;
+        let (about, host) = rest.split_once('.')?;
+        let about = ConnectionSubject::ALL.into_iter().find(|known| known.token() == about)?;
+        Some((about, Host::from_reversed(host)?))
+    }
+
+    /// Where a message to many of a host's connections is published.
+    pub fn broadcast(&self, host: &Host) -> Subject {
+        Subject(format!("{}.control.ws.broadcast.{}", self.prefix, host.reversed()))
+    }
+
+    /// All broadcasts, for a gateway.
+    pub fn broadcasts(&self) -> Subject {
+        Subject(format!("{}.control.ws.broadcast.>", self.prefix))
+    }
+
+    /// The host that a broadcast is for.
+    pub fn parse_broadcast(&self, subject: &str) -> Option<Host> {
+        let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix(".control.ws.broadcast.")?;
+        Host::from_reversed(rest)
+    }
+
     /// What an interest control message says about itself: whether it registers (or takes back), and for which
     /// host. Its payload may speak of no other host, since permissions are granted by subject.
     pub fn parse_interest(&self, subject: &str) -> Option<(bool, Host)> {
@@ -249,6 +310,16 @@ impl Subjects {
         };
         Some((registers, Host::from_reversed(host)?))
     }
+}
+
+/// A request's own path after the divider, as much of it as fits.
+fn with_path(mut subject: String, path: &PathTokens) -> Subject {
+    let tokens = path.within(MAX_SUBJECT_BYTES.saturating_sub(subject.len() + 1));
+    if !tokens.is_empty() {
+        subject.push('.');
+        subject.push_str(tokens);
+    }
+    Subject(subject)
 }
 
 /// The method tokens of plain requests that this pattern covers.
@@ -274,81 +345,6 @@ fn path_of(tokens: &str) -> String {
         encode_token(&decode_token(token), &mut path);
     }
     if path.is_empty() { "/".to_owned() } else { path }
-}
-
-/// The replies that one side may have: an inbox, then an exchange. Frames are published to nothing else, whatever
-/// a message says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replies(std::sync::Arc<str>);
-
-impl Replies {
-    /// Whether `reply` is one of them.
-    pub fn cover(&self, reply: &str) -> bool {
-        let Some((owner, exchange)) = reply.strip_prefix(&*self.0).and_then(|rest| rest.split_once('.'))
-        else {
-            return false;
-        };
-        owner.parse::<ResponderId>().is_ok() && exchange.parse::<ExchangeId>().is_ok()
-    }
-}
-
-/// An inbox of a gateway or a responder: its last token names the exchange.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Inbox(String);
-
-impl Inbox {
-    /// Where the frames of one exchange go.
-    pub fn exchange(&self, id: ExchangeId) -> Subject {
-        Subject(format!("{}.{id}", self.0))
-    }
-
-    /// Where `SYNC` frames go.
-    pub fn sync(&self) -> Subject {
-        Subject(format!("{}.{SYNC}", self.0))
-    }
-
-    /// The one subscription that takes everything.
-    pub fn all(&self) -> Subject {
-        Subject(format!("{}.>", self.0))
-    }
-
-    /// The text without the last token.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether `subject` is this inbox's for `SYNC` frames.
-    pub fn is_sync(subject: &str) -> bool {
-        subject.rsplit_once('.').is_some_and(|(_, last)| last == SYNC)
-    }
-
-    /// The exchange that a subject of any inbox is for.
-    pub fn exchange_of(subject: &str) -> Option<ExchangeId> {
-        subject.rsplit_once('.')?.1.parse().ok()
-    }
-
-    /// The inbox that an exchange's subject lies in.
-    pub fn of_exchange(subject: &str) -> Option<Self> {
-        let (inbox, exchange) = subject.rsplit_once('.')?;
-        exchange.parse::<ExchangeId>().ok()?;
-        Some(Self(inbox.to_owned()))
-    }
-
-    /// The inbox a `SYNC` frame came from, by its reply subject. `None` for every subject that is no inbox's, under
-    /// whatever prefix: an answer goes nowhere else.
-    pub fn of_sync(reply: &str) -> Option<Self> {
-        let inbox = reply.strip_suffix(SYNC)?.strip_suffix('.')?;
-        let (owner, id) = inbox.rsplit_once('.')?;
-        // Ids of gateways and responders look alike.
-        id.parse::<ResponderId>().ok()?;
-        let is_gateways = owner.strip_suffix(".inbox.gw").is_some_and(|prefix| Subjects::new(prefix).is_ok());
-        let is_responders = || {
-            let (prefix, host) = owner.strip_suffix("._")?.split_once(".inbox.r.")?;
-            Subjects::new(prefix).ok()?;
-            Host::from_reversed(host)
-        };
-        (is_gateways || is_responders().is_some()).then(|| Self(inbox.to_owned()))
-    }
 }
 
 #[cfg(test)]

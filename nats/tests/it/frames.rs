@@ -36,7 +36,7 @@ fn each_kind(head: HeadFrame) -> Vec<Frame> {
 }
 
 fn response_head(end: bool, first: &'static str) -> HeadFrame {
-    let head = ResponseHead { status: StatusCode::OK, headers: HeaderMap::new() };
+    let head = ResponseHead { status: StatusCode::OK, ..ResponseHead::default() };
     HeadFrame {
         head: HeadKind::Response(head),
         end,
@@ -53,6 +53,7 @@ fn request_head(end: bool) -> HeadFrame {
         target: "/".parse().unwrap(),
         headers: HeaderMap::new(),
         protocol: None,
+        connection: None,
         client: None,
         timeout: None,
     };

@@ -84,7 +84,11 @@ pub fn head_round_trip(bytes: &[u8]) {
     let headers = fields_of(parts);
     let status = StatusCode::from_bytes(status).ok().filter(|status| status.as_u16() / 100 != 1);
     let status = status.filter(|status| status.as_u16() < 600).unwrap_or(StatusCode::OK);
-    round_trip(HeadKind::Response(ResponseHead { status, headers: headers.clone() }));
+    round_trip(HeadKind::Response(ResponseHead {
+        status,
+        headers: headers.clone(),
+        ..ResponseHead::default()
+    }));
     let (Ok(authority), Ok(parsed)) = (Authority::try_from(authority), PathAndQuery::try_from(target)) else {
         return;
     };
@@ -99,6 +103,7 @@ pub fn head_round_trip(bytes: &[u8]) {
         target: parsed,
         headers,
         protocol: None,
+        connection: None,
         client: None,
         timeout: None,
     })));

@@ -196,6 +196,10 @@ fn may_be_cut(frame: &Frame) -> bool {
     match frame {
         Frame::Head(HeadFrame { .. }) | Frame::Data { .. } | Frame::Abort { .. } => true,
         Frame::Sync(_) | Frame::Message { .. } | Frame::Close { .. } => true,
-        Frame::End { .. } | Frame::Credit { .. } | Frame::Cancel | Frame::Refused(_) => false,
+        Frame::End { .. }
+        | Frame::Credit { .. }
+        | Frame::Cancel
+        | Frame::Refused(_)
+        | Frame::Resend { .. } => false,
     }
 }

@@ -37,7 +37,7 @@ proptest! {
         let written: Vec<(HeaderName, HeaderValue)> =
             headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
 
-        let head = HeadKind::Response(ResponseHead { status: StatusCode::OK, headers });
+        let head = HeadKind::Response(ResponseHead { status: StatusCode::OK, headers, ..ResponseHead::default() });
         let read = through(head);
 
         let HeadKind::Response(ResponseHead { headers, .. }) = read else { panic!("a response") };
@@ -73,7 +73,11 @@ fn through(head: HeadKind) -> HeadKind {
 
 fn response(fields: &[(&'static str, &str)]) -> Frame {
     let headers = fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-    let head = HeadKind::Response(ResponseHead { status: StatusCode::OK, headers: headers.collect() });
+    let head = HeadKind::Response(ResponseHead {
+        status: StatusCode::OK,
+        headers: headers.collect(),
+        ..ResponseHead::default()
+    });
     Frame::Head(HeadFrame { head, end: true, limit: 0, body: Bytes::new() })
 }
 
@@ -86,6 +90,7 @@ fn request(uri: &'static str) -> RequestHead {
         target: uri.path_and_query.unwrap_or(PathAndQuery::from_static("/")),
         headers: HeaderMap::new(),
         protocol: None,
+        connection: None,
         client: None,
         timeout: None,
     }
@@ -114,7 +119,7 @@ fn what_no_decoder_takes_is_not_encoded() {
         assert_eq!(encoded(head), Err(HeadError::Extension), "{protocol:?}");
     }
     for status in [101, 199, 600, 999] {
-        let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new() };
+        let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), ..ResponseHead::default() };
         let frame = HeadFrame { head: HeadKind::Response(head), end: true, limit: 0, body: Bytes::new() };
         assert_eq!(frame.encode(), Err(HeadError::Status), "{status}");
     }

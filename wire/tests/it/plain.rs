@@ -134,7 +134,7 @@ proptest! {
 fn a_value_outside_utf8_is_named() {
     let mut headers = HeaderMap::new();
     headers.insert("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
-    let head = ResponseHead { status: http::StatusCode::OK, headers };
+    let head = ResponseHead { status: http::StatusCode::OK, headers, ..ResponseHead::default() };
     let error = written_response(&head, false).unwrap_err();
     assert_eq!(error.to_string(), "the value of x-latin is not UTF-8, which the plain dialect cannot carry");
 }

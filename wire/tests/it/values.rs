@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_wire::{
-    AbortCode, ExchangeId, Frame, HeadFrame, HeadKind, MessageFlags, RefusedCode, RequestHead, ResponseHead,
-    Sync, SyncEntry,
+    AbortCode, ConnectionEpoch, ConnectionId, ExchangeId, Frame, HeadFrame, HeadKind, MessageFlags,
+    RefusedCode, RequestHead, ResponseHead, Sync, SyncEntry,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -66,6 +66,11 @@ fn client() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
+fn connection() -> impl Strategy<Value = ConnectionEpoch> {
+    (any::<[u8; 16]>(), number())
+        .prop_map(|(id, epoch)| ConnectionEpoch { connection: ConnectionId::from_bytes(id), epoch })
+}
+
 pub(crate) fn request_head() -> impl Strategy<Value = RequestHead> {
     let line = (
         "[A-Z!#$%&'*+.^_`|~-]{1,10}",
@@ -73,9 +78,10 @@ pub(crate) fn request_head() -> impl Strategy<Value = RequestHead> {
         "[A-Za-z0-9-]{1,8}(\\.[A-Za-z0-9]{1,8}){0,3}(:[0-9]{1,4})?",
         target(),
     );
-    let extensions = (option::of("[!-~]{1,12}"), option::of(client()), option::of(number()));
+    let extensions =
+        (option::of("[!-~]{1,12}"), option::of(client()), option::of(number()), option::of(connection()));
     (line, fields(), extensions).prop_map(|((method, secure, authority, target), headers, extensions)| {
-        let (protocol, client, timeout) = extensions;
+        let (protocol, client, timeout, connection) = extensions;
         RequestHead {
             method: Method::from_bytes(method.as_bytes()).unwrap(),
             scheme: if secure { Scheme::HTTPS } else { Scheme::HTTP },
@@ -85,13 +91,17 @@ pub(crate) fn request_head() -> impl Strategy<Value = RequestHead> {
             protocol,
             client,
             timeout: timeout.map(Duration::from_millis),
+            connection,
         }
     })
 }
 
 pub(crate) fn response_head() -> impl Strategy<Value = ResponseHead> {
-    (200u16..600, fields())
-        .prop_map(|(status, headers)| ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers })
+    (200u16..600, fields(), any::<bool>()).prop_map(|(status, headers, holds_state)| ResponseHead {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+        holds_state,
+    })
 }
 
 fn head_frame() -> impl Strategy<Value = Frame> {
@@ -133,5 +143,6 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         }),
         1 => (number(), number(), ".{0,40}")
             .prop_map(|(sequence, code, reason)| Frame::Close { sequence, code, reason }),
+        1 => number().prop_map(|from| Frame::Resend { from }),
     ]
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use h8s_wire::{
-    FieldError, Frame, FrameError, HeadError, HeadFrame, HeadKind, Kind, RequestHead, ResponseHead,
+    ConnectionEpoch, FieldError, Frame, FrameError, HeadError, HeadFrame, HeadKind, Kind, RequestHead,
+    ResponseHead,
 };
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -102,14 +103,19 @@ fn told(frame: &Frame) -> Value {
         Frame::Close { sequence, code, reason } => {
             json!({"kind": "CLOSE", "sequence": sequence, "code": code, "reason": reason})
         }
+        Frame::Resend { from } => json!({"kind": "RESEND", "from": from}),
     }
 }
 
 fn told_head(frame: &HeadFrame) -> Value {
     let (key, head) = match &frame.head {
         HeadKind::Request(head) => ("request", told_request(head)),
-        HeadKind::Response(ResponseHead { status, headers }) => {
-            ("response", json!({"status": status.as_u16(), "fields": told_fields(headers)}))
+        HeadKind::Response(ResponseHead { status, headers, holds_state }) => {
+            let mut told = json!({"status": status.as_u16(), "fields": told_fields(headers)});
+            if *holds_state {
+                told["holds_state"] = json!(true);
+            }
+            ("response", told)
         }
     };
     json!({"kind": "HEAD", "end": frame.end, "limit": frame.limit, key: head, "body": hex(&frame.body)})
@@ -128,6 +134,9 @@ fn told_request(head: &RequestHead) -> Value {
     }
     if let Some(timeout) = &head.timeout {
         told["timeout_ms"] = json!(u64::try_from(timeout.as_millis()).unwrap());
+    }
+    if let Some(ConnectionEpoch { connection, epoch }) = &head.connection {
+        told["connection"] = json!({"id": connection.to_string(), "epoch": epoch});
     }
     told
 }

@@ -13,7 +13,8 @@ fn the_plain_dialect_is_as_the_vectors_say() {
     let vectors = Vectors::of("plain.json");
     requests(&vectors);
     vectors.each("responses", |vector| {
-        let head = ResponseHead { status: status(vector), headers: fields(vector) };
+        let head =
+            ResponseHead { status: status(vector), headers: fields(vector), ..ResponseHead::default() };
         let mut written = Vec::new();
         let mut emit = |name: &str, value: &str| written.push(json!([name, value]));
         plain::encode_response(&head, flag(vector, "more"), &mut emit).unwrap();
@@ -71,6 +72,7 @@ fn request(head: &Value) -> RequestHead {
         target: text(head, "target").parse().unwrap(),
         headers: fields(head),
         protocol: None,
+        connection: None,
         client: None,
         timeout: None,
     }

@@ -1,0 +1,281 @@
+//! WebSocket messages as NATS messages (`PROTOCOL.md §6`): from clients to plain responders, and from anyone allowed to
+//! one client, to a group, or to all of a host.
+//!
+//! The payload is the message; NATS headers say what it is. None are needed: text where it is UTF-8, else binary.
+
+use bytes::Bytes;
+
+use crate::message::{Close, Message, MessageKind};
+use crate::pattern::PathPattern;
+
+/// On a message from a client: which connection.
+pub const CONNECTION: &str = "X-H8s-Connection";
+/// What a message is: `text`, `binary`; to a client also `close`, `join`, `leave`.
+pub const FRAME: &str = "H8s-Frame";
+/// With `close`: the code. 1000 unless given.
+pub const CLOSE_CODE: &str = "H8s-Close-Code";
+/// With `close`: the reason.
+pub const CLOSE_REASON: &str = "H8s-Close-Reason";
+/// With `join` and `leave`: which group. On a broadcast: only to this group.
+pub const GROUP: &str = "H8s-Group";
+/// On a broadcast: only to connections with this path, or below it (`/room/*`).
+pub const PATH: &str = "H8s-Path";
+
+const TEXT: &str = "text";
+const BINARY: &str = "binary";
+const CLOSE: &str = "close";
+const JOIN: &str = "join";
+const LEAVE: &str = "leave";
+
+/// Names of groups, in bytes.
+const MAX_GROUP_BYTES: usize = 128;
+
+/// A group's name: 1 to 128 bytes without control characters, and without spaces around it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Group(Box<str>);
+
+impl Group {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Group {
+    type Err = PushError;
+
+    fn from_str(name: &str) -> Result<Self, PushError> {
+        let fits = !name.is_empty() && name.len() <= MAX_GROUP_BYTES;
+        if fits && name.trim() == name && !name.chars().any(char::is_control) {
+            Ok(Self(name.into()))
+        } else {
+            Err(PushError::Group)
+        }
+    }
+}
+
+/// What is published for one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// For the client.
+    Message(Message),
+    /// Closes the connection.
+    Close(Close),
+    /// From now on the connection is of this group.
+    Join(Group),
+    /// From now on it is not.
+    Leave(Group),
+}
+
+/// Which of a host's connections a broadcast is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All.
+    All,
+    /// Those whose path this covers.
+    Path(PathPattern),
+    /// Those that joined this group.
+    Group(Group),
+}
+
+/// Why a message is none that a WebSocket can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// A kind that nobody knows.
+    #[error("{FRAME} is none of text, binary, close, join and leave")]
+    Frame,
+    /// It says that it is text, and is not.
+    #[error("a text message is not UTF-8")]
+    NotUtf8,
+    /// Not a code that may be sent.
+    #[error("{CLOSE_CODE} is not a close code that may be sent (1000–1003, 1007–1014, 3000–4999)")]
+    Close,
+    /// Missing where it is needed, or no name.
+    #[error("a group is named by 1 to {MAX_GROUP_BYTES} bytes without control characters or spaces around")]
+    Group,
+    /// Not a path pattern.
+    #[error("{PATH} is no path pattern")]
+    Path,
+}
+
+/// Reads what is published for one connection. Names in any case; of a repeated one the first counts.
+///
+/// # Errors
+/// See [`PushError`].
+pub fn decode_push<'a, I>(headers: I, payload: Bytes) -> Result<Push, PushError>
+where
+    I: IntoIterator<Item = (&'a str, &'a str)>,
+{
+    let [frame, code, reason, group] = find(headers, [FRAME, CLOSE_CODE, CLOSE_REASON, GROUP]);
+    let group = || group.unwrap_or_default().parse::<Group>();
+    match frame {
+        Some(kind) if kind.eq_ignore_ascii_case(CLOSE) => {
+            close_of(code, reason.unwrap_or_default()).map(Push::Close)
+        }
+        Some(kind) if kind.eq_ignore_ascii_case(JOIN) => Ok(Push::Join(group()?)),
+        Some(kind) if kind.eq_ignore_ascii_case(LEAVE) => Ok(Push::Leave(group()?)),
+        kind => message_of(kind, payload).map(Push::Message),
+    }
+}
+
+/// Reads a broadcast.
+///
+/// # Errors
+/// See [`PushError`].
+pub fn decode_broadcast<'a, I>(headers: I, payload: Bytes) -> Result<(Audience, Message), PushError>
+where
+    I: IntoIterator<Item = (&'a str, &'a str)>,
+{
+    let [frame, group, path] = find(headers, [FRAME, GROUP, PATH]);
+    let audience = match (group, path) {
+        (Some(group), _) => Audience::Group(group.parse()?),
+        (None, Some(path)) => Audience::Path(path.parse().map_err(|_| PushError::Path)?),
+        (None, None) => Audience::All,
+    };
+    Ok((audience, message_of(frame, payload)?))
+}
+
+/// Writes the headers of a push; the payload is [`Push::payload`].
+pub fn encode_push(push: &Push, mut emit: impl FnMut(&str, &str)) {
+    match push {
+        Push::Message(message) => emit(FRAME, kind_name(message.kind)),
+        Push::Close(close) => {
+            emit(FRAME, CLOSE);
+            emit(CLOSE_CODE, &close.code.to_string());
+            // A header is one line.
+            let reason = close.reason.replace(char::is_control, " ");
+            if !reason.trim().is_empty() {
+                emit(CLOSE_REASON, reason.trim());
+            }
+        }
+        Push::Join(group) => {
+            emit(FRAME, JOIN);
+            emit(GROUP, group.as_str());
+        }
+        Push::Leave(group) => {
+            emit(FRAME, LEAVE);
+            emit(GROUP, group.as_str());
+        }
+    }
+}
+
+/// Writes the headers of a broadcast; the payload is the message's data.
+pub fn encode_broadcast(audience: &Audience, kind: MessageKind, mut emit: impl FnMut(&str, &str)) {
+    emit(FRAME, kind_name(kind));
+    match audience {
+        Audience::All => {}
+        Audience::Path(pattern) => emit(PATH, &pattern.to_string()),
+        Audience::Group(group) => emit(GROUP, group.as_str()),
+    }
+}
+
+impl Push {
+    /// What goes into the NATS message beside the headers.
+    pub fn payload(&self) -> Bytes {
+        match self {
+            Self::Message(message) => message.data.clone(),
+            Self::Close(_) | Self::Join(_) | Self::Leave(_) => Bytes::new(),
+        }
+    }
+}
+
+/// What [`FRAME`] says of a message of this kind.
+pub const fn kind_name(kind: MessageKind) -> &'static str {
+    match kind {
+        MessageKind::Text => TEXT,
+        MessageKind::Binary => BINARY,
+    }
+}
+
+fn message_of(kind: Option<&str>, data: Bytes) -> Result<Message, PushError> {
+    let message = match kind {
+        None => return Ok(Message::guess(data)),
+        Some(kind) if kind.eq_ignore_ascii_case(TEXT) => Message { kind: MessageKind::Text, data },
+        Some(kind) if kind.eq_ignore_ascii_case(BINARY) => Message { kind: MessageKind::Binary, data },
+        Some(_) => return Err(PushError::Frame),
+    };
+    if message.is_valid() { Ok(message) } else { Err(PushError::NotUtf8) }
+}
+
+fn close_of(code: Option<&str>, reason: &str) -> Result<Close, PushError> {
+    let code = code.map_or(Ok(1000), |code| code.trim().parse::<u16>());
+    let close = Close::new(code.map_err(|_| PushError::Close)?, reason);
+    if close.is_sendable() { Ok(close) } else { Err(PushError::Close) }
+}
+
+fn find<'a, I, const N: usize>(headers: I, names: [&str; N]) -> [Option<&'a str>; N]
+where
+    I: IntoIterator<Item = (&'a str, &'a str)>,
+{
+    let mut found = [None; N];
+    for (name, value) in headers {
+        if let Some(at) = names.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+            found[at] = found[at].or(Some(value.trim()));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(headers: &[(&str, &str)], payload: &'static [u8]) -> Result<Push, PushError> {
+        decode_push(headers.iter().copied(), Bytes::from_static(payload))
+    }
+
+    #[test]
+    fn pushes_round_trip() {
+        let group: Group = "room 1/é".parse().unwrap();
+        for expected in [
+            Push::Message(Message::text("hé")),
+            Push::Message(Message::binary(&b"\xff"[..])),
+            Push::Close(Close::new(4001, "go away")),
+            Push::Join(group.clone()),
+            Push::Leave(group),
+        ] {
+            let mut headers = Vec::new();
+            encode_push(&expected, |name, value| headers.push((name.to_owned(), value.to_owned())));
+            let read = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            assert_eq!(decode_push(read, expected.payload()), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn what_nobody_says_is_guessed() {
+        assert_eq!(push(&[], b"hi"), Ok(Push::Message(Message::text("hi"))));
+        assert_eq!(push(&[], b"\xff"), Ok(Push::Message(Message::binary(&b"\xff"[..]))));
+        assert_eq!(push(&[("h8s-frame", "Close")], b"x"), Ok(Push::Close(Close::new(1000, ""))));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (headers, payload, error) in [
+            (&[("H8s-Frame", "ping")][..], &b""[..], PushError::Frame),
+            (&[("H8s-Frame", "text")], b"\xff", PushError::NotUtf8),
+            (&[("H8s-Frame", "close"), ("H8s-Close-Code", "1005")], b"", PushError::Close),
+            (&[("H8s-Frame", "close"), ("H8s-Close-Code", "x")], b"", PushError::Close),
+            (&[("H8s-Frame", "join")], b"", PushError::Group),
+            (&[("H8s-Frame", "join"), ("H8s-Group", "a\u{7}b")], b"", PushError::Group),
+        ] {
+            assert_eq!(push(headers, payload), Err(error), "{headers:?}");
+        }
+        let path = decode_broadcast([("H8s-Path", "x")], Bytes::new());
+        assert_eq!(path, Err(PushError::Path));
+    }
+
+    #[test]
+    fn a_broadcast_says_for_whom() {
+        for audience in
+            [Audience::All, Audience::Path("/room/*".parse().unwrap()), Audience::Group("g".parse().unwrap())]
+        {
+            let mut headers = Vec::new();
+            encode_broadcast(&audience, MessageKind::Binary, |name, value| {
+                headers.push((name.to_owned(), value.to_owned()));
+            });
+            let read = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let decoded = decode_broadcast(read, Bytes::from_static(b"x"));
+            assert_eq!(decoded, Ok((audience, Message::binary(&b"x"[..]))));
+        }
+    }
+}
