@@ -38,6 +38,7 @@ mod server;
 mod shutdown;
 mod tls;
 mod upstream;
+mod websocket;
 
 pub use app::{App, BuildError, Drained};
 pub use config::{Config, Flags};

@@ -1,0 +1,3 @@
+//! WebSockets, as clients see them (RFC 6455, RFC 8441).
+
+mod codec;
