@@ -10,6 +10,7 @@
 //! | a bad network | [`FaultProxy`](fault_proxy::FaultProxy) |
 //! | HTTP as it should be | [`http_client`] |
 //! | HTTP as bytes | [`RawClient`](raw_client::RawClient) |
+//! | WebSockets, right and wrong | [`WebSocketClient`](websocket_client::WebSocketClient) |
 //! | our own programs | [`Process`] |
 //! | clients that are not ours | [`python::python`] |
 //! | waiting | [`within`], [`soon`], [`eventually`] |
@@ -26,6 +27,7 @@ pub mod python;
 pub mod raw_client;
 mod reservation;
 mod test_tools;
+pub mod websocket_client;
 
 pub use bus::Bus;
 pub use deadline::{eventually, soon, within};

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use crate::process::{Process, program};
 use crate::test_tools::{directory, lock, run};
 
-/// What scripts can import besides the standard library, as pip is told: the newest release when this was written.
-const PACKAGES: [&str; 1] = ["nats-py==2.16.0"];
+/// What scripts can import besides the standard library, as pip is told: the newest releases when this was written.
+const PACKAGES: [&str; 2] = ["nats-py==2.16.0", "websockets==17.4"];
 
 /// A virtual environment that is kept in `target/test-tools`.
 #[derive(Debug)]

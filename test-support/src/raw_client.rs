@@ -4,7 +4,7 @@ mod response;
 
 use bytes::{Buf as _, BytesMut};
 use memchr::memmem;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::soon;
@@ -15,7 +15,7 @@ pub use response::{RawHead, RawResponse};
 /// More than any test reads at once; what goes on longer is a mistake and must not fill the memory.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
 
-/// One TCP connection.
+/// One connection, over TCP if nothing else is said.
 ///
 /// ```no_run
 /// # use h8s_test_support::raw_client::RawClient;
@@ -27,8 +27,8 @@ const MOST_BYTES: usize = 256 * 1024 * 1024;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct RawClient {
-    stream: TcpStream,
+pub struct RawClient<S = TcpStream> {
+    stream: S,
     /// What was read and not yet given away.
     buffer: BytesMut,
     /// Nothing more will come.
@@ -48,7 +48,28 @@ impl RawClient {
         let stream = connected.unwrap_or_else(|error| panic!("nobody listens at {authority}: {error}"));
         // Bytes go out as they are written; without it they still go out, only later.
         let _ = stream.set_nodelay(true);
+        Self::over(stream)
+    }
+
+    /// Leaves with a reset, as a client does whose process dies with data unread.
+    ///
+    /// # Panics
+    ///
+    /// When the system does not allow it.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("a socket can be closed at once");
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
+    /// A client over a connection that is there, with TLS, say.
+    pub fn over(stream: S) -> Self {
         Self { stream, buffer: BytesMut::new(), ended: false }
+    }
+
+    /// The connection, and what was read of it and not given away.
+    pub fn into_parts(self) -> (S, BytesMut) {
+        (self.stream, self.buffer)
     }
 
     /// Writes, and says whether the other side still took it.
@@ -157,15 +178,6 @@ impl RawClient {
     pub async fn read_to_end(&mut self) -> Vec<u8> {
         while self.more().await {}
         self.take(self.buffer.len())
-    }
-
-    /// Leaves with a reset, as a client does whose process dies with data unread.
-    ///
-    /// # Panics
-    ///
-    /// When the system does not allow it.
-    pub fn reset(self) {
-        self.stream.set_zero_linger().expect("a socket can be closed at once");
     }
 
     async fn trailer_lines(&mut self) -> Option<Vec<(String, String)>> {
