@@ -1,8 +1,18 @@
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
 use crate::Process;
+use crate::http_client::HttpClient;
 use crate::python::python;
 
 /// A server that is not ours: echoes, chooses `chat`, and refuses `/refuse`.
@@ -65,6 +75,44 @@ async fn an_independent_server_understands_it() {
     client.fragments(Opcode::Text, &["in ", "", "parts"]).await;
     assert_eq!(client.next().await, Event::Text("in parts".into()));
     assert_eq!(client.until_pong().await, []);
+}
+
+/// Answers an extended CONNECT for WebSockets with 200 and a greeting, `/refuse` with 404.
+async fn http2_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = service_fn(async |mut request: Request<Incoming>| {
+            let is_websocket = request.extensions().get::<Protocol>().unwrap().as_str() == "websocket";
+            let is_refused = request.uri().path() == "/refuse" || !is_websocket;
+            let upgrade = hyper::upgrade::on(&mut request);
+            tokio::spawn(
+                async move { upgrade.await.map(TokioIo::new).unwrap().write_all(b"\x81\x02hi").await },
+            );
+            let status = if is_refused { 404 } else { 200 };
+            let answer = Response::builder().status(status).header("x-host", request.uri().host().unwrap());
+            Ok::<_, Infallible>(answer.body(Empty::<bytes::Bytes>::new()).unwrap())
+        });
+        let mut server = http2::Builder::new(TokioExecutor::new());
+        server.enable_connect_protocol().serve_connection(TokioIo::new(stream), service).await
+    });
+    url
+}
+
+#[tokio::test]
+async fn http2_carries_many() {
+    let url = http2_server().await;
+    let mut connection = HttpClient::http2(&url).await;
+
+    for _ in 0..3 {
+        let asked = WebSocketClient::upgrade(&format!("{url}/x")).host("a.example");
+        let mut client = asked.over_http2(&mut connection).await.unwrap();
+        assert_eq!(client.header("X-Host"), Some("a.example"));
+        assert_eq!(client.rest().await, [Event::Text("hi".into()), Event::End]);
+    }
+    let refused = WebSocketClient::upgrade(&format!("{url}/refuse")).over_http2(&mut connection).await;
+    assert_eq!(refused.unwrap_err().0.as_u16(), 404);
 }
 
 #[tokio::test]
