@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::host::Host;
-use crate::id::{ConnectionId, ExchangeId, ResponderId};
-use crate::subject::{Subject, Subjects};
+use crate::id::{ConnectionId, ExchangeId, GatewayId, ResponderId};
+use crate::subject::{DIVIDER, Subject, Subjects};
 
 /// The last token of the subject that takes `SYNC` frames, in every inbox.
 const SYNC: &str = "sync";
@@ -104,5 +104,118 @@ impl Inbox {
             Host::from_reversed(host)
         };
         (is_gateways || is_responders().is_some()).then(|| Self(inbox.to_owned()))
+    }
+}
+
+impl Subjects {
+    /// A gateway's inbox, without the last token.
+    pub fn gateway_inbox(&self, gateway: GatewayId) -> Inbox {
+        Inbox::new(format!("{}.inbox.gw.{gateway}", self.prefix()))
+    }
+
+    /// A responder's inbox for one host, without the last token.
+    pub fn responder_inbox(&self, host: &Host, responder: ResponderId) -> Inbox {
+        Inbox::new(format!("{}.inbox.r.{}.{DIVIDER}.{responder}", self.prefix(), host.reversed()))
+    }
+
+    /// Where a plain responder hears that an exchange ended early: among its host's inboxes, which it may read.
+    pub fn close_notice(&self, host: &Host, exchange: ExchangeId) -> Subject {
+        Subject::new(format!("{}.inbox.r.{}.{DIVIDER}.closed.{exchange}", self.prefix(), host.reversed()))
+    }
+
+    /// All of a host's notices, for one subscription.
+    pub fn close_notices(&self, host: &Host) -> Subject {
+        Subject::new(format!("{}.inbox.r.{}.{DIVIDER}.closed.*", self.prefix(), host.reversed()))
+    }
+
+    /// What a responder of this host may have as its reply.
+    pub fn responder_replies(&self, host: &Host) -> Replies {
+        Replies::below(format!("{}.inbox.r.{}.{DIVIDER}.", self.prefix(), host.reversed()))
+    }
+
+    /// What a gateway may have as its reply.
+    pub fn gateway_replies(&self) -> Replies {
+        Replies::below(format!("{}.inbox.gw.", self.prefix()))
+    }
+
+    /// Whether `reply` is a responder's, of whatever host.
+    pub fn is_responder_reply(&self, reply: &str) -> bool {
+        let rest = reply.strip_prefix(self.prefix()).and_then(|rest| rest.strip_prefix(".inbox.r."));
+        let Some((host, _)) = rest.and_then(|rest| rest.split_once("._.")) else { return false };
+        Host::from_reversed(host).is_some_and(|host| self.responder_replies(&host).cover(reply))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str) -> Host {
+        name.parse().unwrap()
+    }
+
+    /// An inbox of a responder of `a.example`, one of a gateway, and an exchange.
+    fn inboxes() -> (Inbox, Inbox, ExchangeId) {
+        let subjects = Subjects::default();
+        let responders = subjects.responder_inbox(&host("a.example"), ResponderId::from_bytes([2; 16]));
+        let gateways = subjects.gateway_inbox(GatewayId::from_bytes([3; 16]));
+        (responders, gateways, ExchangeId::from_bytes([1; 16]))
+    }
+
+    #[test]
+    fn frames_go_only_to_exchanges_in_an_inbox_of_the_right_side() {
+        let (subjects, (responders, gateways, id)) = (Subjects::default(), inboxes());
+        let (own, gateway) = (responders.exchange(id), gateways.exchange(id));
+        let (ours, theirs) = (subjects.responder_replies(&host("a.example")), subjects.gateway_replies());
+        assert!(ours.cover(own.as_str()) && subjects.is_responder_reply(own.as_str()));
+        assert!(theirs.cover(gateway.as_str()) && !subjects.is_responder_reply(gateway.as_str()));
+        assert_eq!(Inbox::of_exchange(own.as_str()), Some(responders.clone()));
+        assert_eq!(Inbox::exchange_of(own.as_str()), Some(id));
+        for foreign in [
+            responders.sync().as_str(),
+            &own.as_str().replace("example.a", "example.b"),
+            gateway.as_str(),
+            "h8s.inbox.r.example.a._.*.*",
+            "$SYS.REQ.SERVER.PING",
+            "",
+        ] {
+            assert!(!ours.cover(foreign), "{foreign}");
+        }
+        let push = gateways.push(ConnectionId::from_bytes([1; 16]));
+        assert!(!theirs.cover(own.as_str()) && !theirs.cover(push.as_str()));
+    }
+
+    #[test]
+    fn answers_to_sync_go_only_to_inboxes() {
+        let (responders, gateways, id) = inboxes();
+        for inbox in [&responders, &gateways] {
+            assert_eq!(Inbox::of_sync(inbox.sync().as_str()).as_ref(), Some(inbox));
+        }
+        let own = "02".repeat(16);
+        for foreign in [
+            "$SYS.sync",
+            "sync",
+            &format!("$SYS.{own}.sync"),
+            &format!("h8s.inbox.gw.*.{own}.sync"),
+            &format!("h8s.inbox.r.>._.{own}.sync"),
+            &format!("h8s.inbox.r._.{own}.sync"),
+            &format!("a b.inbox.gw.{own}.sync"),
+            responders.exchange(id).as_str(),
+        ] {
+            assert_eq!(Inbox::of_sync(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_push_is_for_one_connection_and_is_no_exchange() {
+        let (_, gateways, id) = inboxes();
+        let connection = ConnectionId::from_bytes([7; 16]);
+        let push = gateways.push(connection);
+        assert_eq!(Inbox::connection_of(push.as_str()), Some(connection));
+        assert_eq!((Inbox::exchange_of(push.as_str()), Inbox::of_exchange(push.as_str())), (None, None));
+        for other in [gateways.exchange(id).as_str(), gateways.sync().as_str(), "push", ".push", "a.push", ""]
+        {
+            assert_eq!(Inbox::connection_of(other), None, "{other}");
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! - [`reserved`]: names that are never a client's or a responder's to set
 
 mod connection;
+mod control;
 mod fields;
 mod frame;
 mod head;
@@ -31,6 +32,7 @@ mod token;
 mod varint;
 
 pub use connection::{Beat, Closed, ConnectionEntry, ConnectionError, Established, Page};
+pub use control::ConnectionSubject;
 pub use fields::FieldError;
 pub use frame::{
     AbortCode, Frame, FrameError, HeadFrame, HeadKind, Kind, MAX_DATA_BYTES, MAX_FRAME_BYTES, MAX_HEAD_BYTES,
@@ -44,6 +46,6 @@ pub use interest::{Announcement, AnnouncementError, Dialect, Interest};
 pub use message::{Close, MAX_CLOSE_REASON_BYTES, Message, MessageKind};
 pub use pattern::{MethodPattern, PathPattern, PatternError};
 pub use pattern_map::PatternMap;
-pub use subject::{ConnectionSubject, HttpSubject, PREFIX, PrefixError, Subject, Subjects};
+pub use subject::{HttpSubject, PREFIX, PrefixError, Subject, Subjects};
 pub use sync::{Sync, SyncEntry};
 pub use token::{MAX_PATH_TOKENS, MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};

@@ -68,6 +68,14 @@ impl PathPattern {
         &self.tokens
     }
 
+    /// The pattern written from its tokens: one line of visible ASCII, whatever somebody wrote.
+    pub(crate) fn canonical(&self) -> String {
+        let tokens = self.tokens.split('.').filter(|token| !token.is_empty());
+        let path: String =
+            tokens.flat_map(|token| ["/", token]).chain(self.is_prefix.then_some("/*")).collect();
+        if path.is_empty() { "/".to_owned() } else { path }
+    }
+
     /// The tokens of this pattern's own subject, each with its `.` before it.
     pub(crate) fn push_tokens(&self, subject: &mut String) {
         for part in [&*self.tokens, if self.is_prefix { PREFIX_TOKEN } else { "" }] {

@@ -164,7 +164,8 @@ pub fn encode_broadcast(audience: &Audience, kind: MessageKind, mut emit: impl F
     emit(FRAME, kind_name(kind));
     match audience {
         Audience::All => {}
-        Audience::Path(pattern) => emit(PATH, &pattern.to_string()),
+        // As somebody wrote it, it might not be one line.
+        Audience::Path(pattern) => emit(PATH, &pattern.canonical()),
         Audience::Group(group) => emit(GROUP, group.as_str()),
     }
 }
@@ -198,8 +199,11 @@ fn message_of(kind: Option<&str>, data: Bytes) -> Result<Message, PushError> {
 }
 
 fn close_of(code: Option<&str>, reason: &str) -> Result<Close, PushError> {
-    let code = code.map_or(Ok(1000), |code| code.trim().parse::<u16>());
-    let close = Close::new(code.map_err(|_| PushError::Close)?, reason);
+    let code = code.unwrap_or("1000");
+    // Digits only: `parse` takes a sign, too.
+    let digits = code.bytes().all(|byte| byte.is_ascii_digit());
+    let code = code.parse().ok().filter(|_| digits).ok_or(PushError::Close)?;
+    let close = Close::new(code, reason);
     if close.is_sendable() { Ok(close) } else { Err(PushError::Close) }
 }
 

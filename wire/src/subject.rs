@@ -1,12 +1,11 @@
-//! Every subject there is, under one prefix (`PROTOCOL.md §2`). Nothing else writes one.
+//! Subjects under one prefix (`PROTOCOL.md §2`), and those that carry requests: a method or kind, a host, a path. Inboxes
+//! are in `inbox`, what is said about responders and connections in `control`; nothing outside this crate writes a subject.
 
 use std::fmt;
 
 use http::Method;
 
 use crate::host::Host;
-use crate::id::{ExchangeId, GatewayId, ResponderId};
-use crate::inbox::{Inbox, Replies};
 use crate::interest::Interest;
 use crate::pattern::MethodPattern;
 use crate::token::{MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};
@@ -19,7 +18,7 @@ const MAX_PREFIX_BYTES: usize = 64;
 
 /// The token between host and path. Without it `example.com` + `/foo/x` and `foo.example.com` + `/x` would be one
 /// subject, and one tenant would read another's requests.
-const DIVIDER: &str = "_";
+pub(crate) const DIVIDER: &str = "_";
 
 /// A subject, or a subscription's pattern of one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,32 +69,6 @@ pub struct HttpSubject {
     pub host: Host,
     /// The path, its segments percent-encoded.
     pub path: String,
-}
-
-/// What a message about a host's connections is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConnectionSubject {
-    /// A gateway has one more.
-    Established,
-    /// A gateway has one less.
-    Closed,
-    /// A gateway says how many it has.
-    Beat,
-    /// Somebody asks gateways for theirs.
-    List,
-}
-
-impl ConnectionSubject {
-    const ALL: [Self; 4] = [Self::Established, Self::Closed, Self::Beat, Self::List];
-
-    const fn token(self) -> &'static str {
-        match self {
-            Self::Established => "established",
-            Self::Closed => "closed",
-            Self::Beat => "beat",
-            Self::List => "list",
-        }
-    }
 }
 
 /// The subjects under one prefix.
@@ -184,131 +157,6 @@ impl Subjects {
         let mut subject = self.routed("x", &|subject| interest.method.push_token(subject), &interest.host);
         interest.path.push_tokens(&mut subject);
         Subject(subject)
-    }
-
-    /// A gateway's inbox, without the last token.
-    pub fn gateway_inbox(&self, gateway: GatewayId) -> Inbox {
-        Inbox::new(format!("{}.inbox.gw.{gateway}", self.prefix))
-    }
-
-    /// A responder's inbox for one host, without the last token.
-    pub fn responder_inbox(&self, host: &Host, responder: ResponderId) -> Inbox {
-        Inbox::new(format!("{}.inbox.r.{}.{DIVIDER}.{responder}", self.prefix, host.reversed()))
-    }
-
-    /// The responder's inbox for this host that `reply` lies in, with the id there. `None` for every other
-    /// subject: a gateway publishes frames to nothing else, whatever a reply says.
-    pub fn parse_responder_reply(&self, host: &Host, reply: &str) -> Option<(Inbox, ExchangeId)> {
-        let (inbox, exchange) = reply.rsplit_once('.')?;
-        let responder = inbox
-            .strip_prefix(&*self.prefix)?
-            .strip_prefix(".inbox.r.")?
-            .strip_prefix(host.reversed())?
-            .strip_prefix("._.")?;
-        responder.parse::<ResponderId>().ok()?;
-        Some((Inbox::new(inbox.to_owned()), exchange.parse().ok()?))
-    }
-
-    /// The gateway's inbox that `reply` lies in, with the id there. `None` for every other subject.
-    pub fn parse_gateway_reply(&self, reply: &str) -> Option<(Inbox, ExchangeId)> {
-        let (inbox, exchange) = reply.rsplit_once('.')?;
-        let gateway = inbox.strip_prefix(&*self.prefix)?.strip_prefix(".inbox.gw.")?;
-        gateway.parse::<GatewayId>().ok()?;
-        Some((Inbox::new(inbox.to_owned()), exchange.parse().ok()?))
-    }
-
-    /// Where a plain responder hears that an exchange ended early: among its host's inboxes, which it may read.
-    pub fn close_notice(&self, host: &Host, exchange: ExchangeId) -> Subject {
-        Subject(format!("{}.inbox.r.{}.{DIVIDER}.closed.{exchange}", self.prefix, host.reversed()))
-    }
-
-    /// All of a host's notices, for one subscription.
-    pub fn close_notices(&self, host: &Host) -> Subject {
-        Subject(format!("{}.inbox.r.{}.{DIVIDER}.closed.*", self.prefix, host.reversed()))
-    }
-
-    /// What a responder of this host may have as its reply.
-    pub fn responder_replies(&self, host: &Host) -> Replies {
-        Replies::below(format!("{}.inbox.r.{}.{DIVIDER}.", self.prefix, host.reversed()))
-    }
-
-    /// What a gateway may have as its reply.
-    pub fn gateway_replies(&self) -> Replies {
-        Replies::below(format!("{}.inbox.gw.", self.prefix))
-    }
-
-    /// Whether `reply` is a responder's, of whatever host.
-    pub fn is_responder_reply(&self, reply: &str) -> bool {
-        let rest = reply.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix(".inbox.r."));
-        let Some((host, _)) = rest.and_then(|rest| rest.split_once("._.")) else { return false };
-        Host::from_reversed(host).is_some_and(|host| self.responder_replies(&host).cover(reply))
-    }
-
-    /// Where a responder announces what it serves.
-    pub fn interest_register(&self, host: &Host) -> Subject {
-        Subject(format!("{}.control.interest.register.{}", self.prefix, host.reversed()))
-    }
-
-    /// Where a responder takes it back.
-    pub fn interest_unregister(&self, host: &Host) -> Subject {
-        Subject(format!("{}.control.interest.unregister.{}", self.prefix, host.reversed()))
-    }
-
-    /// Everything about interest, for a gateway: one subscription, so that what one responder says stays in order.
-    pub fn interest_all(&self) -> Subject {
-        Subject(format!("{}.control.interest.>", self.prefix))
-    }
-
-    /// Where a gateway asks everybody to announce again.
-    pub fn interest_list(&self) -> Subject {
-        Subject(format!("{}.control.interest.list", self.prefix))
-    }
-
-    /// What gateways say about a host's connections, and how they are asked for them.
-    pub fn connections(&self, about: ConnectionSubject, host: &Host) -> Subject {
-        Subject(format!("{}.control.ws.conn.{}.{}", self.prefix, about.token(), host.reversed()))
-    }
-
-    /// All questions for lists of connections, for a gateway.
-    pub fn connection_lists(&self) -> Subject {
-        Subject(format!("{}.control.ws.conn.{}.>", self.prefix, ConnectionSubject::List.token()))
-    }
-
-    /// What a message about connections is, and of which host.
-    pub fn parse_connections(&self, subject: &str) -> Option<(ConnectionSubject, Host)> {
-        let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix(".control.ws.conn.")?;
-        let (about, host) = rest.split_once('.')?;
-        let about = ConnectionSubject::ALL.into_iter().find(|known| known.token() == about)?;
-        Some((about, Host::from_reversed(host)?))
-    }
-
-    /// Where a message to many of a host's connections is published.
-    pub fn broadcast(&self, host: &Host) -> Subject {
-        Subject(format!("{}.control.ws.broadcast.{}", self.prefix, host.reversed()))
-    }
-
-    /// All broadcasts, for a gateway.
-    pub fn broadcasts(&self) -> Subject {
-        Subject(format!("{}.control.ws.broadcast.>", self.prefix))
-    }
-
-    /// The host that a broadcast is for.
-    pub fn parse_broadcast(&self, subject: &str) -> Option<Host> {
-        let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix(".control.ws.broadcast.")?;
-        Host::from_reversed(rest)
-    }
-
-    /// What an interest control message says about itself: whether it registers (or takes back), and for which
-    /// host. Its payload may speak of no other host, since permissions are granted by subject.
-    pub fn parse_interest(&self, subject: &str) -> Option<(bool, Host)> {
-        let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix(".control.interest.")?;
-        let (verb, host) = rest.split_once('.')?;
-        let registers = match verb {
-            "register" => true,
-            "unregister" => false,
-            _ => return None,
-        };
-        Some((registers, Host::from_reversed(host)?))
     }
 }
 
@@ -420,66 +268,6 @@ mod tests {
                 subjects.http_subscriptions(&interest).into_iter().map(Subject::into_string).collect();
             assert_eq!(built, subscriptions);
         }
-    }
-
-    #[test]
-    fn replies_are_published_to_only_in_the_right_inbox() {
-        let subjects = Subjects::default();
-        let (id, responder) = (ExchangeId::from_bytes([1; 16]), ResponderId::from_bytes([2; 16]));
-        let own = subjects.responder_inbox(&host("a.example"), responder);
-        assert_eq!(
-            subjects.parse_responder_reply(&host("a.example"), own.exchange(id).as_str()),
-            Some((own.clone(), id))
-        );
-        let gateway = subjects.gateway_inbox(GatewayId::from_bytes([3; 16]));
-        assert_eq!(subjects.parse_gateway_reply(gateway.exchange(id).as_str()), Some((gateway.clone(), id)));
-        for foreign in [
-            own.sync().as_str(),
-            &own.exchange(id).as_str().replace("example.a", "example.b"),
-            gateway.exchange(id).as_str(),
-            "h8s.inbox.r.example.a._.*.*",
-            "$SYS.REQ.SERVER.PING",
-            "",
-        ] {
-            assert_eq!(subjects.parse_responder_reply(&host("a.example"), foreign), None, "{foreign}");
-        }
-        assert_eq!(subjects.parse_gateway_reply(own.exchange(id).as_str()), None);
-        let (ours, gateways) = (subjects.responder_replies(&host("a.example")), subjects.gateway_replies());
-        assert!(
-            ours.cover(own.exchange(id).as_str()) && subjects.is_responder_reply(own.exchange(id).as_str())
-        );
-        assert!(gateways.cover(gateway.exchange(id).as_str()) && !gateways.cover(own.exchange(id).as_str()));
-        assert!(!ours.cover(gateway.exchange(id).as_str()) && !ours.cover(own.sync().as_str()));
-        for inbox in [own.clone(), gateway] {
-            assert_eq!(Inbox::of_sync(inbox.sync().as_str()), Some(inbox));
-        }
-        let id = "02".repeat(16);
-        for foreign in [
-            "$SYS.sync",
-            "sync",
-            &format!("$SYS.{id}.sync"),
-            &format!("h8s.inbox.gw.*.{id}.sync"),
-            &format!("h8s.inbox.r.>._.{id}.sync"),
-            &format!("h8s.inbox.r._.{id}.sync"),
-            &format!("a b.inbox.gw.{id}.sync"),
-            own.exchange(ExchangeId::from_bytes([1; 16])).as_str(),
-        ] {
-            assert_eq!(Inbox::of_sync(foreign), None, "{foreign}");
-        }
-    }
-
-    #[test]
-    fn interest_subjects_say_their_host() {
-        let subjects = Subjects::default();
-        assert_eq!(
-            subjects.parse_interest(subjects.interest_register(&host("a.example")).as_str()),
-            Some((true, host("a.example")))
-        );
-        assert_eq!(
-            subjects.parse_interest("h8s.control.interest.unregister.__1"),
-            Some((false, host("[::1]")))
-        );
-        assert_eq!(subjects.parse_interest(subjects.interest_list().as_str()), None);
     }
 
     #[test]

@@ -288,15 +288,8 @@ pub fn subject(bytes: &[u8]) {
             if registers { subjects.interest_register(&host) } else { subjects.interest_unregister(&host) };
         assert_eq!(again.as_str(), text);
     }
-    let replies = [subjects.parse_responder_reply(&host, &text), subjects.parse_gateway_reply(&text)];
-    // Two ways to ask one question.
-    assert_eq!(subjects.responder_replies(&host).cover(&text), replies[0].is_some());
-    assert_eq!(subjects.gateway_replies().cover(&text), replies[1].is_some());
-    assert!(subjects.is_responder_reply(&text) || replies[0].is_none());
-    for (inbox, id) in replies.into_iter().flatten() {
-        assert_eq!(inbox.exchange(id).as_str(), text);
-        assert_eq!(Inbox::exchange_of(&text), Some(id));
-    }
+    replies(&text, &subjects, &host);
+    connections(&text, &subjects);
     if let Some(inbox) = Inbox::of_sync(&text) {
         assert!(Inbox::is_sync(&text));
         check_literal(&inbox.sync(), "");
@@ -311,5 +304,27 @@ pub fn subject(bytes: &[u8]) {
     }
     if let Ok(own) = Subjects::new(&text) {
         assert_eq!(own.prefix(), text);
+    }
+}
+
+/// What may be published to has an exchange's id at its end, and comes back from inbox and exchange.
+fn replies(text: &str, subjects: &Subjects, host: &Host) {
+    let (ours, gateways) =
+        (subjects.responder_replies(host).cover(text), subjects.gateway_replies().cover(text));
+    assert!(subjects.is_responder_reply(text) || !ours);
+    let read = Inbox::of_exchange(text).zip(Inbox::exchange_of(text));
+    if let Some((inbox, id)) = &read {
+        assert_eq!(inbox.exchange(*id).as_str(), text);
+    }
+    assert!(read.is_some() || !(ours || gateways));
+    assert!(Inbox::connection_of(text).is_none() || read.is_none(), "a push is no exchange's");
+}
+
+fn connections(text: &str, subjects: &Subjects) {
+    if let Some((about, host)) = subjects.parse_connections(text) {
+        assert_eq!(subjects.connections(about, &host).as_str(), text);
+    }
+    if let Some(host) = subjects.parse_broadcast(text) {
+        assert_eq!(subjects.broadcast(&host).as_str(), text);
     }
 }

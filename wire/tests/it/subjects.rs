@@ -157,7 +157,8 @@ proptest! {
         let (responder, id) = (ResponderId::from_bytes([1; 16]), ExchangeId::from_bytes([2; 16]));
         let their_inbox = subjects.responder_inbox(&theirs, responder).exchange(id);
         prop_assert!(!takes(&subjects.responder_inbox(&mine, responder).all(), &their_inbox));
-        prop_assert_eq!(subjects.parse_responder_reply(&mine, their_inbox.as_str()), None);
+        prop_assert!(!subjects.responder_replies(&mine).cover(their_inbox.as_str()));
+        prop_assert!(subjects.responder_replies(&theirs).cover(their_inbox.as_str()));
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! `subjects.json`.
 
-use h8s_wire::{ExchangeId, Host, HostError, Interest, MethodPattern, PathTokens, Subject, Subjects};
+use h8s_wire::{
+    ConnectionSubject, ExchangeId, Host, HostError, Inbox, Interest, MethodPattern, PathTokens, Subject,
+    Subjects,
+};
+use serde_json::Value;
 
 use super::{Vectors, flag, text, texts};
 
@@ -28,6 +32,7 @@ fn subjects_are_as_the_vectors_say() {
         assert_eq!(plain.iter().map(Subject::as_str).collect::<Vec<_>>(), texts(vector, "plain"));
     });
     inboxes(&vectors);
+    websockets(&vectors);
     vectors.each("control", |vector| {
         let (subjects, host) = (Subjects::default(), text(vector, "host").parse().unwrap());
         let registers = flag(vector, "registers");
@@ -82,22 +87,71 @@ fn requests(vectors: &Vectors) {
 
 fn inboxes(vectors: &Vectors) {
     vectors.each("inboxes", |vector| {
-        let subjects = Subjects::default();
+        let (subjects, subject) = (Subjects::default(), text(vector, "subject"));
         let exchange: ExchangeId = text(vector, "exchange").parse().unwrap();
-        let (inbox, read) = if vector.get("gateway").is_some() {
+        let (inbox, replies) = if vector.get("gateway").is_some() {
             let inbox = subjects.gateway_inbox(text(vector, "gateway").parse().unwrap());
-            (inbox, subjects.parse_gateway_reply(text(vector, "subject")))
+            pushes(vector, &inbox);
+            (inbox, subjects.gateway_replies())
         } else {
             let host = text(vector, "host").parse().unwrap();
             let inbox = subjects.responder_inbox(&host, text(vector, "responder").parse().unwrap());
             assert_eq!(subjects.close_notice(&host, exchange).as_str(), text(vector, "closed"));
-            (inbox, subjects.parse_responder_reply(&host, text(vector, "subject")))
+            (inbox, subjects.responder_replies(&host))
         };
-        assert_eq!(inbox.exchange(exchange).as_str(), text(vector, "subject"));
+        assert_eq!(inbox.exchange(exchange).as_str(), subject);
         assert_eq!(
             (inbox.sync().as_str(), inbox.all().as_str()),
             (text(vector, "sync"), text(vector, "all"))
         );
-        assert_eq!(read, Some((inbox, exchange)));
+        assert!(replies.cover(subject));
+        assert_eq!(Inbox::of_exchange(subject), Some(inbox));
     });
+    vectors.each("no_replies", |vector| {
+        let subject = text(vector, "subject");
+        let host = "a.example".parse().unwrap();
+        assert!(!Subjects::default().responder_replies(&host).cover(subject));
+        assert!(!Subjects::default().gateway_replies().cover(subject));
+    });
+}
+
+fn pushes(vector: &Value, inbox: &Inbox) {
+    let connection = text(vector, "connection").parse().unwrap();
+    let push = inbox.push(connection);
+    assert_eq!(push.as_str(), text(vector, "push"));
+    assert_eq!(Inbox::connection_of(push.as_str()), Some(connection));
+}
+
+fn websockets(vectors: &Vectors) {
+    vectors.each("websocket", |vector| {
+        let subjects = Subjects::new(text(vector, "prefix")).unwrap();
+        let (host, path) = (text(vector, "host").parse().unwrap(), PathTokens::of(text(vector, "path")));
+        assert_eq!(subjects.websocket(&host, &path).as_str(), text(vector, "subject"));
+    });
+    vectors.each("connections", |vector| {
+        let (subjects, host) = (Subjects::default(), text(vector, "host").parse().unwrap());
+        let about = about(text(vector, "about"));
+        let subject = subjects.connections(about, &host);
+        assert_eq!(subject.as_str(), text(vector, "subject"));
+        assert_eq!(subjects.parse_connections(subject.as_str()), Some((about, host)));
+    });
+    vectors.each("broadcasts", |vector| {
+        let (subjects, host) = (Subjects::default(), text(vector, "host").parse().unwrap());
+        assert_eq!(subjects.broadcast(&host).as_str(), text(vector, "subject"));
+        assert_eq!(subjects.parse_broadcast(text(vector, "subject")), Some(host));
+    });
+    vectors.each("not_about_connections", |vector| {
+        assert_eq!(Subjects::default().parse_connections(text(vector, "subject")), None);
+        assert_eq!(Subjects::default().parse_broadcast(text(vector, "subject")), None);
+    });
+}
+
+fn about(name: &str) -> ConnectionSubject {
+    match name {
+        "established" => ConnectionSubject::Established,
+        "closed" => ConnectionSubject::Closed,
+        "beat" => ConnectionSubject::Beat,
+        "list" => ConnectionSubject::List,
+        other => panic!("{other}"),
+    }
 }
