@@ -33,6 +33,8 @@ pub struct ConnectionEntry {
     pub is_secure: bool,
     /// Where its messages go in the plain dialect: `<p>.ws.ws.<rhost>._[.<path>]`.
     pub subject: String,
+    /// Where messages to it go: the gateway's inbox for it.
+    pub push: String,
     /// The upgrade request's fields, names in lower case, in order. Those that are not UTF-8 are left out.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
@@ -115,6 +117,18 @@ macro_rules! json {
 
 json!(Established, Closed, Beat, Page, ConnectionEntry);
 
+impl Page {
+    /// The JSON text of a page, from entries that are JSON already.
+    pub fn encode_entries(gateway: GatewayId, revision: u64, last: bool, entries: &[&[u8]]) -> Vec<u8> {
+        let mut page =
+            format!(r#"{{"gateway":"{gateway}","revision":{revision},"last":{last},"connections":["#)
+                .into_bytes();
+        page.extend(entries.join(&b','));
+        page.extend(b"]}");
+        page
+    }
+}
+
 impl Closed {
     /// How it ended. A reason that is too long is cut.
     pub fn close(&self) -> Close {
@@ -137,6 +151,7 @@ mod tests {
             client: Some("::1".parse().unwrap()),
             is_secure: true,
             subject: "h8s.ws.ws.com.example.chat._.room".into(),
+            push: "h8s.inbox.gw.g.c.push".into(),
             headers: vec![("cookie".into(), "é".into()), ("cookie".into(), "b".into())],
         }
     }
@@ -148,6 +163,8 @@ mod tests {
         let gateway = entry().gateway;
         let page = Page { gateway, revision: 7, last: true, connections: vec![entry(), entry()] };
         assert_eq!(Page::decode(&page.encode()).unwrap(), page);
+        let entry = entry().encode();
+        assert_eq!(Page::encode_entries(gateway, 7, true, &[&entry, &entry]), page.encode());
         let beat = Beat { gateway, revision: 8, count: 1 };
         assert_eq!(Beat::decode(&beat.encode()).unwrap(), beat);
     }

@@ -4,10 +4,12 @@
 
 use bytes::Bytes;
 use h8s_wire::plain::{self, PlainError, RequestSubjects};
+use h8s_wire::push::{self, Push};
 use h8s_wire::{
-    Announcement, ConnectionId, ExchangeId, Frame, HeadError, HeadFrame, HeadKind, Host, Inbox, Interest,
-    MAX_HEAD_BYTES, MAX_SUBJECT_BYTES, MethodPattern, PathPattern, PathTokens, Peek, RequestHead,
-    ResponseHead, Subject, Subjects, decode_token, encode_token, reserved,
+    Announcement, Beat, Closed, ConnectionId, Established, ExchangeId, Frame, HeadError, HeadFrame, HeadKind,
+    Host, Inbox, Interest, MAX_CLOSE_REASON_BYTES, MAX_HEAD_BYTES, MAX_SUBJECT_BYTES, MethodPattern, Page,
+    PathPattern, PathTokens, Peek, RequestHead, ResponseHead, Subject, Subjects, decode_token, encode_token,
+    reserved,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -207,6 +209,7 @@ pub fn host_and_path(bytes: &[u8]) {
     let subjects = Subjects::default();
     let subject = subjects.http(&pattern, &host, &tokens);
     check_literal(&subject, "h8s.http.");
+    check_literal(&subjects.websocket(&host, &tokens), "h8s.ws.ws.");
     let parsed = subjects.parse_http(subject.as_str()).expect("own subjects are read");
     assert_eq!((parsed.method, parsed.host), (method, host));
     let read = PathTokens::of(&parsed.path);
@@ -289,7 +292,7 @@ pub fn subject(bytes: &[u8]) {
         assert_eq!(again.as_str(), text);
     }
     replies(&text, &subjects, &host);
-    connections(&text, &subjects);
+    about_connections(&text, &subjects);
     if let Some(inbox) = Inbox::of_sync(&text) {
         assert!(Inbox::is_sync(&text));
         check_literal(&inbox.sync(), "");
@@ -320,11 +323,66 @@ fn replies(text: &str, subjects: &Subjects, host: &Host) {
     assert!(Inbox::connection_of(text).is_none() || read.is_none(), "a push is no exchange's");
 }
 
-fn connections(text: &str, subjects: &Subjects) {
+fn about_connections(text: &str, subjects: &Subjects) {
     if let Some((about, host)) = subjects.parse_connections(text) {
         assert_eq!(subjects.connections(about, &host).as_str(), text);
     }
     if let Some(host) = subjects.parse_broadcast(text) {
         assert_eq!(subjects.broadcast(&host).as_str(), text);
+    }
+}
+
+/// `push::decode_push` and `push::decode_broadcast`, with the payload as the first part: T3; messages are valid, closes
+/// may be sent; and what decodes encodes to something that decodes to the same.
+pub fn push(bytes: &[u8]) {
+    let mut parts = parts(bytes);
+    let payload = Bytes::copy_from_slice(parts.next().unwrap_or_default());
+    let texts: Vec<String> = parts.map(text).collect();
+    if let Ok(push) = push::decode_push(pairs(&texts), payload.clone()) {
+        match &push {
+            Push::Message(message) => assert!(message.is_valid()),
+            Push::Close(close) => {
+                assert!(close.is_sendable() && close.reason.len() <= MAX_CLOSE_REASON_BYTES);
+            }
+            Push::Join(_) | Push::Leave(_) => {}
+        }
+        let headers = written(|emit| push::encode_push(&push, emit));
+        let again = push::decode_push(pairs(&headers), push.payload()).expect("own pushes decode");
+        // A reason is made one line: the first writing changes it, and no later one.
+        assert_eq!(written(|emit| push::encode_push(&again, emit)), headers);
+        assert!(again == push || matches!(push, Push::Close(_)), "{again:?} {push:?}");
+    }
+    if let Ok((audience, message)) = push::decode_broadcast(pairs(&texts), payload) {
+        assert!(message.is_valid());
+        let headers = written(|emit| push::encode_broadcast(&audience, message.kind, emit));
+        let again = push::decode_broadcast(pairs(&headers), message.data.clone());
+        assert_eq!(again, Ok((audience, message)));
+    }
+}
+
+/// Headers as texts of name and value; each is one line.
+fn written(encode: impl FnOnce(&mut dyn FnMut(&str, &str))) -> Vec<String> {
+    let mut written = Vec::new();
+    encode(&mut |name, value| {
+        assert!(!value.chars().any(char::is_control), "{name}: {value:?}");
+        written.push(format!("{name}:{value}"));
+    });
+    written
+}
+
+/// Every decoder of messages about connections: what decodes comes back.
+pub fn connections(bytes: &[u8]) {
+    if let Ok(read) = Established::decode(bytes) {
+        assert_eq!(Established::decode(&read.encode()).expect("own JSON decodes"), read);
+    }
+    if let Ok(read) = Closed::decode(bytes) {
+        assert_eq!(Closed::decode(&read.encode()).expect("own JSON decodes"), read);
+        assert!(read.close().reason.len() <= MAX_CLOSE_REASON_BYTES);
+    }
+    if let Ok(read) = Beat::decode(bytes) {
+        assert_eq!(Beat::decode(&read.encode()).expect("own JSON decodes"), read);
+    }
+    if let Ok(read) = Page::decode(bytes) {
+        assert_eq!(Page::decode(&read.encode()).expect("own JSON decodes"), read);
     }
 }

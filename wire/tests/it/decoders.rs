@@ -94,6 +94,58 @@ const REQUEST_LINES: &[&str] = &[
     "x-a:c",
     "\u{7f}",
 ];
+const PUSHES: &[&str] = &[
+    "\x1e",
+    "\x1e",
+    "H8s-Frame:",
+    "h8s-frame:",
+    "text",
+    "BINARY",
+    "close",
+    "join",
+    "leave",
+    "H8s-Close-Code:",
+    "1000",
+    "4999",
+    "1006",
+    "+",
+    "H8s-Close-Reason:",
+    "H8s-Group:",
+    "g",
+    "H8s-Path:",
+    "/a",
+    "/*",
+    "%2A",
+    " ",
+    "\r\n",
+    "\0",
+    "é",
+    "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr",
+];
+const CONNECTIONS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"connection\":\"00000000000000000000000000000000\"",
+    "\"gateway\":\"11111111111111111111111111111111\"",
+    "\"host\":\"a.example\"",
+    "\"path\":\"/a\\u0000\"",
+    "\"subject\":\"h8s.ws.ws.example.a._\"",
+    "\"push\":\"h8s.inbox.gw.g.c.push\"",
+    "\"headers\":[[\"a\",\"b\"]]",
+    "\"client\":\"::1\"",
+    "\"revision\":18446744073709551615",
+    "\"count\":0",
+    "\"code\":1006",
+    "\"last\":true",
+    "\"connections\":",
+    "null",
+    "1e999",
+    "\\ud800",
+];
 const SUBJECTS: &[&str] = &[
     "h8s",
     ".",
@@ -109,6 +161,14 @@ const SUBJECTS: &[&str] = &[
     "register",
     "unregister",
     "sync",
+    "push",
+    "ws",
+    "conn",
+    "established",
+    "closed",
+    "beat",
+    "list",
+    "broadcast",
     "GET",
     "com.example",
     "00000000000000000000000000000000",
@@ -130,7 +190,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_after_any_kind(kind in 1u8..=10, rest in vec(prop_oneof![0u8..8, any::<u8>()], 0..128)) {
+    fn any_bytes_after_any_kind(kind in 1u8..=11, rest in vec(prop_oneof![0u8..8, any::<u8>()], 0..128)) {
         let bytes: Vec<u8> = std::iter::once(kind).chain(rest).collect();
         checks::frame(&bytes);
     }
@@ -183,6 +243,23 @@ proptest! {
     #[test]
     fn any_bytes_as_a_pattern(bytes in nearly(REQUEST_LINES)) {
         checks::pattern(&bytes);
+    }
+
+    #[test]
+    fn t3_any_bytes_as_a_push_and_as_a_broadcast(bytes in nearly(PUSHES)) {
+        checks::push(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_as_a_message_about_connections(bytes in nearly(CONNECTIONS)) {
+        checks::connections(&bytes);
+    }
+
+    #[test]
+    fn nearly_a_message_about_connections(keys in vec(proptest::sample::select(CONNECTIONS), 0..12)) {
+        let keys: Vec<&str> = keys.into_iter().filter(|key| key.starts_with('"') && !key.ends_with(':')).collect();
+        checks::connections(format!("{{{}}}", keys.join(",")).as_bytes());
+        checks::connections(format!("{{{},\"connections\":[{{{}}}]}}", keys.join(","), keys.join(",")).as_bytes());
     }
 
     #[test]

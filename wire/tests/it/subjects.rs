@@ -1,8 +1,8 @@
 //! Hosts and subjects: nothing a client sends chooses one (T2), and no two tenants share one (T14).
 
 use h8s_wire::{
-    ExchangeId, GatewayId, Host, HostError, Interest, MAX_SUBJECT_BYTES, MethodPattern, PathTokens,
-    ResponderId, Subject, Subjects,
+    ConnectionId, ConnectionSubject, ExchangeId, GatewayId, Host, HostError, Interest, MAX_SUBJECT_BYTES,
+    MethodPattern, PathTokens, ResponderId, Subject, Subjects,
 };
 use http::Method;
 use proptest::collection::vec;
@@ -43,6 +43,13 @@ fn small_path() -> impl Strategy<Value = String> {
     vec(proptest::sample::select(&["a", "b", "_", "1", "*", "__1"][..]), 0..4)
         .prop_map(|segments| format!("/{}", segments.join("/")))
 }
+
+const ABOUT: [ConnectionSubject; 4] = [
+    ConnectionSubject::Established,
+    ConnectionSubject::Closed,
+    ConnectionSubject::Beat,
+    ConnectionSubject::List,
+];
 
 fn named(method: &Method) -> MethodPattern {
     MethodPattern::named(method).unwrap()
@@ -154,6 +161,11 @@ proptest! {
         for subscription in subjects.http_subscriptions(&everything) {
             prop_assert!(!takes(&subscription, &subject), "{} {}", subscription, subject);
         }
+        for about in ABOUT {
+            let (ours, foreign) = (subjects.connections(about, &mine), subjects.connections(about, &theirs));
+            prop_assert!(takes(&subjects.connections_all(&mine), &ours));
+            prop_assert!(!takes(&subjects.connections_all(&mine), &foreign), "{}", foreign);
+        }
         let (responder, id) = (ResponderId::from_bytes([1; 16]), ExchangeId::from_bytes([2; 16]));
         let their_inbox = subjects.responder_inbox(&theirs, responder).exchange(id);
         prop_assert!(!takes(&subjects.responder_inbox(&mine, responder).all(), &their_inbox));
@@ -201,6 +213,10 @@ fn t1_the_longest_parts_together_stay_within_the_bound() {
             .responder_inbox(&host, ResponderId::from_bytes([1; 16]))
             .exchange(ExchangeId::from_bytes([2; 16])),
         subjects.gateway_inbox(GatewayId::from_bytes([1; 16])).sync(),
+        subjects.gateway_inbox(GatewayId::from_bytes([1; 16])).push(ConnectionId::from_bytes([2; 16])),
+        subjects.websocket(&host, &long),
+        subjects.connections(ConnectionSubject::Established, &host),
+        subjects.broadcast(&host),
         subjects.interest_unregister(&host),
         subjects.close_notice(&host, ExchangeId::from_bytes([2; 16])),
     ];

@@ -3,9 +3,11 @@
 //! A vector that does not match fails, and so does a frame kind or an error that no vector shows, a vector without a
 //! reason, or a list that nobody reads.
 
+mod connections;
 mod frames;
 mod interest;
 mod plain;
+mod push;
 mod subjects;
 
 use std::cell::RefCell;
@@ -69,4 +71,15 @@ fn texts<'a>(vector: &'a Value, key: &str) -> Vec<&'a str> {
 fn pairs<'a>(vector: &'a Value, key: &str) -> Vec<(&'a str, &'a str)> {
     let list = vector[key].as_array().unwrap_or_else(|| panic!("no list {key} in {vector}"));
     list.iter().map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap())).collect()
+}
+
+/// The bytes that hexadecimal digits stand for; blanks are for reading.
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(|byte| *byte != b' ').collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -11,7 +11,7 @@ use h8s_wire::{
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{Vectors, text};
+use super::{Vectors, bytes, hex, text};
 
 /// The names that `malformed` uses. Two errors have no vector, since it would take megabytes.
 const ERRORS: [&str; 15] = [
@@ -66,16 +66,10 @@ fn frames_are_as_the_vectors_say() {
 }
 
 fn message(vector: &Value) -> Bytes {
-    let digits: Vec<u8> = text(vector, "hex").bytes().filter(|byte| *byte != b' ').collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    let mut bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+    let mut bytes = bytes(text(vector, "hex"));
     let zeros = vector.get("then_zeros").map_or(0, |_| super::number(vector, "then_zeros"));
     bytes.resize(bytes.len() + zeros, 0);
     bytes.into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A frame as the vectors write it.
