@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// The built file of a component of `components/`: `hello`, `echo`, or `guests`.
+/// The built file of a component of `components/`: `hello`, `websocket-echo`, `guests` …
 ///
 /// The first call of a process runs cargo, which is quick when nothing has changed.
 ///
@@ -16,7 +16,8 @@ const TARGET: &str = "wasm32-wasip2";
 /// When they do not build, with what cargo says; or when there is no component of that name.
 pub fn guest(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let file = BUILT.get_or_init(build).join(name).with_extension("wasm");
+    // Cargo names a library's file as Rust code does.
+    let file = BUILT.get_or_init(build).join(name.replace('-', "_")).with_extension("wasm");
     assert!(file.is_file(), "components/ builds no component named {name}: {} is not there", file.display());
     file
 }

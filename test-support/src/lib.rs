@@ -13,9 +13,11 @@
 //! | WebSockets, right and wrong | [`WebSocketClient`](websocket_client::WebSocketClient) |
 //! | our own programs | [`Process`] |
 //! | clients that are not ours | [`python::python`] |
+//! | pages, as people see them | [`browser::browser`] |
 //! | waiting | [`within`], [`soon`], [`eventually`] |
 //! | components | [`guests::guest`] |
 
+pub mod browser;
 pub mod bus;
 pub mod deadline;
 pub mod fault_proxy;

@@ -1,12 +1,11 @@
 //! A Python with pinned packages, for clients that are not ours: `nats-py` above all.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::process::{Process, program};
-use crate::test_tools::{directory, lock, run};
+use crate::test_tools::{self, run};
 
 /// What scripts can import besides the standard library, as pip is told: the newest releases when this was written.
 const PACKAGES: [&str; 2] = ["nats-py==2.16.0", "websockets==17.4"];
@@ -59,37 +58,23 @@ impl Python {
 }
 
 fn environment() -> PathBuf {
-    let home = directory().join("python");
-    let interpreter = home.join("bin/python");
-    let _lock = lock("python");
-    if !is_made(&home, &interpreter) {
-        make(&home, &interpreter).unwrap_or_else(|why| {
-            panic!(
-                "The tests need python3 with venv and pip, and a package index with {PACKAGES:?}: {why}\n\
-                 Install python3 and python3-venv, or let pip reach an index."
-            )
-        });
-    }
-    interpreter
+    let interpreter = |home: &Path| home.join("bin/python");
+    // It may have been upgraded away since.
+    let is_usable = |home: &Path| run(Command::new(interpreter(home)).args(["-I", "-c", ""])).is_ok();
+    let home = test_tools::environment("python", &PACKAGES, is_usable, |home| install(home, &PACKAGES));
+    interpreter(&home.unwrap_or_else(|why| {
+        panic!(
+            "The tests need python3 with venv and pip, and a package index with {PACKAGES:?}: {why}\n\
+             Install python3 and python3-venv, or let pip reach an index."
+        )
+    }))
 }
 
-/// Whether it has these packages, and its interpreter has not been upgraded away.
-fn is_made(home: &Path, interpreter: &Path) -> bool {
-    let stamped = fs::read_to_string(stamp(home)).is_ok_and(|packages| packages == PACKAGES.join("\n"));
-    stamped && run(Command::new(interpreter).args(["-I", "-c", ""])).is_ok()
-}
-
-fn make(home: &Path, interpreter: &Path) -> Result<(), String> {
-    eprintln!("making a Python environment in {}", home.display());
+/// Makes a virtual environment with these packages; what its interpreter imports is below `lib`.
+pub(crate) fn install(home: &Path, packages: &[&str]) -> Result<(), String> {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home))?;
     let pip = ["-I", "-m", "pip", "install", "--disable-pip-version-check", "--quiet"];
-    run(Command::new(interpreter).args(pip).args(PACKAGES))?;
-    // Written last: without it the environment is made anew.
-    fs::write(stamp(home), PACKAGES.join("\n")).map_err(|error| format!("no stamp can be written: {error}"))
-}
-
-fn stamp(home: &Path) -> PathBuf {
-    home.join("packages")
+    run(Command::new(home.join("bin/python")).args(pip).args(packages)).map(drop)
 }
 
 #[cfg(test)]

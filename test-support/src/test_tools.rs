@@ -21,6 +21,30 @@ pub(crate) fn lock(name: &str) -> File {
     file
 }
 
+/// The directory of that name, holding `contents`: as it was made earlier if it is usable, or made now, by one test
+/// process while the others wait.
+pub(crate) fn environment(
+    name: &str,
+    contents: &[&str],
+    is_usable: impl FnOnce(&Path) -> bool,
+    make: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let home = directory().join(name);
+    // Written last: without it the directory is made anew.
+    let stamp = home.join("packages");
+    let _lock = lock(name);
+    if fs::read_to_string(&stamp).is_ok_and(|made| made == contents.join("\n")) && is_usable(&home) {
+        return Ok(home);
+    }
+    eprintln!("making {}", home.display());
+    // Where it never was, there is nothing to remove.
+    let _ = fs::remove_dir_all(&home);
+    fs::create_dir_all(&home).map_err(|error| format!("{} cannot be made: {error}", home.display()))?;
+    make(&home)?;
+    fs::write(&stamp, contents.join("\n")).map_err(|error| format!("no stamp can be written: {error}"))?;
+    Ok(home)
+}
+
 /// What a command wrote to standard output, or all that it wrote when it failed.
 pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{command:?} does not run: {error}"))?;
