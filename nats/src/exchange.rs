@@ -30,7 +30,8 @@ impl Exchange {
         replies: Replies,
         terms: Terms,
     ) -> Option<Self> {
-        let mailbox = Arc::new(Mailbox::new(subject(inbox.exchange(id)), replies, terms, port.now()));
+        let mailbox =
+            Arc::new(Mailbox::new(subject(inbox.exchange(id)), replies, port.side, terms, port.now()));
         let registered = port.exchanges.insert(id, mailbox.clone());
         registered.then(|| Self { port: port.clone(), mailbox, id, left: AtomicBool::new(false) })
     }
@@ -69,6 +70,19 @@ impl Exchange {
         if let Some(peer) = self.mailbox.peer() {
             self.port.publish_soon(peer, self.mailbox.own.clone(), frame);
         }
+    }
+
+    /// Frames of messages from this one on go out (again), in order.
+    pub(crate) fn send_again(&self, from: u64) {
+        if self.mailbox.send_again(from) {
+            self.port.send_again(self.mailbox.clone());
+        }
+    }
+
+    /// Tells the peer that we are done with so many of its frames.
+    pub(crate) fn handled(&self, frames: u64) {
+        let (limit, handled) = self.mailbox.note_handled(frames);
+        self.send_soon(&Frame::Credit { limit, handled });
     }
 
     /// Our direction will not complete.

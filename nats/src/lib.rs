@@ -3,6 +3,8 @@
 //! - [`NatsFlags`], [`NatsConfig`], [`Link`]: reaching NATS
 //! - [`Requester`]: the gateway's side, a request in and its response out
 //! - [`Responder`]: the other side, a tower service behind NATS
+//! - [`WebSocketAnswer`], [`Leg`], [`Outlet`]: a WebSocket at a gateway; [`WebSocketUpgrade`], [`WebSocket`]: at a responder
+//! - [`Connections`]: every WebSocket of some hosts, and messages to them
 //! - [`Body`]: a body that comes over NATS, with back-pressure
 //! - [`ExchangeError`], [`BodyError`], [`Refused`]: how things end early
 //!
@@ -13,17 +15,26 @@
 
 mod body;
 mod config;
+mod connection_view;
+mod connections;
 mod control;
+mod delivery;
 mod error;
 mod exchange;
+mod gateway_inbox;
 mod inline;
 mod interest;
+mod leg;
 mod link;
 mod mailbox;
+mod message_reader;
+mod message_writer;
 mod native_call;
+mod open_connections;
 mod outgoing;
 mod plain_call;
 mod plain_headers;
+mod plain_leg;
 mod plain_port;
 mod plain_serve;
 mod plain_stream;
@@ -32,17 +43,25 @@ mod registry;
 mod request;
 mod requester;
 mod responder;
+mod retained;
 mod round_trip;
 mod serve;
 mod service;
 mod subscriptions;
+mod websocket;
+mod websocket_call;
 mod window;
 
 pub use body::Body;
 pub use config::{Identity, NatsConfig, NatsFlags};
+pub use connections::{Connections, SendError};
+pub use delivery::{Delivery, Outlet};
 pub use error::{BodyError, BoxError, ExchangeError};
+pub use leg::{Leg, LegEvent};
 pub use link::{ConnectError, ConnectionState, Link};
 pub use requester::{Requester, RequesterConfig, StartError};
 pub use responder::{HttpService, Responder, ResponderBuilder};
 pub use round_trip::Unconfirmed;
 pub use service::{ExchangeContext, Refused};
+pub use websocket::{Accept, ConnectionOver, Incoming, WebSocket, WebSocketSender, WebSocketUpgrade};
+pub use websocket_call::WebSocketAnswer;

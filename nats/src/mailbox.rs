@@ -12,6 +12,8 @@ use bytes::Bytes;
 use h8s_wire::{AbortCode, Frame, FrameError, Kind, Peek, RefusedCode, Replies, SyncEntry, frame_cost};
 
 use crate::error::BoxError;
+use crate::port::Side;
+use crate::retained::Retained;
 use crate::window;
 
 /// Why an exchange is over before it is complete.
@@ -71,6 +73,26 @@ pub(crate) struct Terms {
     pub(crate) limit: u64,
     /// A responder knows its peer from the start; a gateway pins whoever answers first.
     pub(crate) peer: Option<Subject>,
+    /// Whether the bodies are messages: then what is lost on the way is sent again.
+    pub(crate) carries: Carries,
+}
+
+/// What the bodies of an exchange are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    Bytes,
+    Messages,
+}
+
+/// What the peer is told about a message of its that was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The exchange is over.
+    Abort(AbortCode),
+    /// Frames of messages were lost on the way, from this one on.
+    Resend(u64),
+    /// It asks for frames again, and gets them.
+    Again,
 }
 
 /// Who has something to do after a delivery. A writer is not woken for every piece that the reader gets.
@@ -92,10 +114,16 @@ struct State {
     granted: u64,
     /// What the peer granted us.
     limit: u64,
+    /// Frames of ours that the peer has handled.
+    peer_handled: u64,
     /// Where the peer's frames come from; pinned by the first.
     peer: Option<Subject>,
-    /// `END` was accepted.
+    /// `END` or `CLOSE` was accepted.
     ended: bool,
+    /// What we sent, where it may have to be sent again: the exchange carries messages.
+    retained: Option<Retained>,
+    /// The peer has been asked for lost frames, and none has come yet.
+    is_asked: bool,
     unread: bool,
     failure: Option<Failure>,
     reader: Option<Waker>,
@@ -109,6 +137,8 @@ pub(crate) struct Mailbox {
     /// Who may send them.
     replies: Replies,
     state: Mutex<State>,
+    /// Which end this is.
+    side: Side,
     /// Sequenced frames sent so far, for `SYNC`.
     sent: AtomicU64,
     /// The beat at which the peer was last heard.
@@ -116,29 +146,37 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(crate) fn new(own: Subject, replies: Replies, terms: Terms, beat: u64) -> Self {
-        let Terms { granted, limit, peer } = terms;
+    pub(crate) fn new(own: Subject, replies: Replies, side: Side, terms: Terms, beat: u64) -> Self {
+        let Terms { granted, limit, peer, carries } = terms;
         // A known peer is one whose HEAD has been taken already.
         let received = u64::from(peer.is_some());
         let mut state = State::default();
         (state.granted, state.limit, state.peer) = (granted, limit, peer);
         (state.received, state.handled) = (received, received);
-        Self { own, replies, state: Mutex::new(state), sent: AtomicU64::new(0), heard: AtomicU64::new(beat) }
+        // A gateway's HEAD is repeated by opening again, not by sending again.
+        let first_kept = u64::from(side == Side::Gateway);
+        state.retained = (carries == Carries::Messages).then(|| Retained::starting_at(first_kept));
+        let (sent, heard) = (AtomicU64::new(0), AtomicU64::new(beat));
+        Self { own, replies, state: Mutex::new(state), side, sent, heard }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in one message. Says what the peer should be told when it is not acceptable.
-    pub(crate) fn deliver(&self, reply: Option<&Subject>, message: Bytes, beat: u64) -> Option<AbortCode> {
+    /// Takes in one message. Says what the peer should be told about it, if anything.
+    pub(crate) fn deliver(&self, reply: Option<&Subject>, message: Bytes, beat: u64) -> Option<Answer> {
         self.heard.store(beat, Ordering::Relaxed);
         let mut state = self.lock();
         if !state.is_from_peer(reply, self) || state.failure.is_some() {
             return None;
         }
         let result = match Peek::of(&message) {
+            Ok(Peek { sequence: Some(sequence), .. }) if state.is_out_of_order(sequence) => {
+                return state.ask_for_lost(sequence).map(Answer::Resend);
+            }
             Ok(Peek { kind, sequence: Some(sequence) }) => state.accept(kind, sequence, message),
+            Ok(Peek { kind: Kind::Resend, .. }) => return state.again(message),
             Ok(_) => {
                 Frame::decode(message).map_err(Failure::Malformed).and_then(|frame| state.control(frame))
             }
@@ -157,7 +195,7 @@ impl Mailbox {
                 let code = failure.abort_code();
                 state.fail(failure);
                 state.wake();
-                code
+                code.map(Answer::Abort)
             }
         }
     }
@@ -175,16 +213,93 @@ impl Mailbox {
     }
 
     /// What a `SYNC` says of this exchange.
-    pub(crate) fn sync(&self, entry: &SyncEntry, beat: u64) -> Option<AbortCode> {
+    pub(crate) fn sync(&self, entry: &SyncEntry, beat: u64) -> Option<Answer> {
         self.heard.store(beat, Ordering::Relaxed);
         let mut state = self.lock();
         state.limit = state.limit.max(entry.limit);
-        let lost = entry.sent > state.received && !state.ended && state.failure.is_none();
-        if lost {
-            state.fail(Failure::Lost);
+        // A gateway that is lost takes its connections with it: what it has, it need not get again.
+        if let (Side::Responder, Some(retained)) = (self.side, &mut state.retained) {
+            retained.release(entry.received);
         }
+        let is_lost = entry.sent > state.received && !state.ended && state.failure.is_none();
+        let answer = match (is_lost, &state.retained) {
+            (false, _) => None,
+            (true, None) => {
+                state.fail(Failure::Lost);
+                Some(Answer::Abort(AbortCode::Lost))
+            }
+            (true, Some(_)) => {
+                state.is_asked = true;
+                Some(Answer::Resend(state.received))
+            }
+        };
         state.wake();
-        lost.then_some(AbortCode::Lost)
+        answer
+    }
+
+    /// Keeps a frame of a message, in case it is lost. Whether it is to be published now.
+    pub(crate) fn retain(&self, frame: Bytes) -> bool {
+        let mut state = self.lock();
+        let publish = state.retained.as_mut().is_some_and(|retained| retained.push(frame));
+        self.note_sent();
+        publish && state.failure.is_none()
+    }
+
+    /// Frames from this one on have not reached NATS, or not the peer. Whether somebody must see to it.
+    pub(crate) fn send_again(&self, from: u64) -> bool {
+        self.lock().retained.as_mut().is_some_and(|retained| retained.send_again(from))
+    }
+
+    /// The next frame to be sent again, and to whom.
+    pub(crate) fn next_again(&self) -> Option<(Subject, Bytes)> {
+        let mut state = self.lock();
+        if state.failure.is_some() {
+            return None;
+        }
+        let peer = state.peer.clone()?;
+        state.retained.as_mut()?.next_again().map(|frame| (peer, frame))
+    }
+
+    /// Every frame that the peer has not named as handled; nothing is kept any more.
+    pub(crate) fn take_retained(&self) -> VecDeque<Bytes> {
+        self.lock().retained.take().map(|mut retained| retained.take()).unwrap_or_default()
+    }
+
+    /// Whether the peer owes us word about something, and nothing has moved since the last look.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let mut state = self.lock();
+        state.failure.is_none() && state.retained.as_mut().is_some_and(Retained::is_stuck)
+    }
+
+    /// Whether everything that we sent has been handled.
+    pub(crate) fn poll_all_handled(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
+        let mut state = self.lock();
+        if let Some(stop) = state.stop() {
+            return Poll::Ready(Err(stop));
+        }
+        let next = state.retained.as_ref().map_or(0, Retained::next);
+        if state.peer_handled >= next {
+            return Poll::Ready(Ok(()));
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The exchange turned out to carry bytes: a WebSocket was refused.
+    pub(crate) fn carries_bytes(&self) {
+        self.lock().retained = None;
+    }
+
+    /// Frames up to this many are done with. The numbers for a `CREDIT` frame.
+    pub(crate) fn note_handled(&self, handled: u64) -> (u64, u64) {
+        let mut state = self.lock();
+        state.handled = state.handled.max(handled);
+        (state.granted, state.handled)
+    }
+
+    /// What we may send, as far as we have been told.
+    pub(crate) fn limit(&self) -> u64 {
+        self.lock().limit
     }
 
     /// How far this exchange has come, and whether the peer has been silent too long.
@@ -224,7 +339,10 @@ impl Mailbox {
     pub(crate) fn poll_frame(&self, cx: &Context<'_>) -> Poll<Result<Bytes, Failure>> {
         let mut state = self.lock();
         if let Some(frame) = state.queue.pop_front() {
-            state.handled += 1;
+            // Messages are handled when their reader says so.
+            if state.retained.is_none() {
+                state.handled += 1;
+            }
             window::note_read(frame.len());
             return Poll::Ready(Ok(frame));
         }
@@ -313,6 +431,26 @@ impl State {
         }
     }
 
+    /// Only where what is lost can be had again; elsewhere it ends the exchange.
+    fn is_out_of_order(&self, sequence: u64) -> bool {
+        self.retained.is_some() && sequence != self.received && !self.ended
+    }
+
+    /// What the peer must send again because `sequence` came too early; nothing when it came before, or when that has
+    /// been said already.
+    fn ask_for_lost(&mut self, sequence: u64) -> Option<u64> {
+        let is_gap = sequence > self.received;
+        let is_news = is_gap && !self.is_asked;
+        self.is_asked |= is_gap;
+        is_news.then_some(self.received)
+    }
+
+    fn again(&mut self, message: Bytes) -> Option<Answer> {
+        let Ok(Frame::Resend { from }) = Frame::decode(message) else { return None };
+        let is_news = self.retained.as_mut().is_some_and(|retained| retained.send_again(from));
+        is_news.then_some(Answer::Again)
+    }
+
     fn accept(&mut self, kind: Kind, sequence: u64, message: Bytes) -> Result<Wake, Failure> {
         if self.ended {
             return Ok(Wake::Reader);
@@ -327,6 +465,7 @@ impl State {
             }
         }
         self.received += 1;
+        self.is_asked = false;
         self.ended = matches!(kind, Kind::End | Kind::Close);
         window::note_waiting(message.len());
         self.queue.push_back(message);
@@ -335,7 +474,15 @@ impl State {
 
     fn control(&mut self, frame: Frame) -> Result<Wake, Failure> {
         match frame {
-            Frame::Credit { limit, .. } => self.limit = self.limit.max(limit),
+            Frame::Credit { limit, handled } => {
+                self.limit = self.limit.max(limit);
+                self.peer_handled = self.peer_handled.max(handled);
+                if let Some(retained) = &mut self.retained {
+                    retained.release(handled);
+                }
+            }
+            // Messages go both ways or not at all.
+            Frame::Cancel if self.retained.is_some() => return Err(Failure::Cancelled),
             Frame::Cancel => self.unread = true,
             Frame::Abort { code, reason } => return Err(Failure::Aborted(code, reason)),
             Frame::Refused(code) => return Err(Failure::Refused(code)),

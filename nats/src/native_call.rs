@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use h8s_wire::{ExchangeId, Frame, HeadFrame, HeadKind, Inbox};
+use h8s_wire::{ExchangeId, Frame, HeadFrame, HeadKind, Inbox, ResponseHead};
 use http::Response;
 use http_body::Body as HttpBody;
 
@@ -11,7 +11,7 @@ use crate::body::Body;
 use crate::error::{BoxError, ExchangeError};
 use crate::exchange::Exchange;
 use crate::interest::NativeRoute;
-use crate::mailbox::{Failure, Terms};
+use crate::mailbox::{Carries, Failure, Terms};
 use crate::outgoing::Outgoing;
 use crate::port::Port;
 use crate::registry::random_id;
@@ -22,6 +22,16 @@ pub(crate) struct Opening {
     pub(crate) frame: Bytes,
     /// What the frame says the responder may send.
     pub(crate) granted: u64,
+    /// What the bodies are.
+    pub(crate) carries: Carries,
+}
+
+/// What a responder says to a WebSocket.
+pub(crate) struct WebSocketHead {
+    pub(crate) response: Response<Body>,
+    /// Where the messages go, if it accepts.
+    pub(crate) accepted: Option<Arc<Exchange>>,
+    pub(crate) holds_state: bool,
 }
 
 /// An exchange that a responder has taken. Dropping it tells the responder to stop.
@@ -39,7 +49,7 @@ impl Opened {
         opening: &Opening,
     ) -> Result<Self, ExchangeError> {
         let id = ExchangeId::from_bytes(random_id());
-        let terms = Terms { granted: opening.granted, limit: 0, peer: None };
+        let terms = Terms { granted: opening.granted, limit: 0, peer: None, carries: opening.carries };
         let exchange = Exchange::register(port, inbox, id, route.replies.clone(), terms);
         let exchange = Arc::new(exchange.ok_or(ExchangeError::Lost)?);
         // From here on a drop cancels.
@@ -64,23 +74,48 @@ impl Opened {
 
     /// Waits for the response's head. Its body streams on.
     pub(crate) async fn response(mut self) -> Result<Response<Body>, ExchangeError> {
+        let (head, end, first) = self.head().await?;
+        Ok(self.into_response(head, end, first))
+    }
+
+    /// Waits for the head of the answer to a WebSocket: a 2xx after which something follows is a yes.
+    pub(crate) async fn websocket(mut self) -> Result<WebSocketHead, ExchangeError> {
+        let (mut head, end, first) = self.head().await?;
+        let holds_state = head.holds_state;
+        if head.status.is_success() && !end {
+            let accepted = self.exchange.take();
+            let mut response = Response::new(Body::empty());
+            std::mem::swap(response.headers_mut(), &mut head.headers);
+            return Ok(WebSocketHead { response, accepted, holds_state });
+        }
+        if head.status.is_success() {
+            return Err(ExchangeError::InvalidResponse("neither accepts nor refuses the WebSocket".into()));
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.mailbox.carries_bytes();
+        }
+        let response = self.into_response(head, end, first);
+        Ok(WebSocketHead { response, accepted: None, holds_state })
+    }
+
+    async fn head(&mut self) -> Result<(ResponseHead, bool, Bytes), ExchangeError> {
         let Some(exchange) = &self.exchange else { return Err(ExchangeError::Lost) };
         let message = exchange.next_frame().await.map_err(|failure| match failure {
             // Somebody had taken it, and may have begun: that is not "nobody serves this".
             Failure::NoResponders => ExchangeError::PeerGone,
             other => other.into(),
         })?;
-        let head = match Frame::decode(message) {
+        match Frame::decode(message) {
             Ok(Frame::Head(HeadFrame { head: HeadKind::Response(head), end, limit, body })) => {
                 exchange.mailbox.allow(limit);
-                (head, end, body)
+                Ok((head, end, body))
             }
-            Ok(_) => {
-                return Err(ExchangeError::InvalidResponse("the first frame is no response head".into()));
-            }
-            Err(error) => return Err(ExchangeError::InvalidResponse(error.to_string())),
-        };
-        let (head, end, first) = head;
+            Ok(_) => Err(ExchangeError::InvalidResponse("the first frame is no response head".into())),
+            Err(error) => Err(ExchangeError::InvalidResponse(error.to_string())),
+        }
+    }
+
+    fn into_response(&mut self, head: ResponseHead, end: bool, first: Bytes) -> Response<Body> {
         let body = match (end, self.exchange.take()) {
             (false, Some(exchange)) => Body::native(exchange, first, self.granted),
             (true, Some(_)) | (_, None) => Body::whole(first),
@@ -88,7 +123,7 @@ impl Opened {
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
-        Ok(response)
+        response
     }
 }
 

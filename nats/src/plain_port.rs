@@ -43,10 +43,14 @@ impl PlainPort {
 
     pub(crate) async fn take_from(self: Arc<Self>, mut inbox: Subscriber) {
         while let Some(message) = inbox.next().await {
-            let id = Inbox::exchange_of(&message.subject);
-            if let Some(mailbox) = id.and_then(|id| self.exchanges.get(id)) {
-                mailbox.deliver(message);
-            }
+            self.deliver(message);
+        }
+    }
+
+    pub(crate) fn deliver(&self, message: Message) {
+        let id = Inbox::exchange_of(&message.subject);
+        if let Some(mailbox) = id.and_then(|id| self.exchanges.get(id)) {
+            mailbox.deliver(message);
         }
     }
 

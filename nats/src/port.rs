@@ -13,11 +13,13 @@ use tracing::trace;
 
 use crate::control::{self, ControlFrames};
 use crate::link::{Connection, PublishError};
-use crate::mailbox::{Failure, Mailbox};
+use crate::mailbox::{Answer, Failure, Mailbox};
 use crate::registry::Registry;
 
 /// Parties that share exchanges beat this often (`PROTOCOL.md §5`).
 pub(crate) const BEAT: Duration = Duration::from_secs(5);
+/// A responder that says nothing about a message for so long is looked after.
+const PROBE: Duration = Duration::from_secs(1);
 /// This many silent beats end what is shared.
 const SILENT_BEATS: u64 = 3;
 
@@ -62,7 +64,7 @@ impl Port {
     /// Publishes a small frame from where nothing can be awaited, in order with the others of this kind.
     pub(crate) fn publish_soon(&self, to: Subject, own: Subject, frame: &Frame) {
         if let Ok(frame) = frame.encode() {
-            self.control.push(to, own, frame);
+            self.control.push(to, Some(own), frame);
         }
     }
 
@@ -93,13 +95,30 @@ impl Port {
         let Message { subject, reply, payload, .. } = message;
         match mailbox {
             Some(mailbox) => {
-                if let Some(code) = mailbox.deliver(reply.as_ref(), payload, self.now()) {
-                    self.answer_abort(reply, subject, code);
+                if let Some(answer) = mailbox.deliver(reply.as_ref(), payload, self.now()) {
+                    self.answer(reply, subject, &mailbox, answer);
                 }
             }
             None if wants_answer(&payload) => self.answer_abort(reply, subject, AbortCode::Unknown),
             None => {}
         }
+    }
+
+    fn answer(&self, reply: Option<Subject>, own: Subject, mailbox: &Arc<Mailbox>, answer: Answer) {
+        match answer {
+            Answer::Abort(code) => self.answer_abort(reply, own, code),
+            Answer::Again => self.send_again(mailbox.clone()),
+            Answer::Resend(from) => {
+                if let Some(reply) = reply.filter(|reply| self.is_peers(reply)) {
+                    self.publish_soon(reply, own, &Frame::Resend { from });
+                }
+            }
+        }
+    }
+
+    /// Sends what the mailbox keeps and has been asked for, in order with the control frames.
+    pub(crate) fn send_again(&self, mailbox: Arc<Mailbox>) {
+        self.control.push_again(mailbox);
     }
 
     /// Tells the sender of a frame that it leads nowhere.
@@ -135,13 +154,14 @@ impl Port {
 
     fn sync_one(&self, peer: &Inbox, own: &Inbox, entry: &SyncEntry) {
         let theirs = subject(peer.exchange(entry.exchange));
-        let code = match self.exchanges.get(entry.exchange) {
-            None => Some(AbortCode::Unknown),
-            Some(mailbox) if mailbox.peer().as_ref() != Some(&theirs) => None,
-            Some(mailbox) => mailbox.sync(entry, self.now()),
+        let ours = subject(own.exchange(entry.exchange));
+        let Some(mailbox) = self.exchanges.get(entry.exchange) else {
+            return self.answer_abort(Some(theirs), ours, AbortCode::Unknown);
         };
-        if let Some(code) = code {
-            self.answer_abort(Some(theirs), subject(own.exchange(entry.exchange)), code);
+        if mailbox.peer().as_ref() == Some(&theirs)
+            && let Some(answer) = mailbox.sync(entry, self.now())
+        {
+            self.answer(Some(theirs), ours, &mailbox, answer);
         }
     }
 
@@ -153,12 +173,15 @@ impl Port {
         let mut ticks = tokio::time::interval(BEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         ticks.tick().await;
+        let mut probes = tokio::time::interval(PROBE);
+        probes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
                     self.beat.fetch_add(1, Ordering::Relaxed);
                     self.send_syncs(false, None);
                 }
+                _ = probes.tick(), if self.side == Side::Gateway => self.probe(),
                 changed = state.changed() => {
                     if changed.is_err() {
                         return;
@@ -173,6 +196,19 @@ impl Port {
                         self.send_syncs(true, None);
                     }
                 }
+            }
+        }
+    }
+
+    /// A responder that has a message and says nothing may be busy, or dead. The server knows: a frame that says nothing
+    /// new comes back from a dead one's inbox.
+    fn probe(&self) {
+        for (_, mailbox) in self.exchanges.all() {
+            if mailbox.is_stuck()
+                && let Some(peer) = mailbox.peer()
+            {
+                let (limit, handled) = mailbox.note_handled(0);
+                self.publish_soon(peer, mailbox.own.clone(), &Frame::Credit { limit, handled });
             }
         }
     }

@@ -15,6 +15,7 @@ use http_body::Body as HttpBody;
 use crate::error::{BoxError, ExchangeError};
 use crate::inline;
 use crate::interest::NativeRoute;
+use crate::mailbox::Carries;
 use crate::native_call::{Opened, Opening};
 use crate::outgoing::Outgoing;
 use crate::plain_call::PlainCall;
@@ -71,7 +72,11 @@ where
         let granted = window();
         let (end, first) = (body.is_whole(), body.peek_ready(MAX_INLINE_BYTES));
         let first_bytes = first.len();
-        let opening = Opening { frame: encode_head(&self.head, end, granted, &first)?, granted };
+        let opening = Opening {
+            frame: encode_head(&self.head, end, granted, &first)?,
+            granted,
+            carries: Carries::Bytes,
+        };
         let opened = Opened::open(port, inbox, route, &opening).await?;
         if !end && let Some(mut body) = self.body.take() {
             body.take_ready(first_bytes);
@@ -116,7 +121,10 @@ fn invalid(error: impl std::fmt::Display) -> ExchangeError {
 }
 
 /// The head as it travels: authority instead of `Host`, nothing reserved, nothing for this hop's eyes only.
-fn head(mut parts: http::request::Parts, timeout: Option<Duration>) -> Result<RequestHead, ExchangeError> {
+pub(crate) fn head(
+    mut parts: http::request::Parts,
+    timeout: Option<Duration>,
+) -> Result<RequestHead, ExchangeError> {
     let context = parts.extensions.remove::<ExchangeContext>().unwrap_or_default();
     let authority = match parts.uri.authority() {
         Some(authority) => authority.clone(),

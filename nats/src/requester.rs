@@ -14,13 +14,16 @@ use tracing::{debug, info, warn};
 
 use crate::body::Body;
 use crate::error::{BoxError, ExchangeError};
+use crate::gateway_inbox;
 use crate::interest::{InterestTable, Route};
 use crate::link::Link;
+use crate::open_connections::OpenConnections;
 use crate::plain_port::{PlainFailure, PlainPort};
 use crate::port::{Port, Side, subject};
 use crate::registry::random_id;
 use crate::request::PreparedRequest;
 use crate::round_trip::{self, Unconfirmed};
+use crate::websocket_call::{WebSocketAnswer, WebSocketRequest};
 
 /// How a gateway treats requests.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +32,20 @@ pub struct RequesterConfig {
     pub request_timeout: Duration,
     /// How long a request that nobody serves waits for somebody who does. Default: not at all.
     pub wait_for_responder: Option<Duration>,
+    /// The largest WebSocket message that a responder may send, in bytes. Default 1 MiB.
+    pub max_message_bytes: usize,
+    /// How long a WebSocket whose responder is gone waits for another. Default 30 s.
+    pub reopen_timeout: Duration,
 }
 
 impl Default for RequesterConfig {
     fn default() -> Self {
-        Self { request_timeout: Duration::from_secs(30), wait_for_responder: None }
+        Self {
+            request_timeout: Duration::from_secs(30),
+            wait_for_responder: None,
+            max_message_bytes: 1024 * 1024,
+            reopen_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -59,7 +71,7 @@ const FIRST_ROUND: Duration = Duration::from_secs(1);
 /// A round is over when nothing new has come for this long.
 const ROUND_QUIET: Duration = Duration::from_millis(100);
 /// Attempts at other responders after a refusal, and the pause before each.
-const REFUSAL_PAUSES: [Duration; 5] = [
+pub(crate) const REFUSAL_PAUSES: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(2),
     Duration::from_millis(5),
@@ -67,7 +79,7 @@ const REFUSAL_PAUSES: [Duration; 5] = [
     Duration::from_millis(20),
 ];
 /// Between two looks for a responder, unless an announcement comes first.
-const RESPONDER_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const RESPONDER_PAUSE: Duration = Duration::from_millis(100);
 
 /// Sends requests. Cheap to clone.
 #[derive(Clone)]
@@ -75,13 +87,15 @@ pub struct Requester {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    link: Link,
-    config: RequesterConfig,
-    port: Arc<Port>,
-    inbox: Inbox,
+pub(crate) struct Shared {
+    pub(crate) link: Link,
+    pub(crate) config: RequesterConfig,
+    pub(crate) port: Arc<Port>,
+    pub(crate) inbox: Inbox,
     plain: Arc<PlainPort>,
-    interest: Arc<InterestTable>,
+    pub(crate) interest: Arc<InterestTable>,
+    /// The WebSockets held here.
+    pub(crate) open: Arc<OpenConnections>,
     first_round_done: AtomicBool,
     /// Aborted when the last clone is dropped.
     _background: JoinSet<()>,
@@ -96,8 +110,10 @@ impl Requester {
     pub async fn start(link: Link, config: RequesterConfig) -> Result<Self, StartError> {
         let inbox = link.subjects.gateway_inbox(GatewayId::from_bytes(random_id()));
         let port = Port::new(link.native.clone(), link.subjects.clone(), Side::Gateway);
-        let plain_inbox = link.subjects.gateway_inbox(GatewayId::from_bytes(random_id()));
-        let plain = PlainPort::new(link.plain.clone(), plain_inbox);
+        let plain_id = GatewayId::from_bytes(random_id());
+        let plain_inbox = link.subjects.gateway_inbox(plain_id);
+        let plain = PlainPort::new(link.plain.clone(), plain_inbox.clone());
+        let open = OpenConnections::new(link.plain.clone(), link.subjects.clone(), plain_id, plain_inbox);
         let interest = Arc::new(InterestTable::new(link.subjects.clone()));
 
         let mut tasks = JoinSet::new();
@@ -105,7 +121,8 @@ impl Requester {
         tasks.spawn(port.clone().take_from(native_messages));
         tasks.spawn(port.clone().keep_in_sync());
         let plain_messages = link.plain.client.subscribe(subject(plain.inbox.all())).await?;
-        tasks.spawn(plain.clone().take_from(plain_messages));
+        tasks.spawn(gateway_inbox::take(plain.clone(), open.clone(), plain_messages));
+        gateway_inbox::keep(&mut tasks, &link, &open).await?;
         tasks.spawn(plain.clone().watch());
         let announcements = link.plain.client.subscribe(subject(link.subjects.interest_all())).await?;
         tasks.spawn(interest.clone().keep(announcements, link.plain.state.clone()));
@@ -114,7 +131,7 @@ impl Requester {
         round_trip::plain(&plain).await?;
         let first_round_done = AtomicBool::new(false);
         let shared =
-            Shared { link, config, port, inbox, plain, interest, first_round_done, _background: tasks };
+            Shared { link, config, port, inbox, plain, interest, open, first_round_done, _background: tasks };
         let requester = Self { shared: Arc::new(shared) };
         requester.ask_for_interest();
         Ok(requester)
@@ -163,6 +180,41 @@ impl Requester {
         let Ok(method) = MethodPattern::named(method) else { return false };
         let route = self.shared.interest.route(host, &method, &PathTokens::of(path));
         !matches!(route, Route::Plain { announced: false })
+    }
+
+    /// Whether somebody announced that they take WebSockets here, in either dialect. Before it is
+    /// [ready](Self::is_ready) it cannot know, and says yes.
+    pub fn serves_websocket(&self, host: &Host, path: &str) -> bool {
+        let route = || self.shared.interest.route(host, &MethodPattern::WebSocket, &PathTokens::of(path));
+        !self.is_ready() || !matches!(route(), Route::Plain { announced: false })
+    }
+
+    /// Asks whether somebody takes this WebSocket. The request is the client's, made ready for others: an extended
+    /// CONNECT (RFC 8441) without the fields that belong to its connection; `sec-websocket-protocol` stays. An
+    /// [`ExchangeContext`](crate::ExchangeContext) among the extensions tells the responder about the client.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`]; each says which status it maps to. A responder's refusal is no error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future tells the responder to stop.
+    pub async fn open_websocket(
+        &self,
+        host: &Host,
+        request: Request<()>,
+    ) -> Result<WebSocketAnswer, ExchangeError> {
+        if !self.is_connected() {
+            return Err(ExchangeError::Disconnected);
+        }
+        let timeout = self.shared.config.request_timeout;
+        let (request, _) = WebSocketRequest::new(host, request, timeout)?;
+        let asked = request.ask(&self.shared);
+        tokio::time::timeout(timeout, asked).await.unwrap_or(Err(ExchangeError::Timeout))
+    }
+
+    /// WebSockets that are open now.
+    pub fn open_connections(&self) -> usize {
+        self.shared.open.len()
     }
 
     /// Exchanges that are open now, in both dialects.
@@ -237,6 +289,7 @@ impl Requester {
         if !all {
             warn!(open = self.open_exchanges(), "the grace period is over with exchanges still open");
         }
+        self.shared.open.flushed().await;
         let confirmed = tokio::join!(round_trip::native(port, &self.shared.inbox), round_trip::plain(plain),);
         if let (Err(error), _) | (_, Err(error)) = confirmed {
             debug!(%error, "drained without NATS");

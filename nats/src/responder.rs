@@ -34,6 +34,8 @@ const QUEUE_GROUP: &str = "h8s";
 const ANNOUNCE: Duration = Duration::from_secs(5);
 /// Exchanges at once, beyond which they are refused; services have their own, lower limits.
 const MAX_EXCHANGES: usize = 10_000;
+/// Far above what gateways let through by default (1 MiB).
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// What a responder calls: any tower service from requests to responses, cloned for each exchange.
 ///
 /// An error that is a [`Refused`](crate::Refused) lets the gateway try elsewhere; any other aborts the exchange.
@@ -70,6 +72,7 @@ pub struct ResponderBuilder<S> {
     link: Link,
     routes: Vec<(Interest, S)>,
     max_exchanges: usize,
+    max_message_bytes: usize,
 }
 
 impl<S: HttpService> ResponderBuilder<S> {
@@ -85,6 +88,14 @@ impl<S: HttpService> ResponderBuilder<S> {
     #[must_use]
     pub fn max_exchanges(mut self, limit: usize) -> Self {
         self.max_exchanges = limit;
+        self
+    }
+
+    /// The largest WebSocket message that is taken, in bytes; a connection with a larger one is closed with 1011. The
+    /// gateway has a limit of its own. Default 64 MiB.
+    #[must_use]
+    pub fn max_message_bytes(mut self, limit: usize) -> Self {
+        self.max_message_bytes = limit;
         self
     }
 
@@ -109,6 +120,8 @@ pub struct Responder {
     /// Tells the subscriptions what to do.
     stage: watch::Sender<Stage>,
     exchanges: TaskTracker,
+    /// WebSockets are to be opened again elsewhere.
+    moving: CancellationToken,
     cut: CancellationToken,
     subscriptions: Subscriptions,
     background: JoinSet<()>,
@@ -117,11 +130,12 @@ pub struct Responder {
 impl Responder {
     /// Starts with nothing to serve.
     pub fn builder<S: HttpService>(link: Link) -> ResponderBuilder<S> {
-        ResponderBuilder { link, routes: Vec::new(), max_exchanges: MAX_EXCHANGES }
+        let max_message_bytes = MAX_MESSAGE_BYTES;
+        ResponderBuilder { link, routes: Vec::new(), max_exchanges: MAX_EXCHANGES, max_message_bytes }
     }
 
     async fn start<S: HttpService>(builder: ResponderBuilder<S>) -> Result<Self, StartError> {
-        let ResponderBuilder { link, routes, max_exchanges } = builder;
+        let ResponderBuilder { link, routes, max_exchanges, max_message_bytes } = builder;
         let first_host =
             routes.first().map(|(interest, _)| interest.host.clone()).ok_or(StartError::Nothing)?;
         let id = ResponderId::from_bytes(random_id());
@@ -137,13 +151,14 @@ impl Responder {
             announcer: None,
             stage,
             exchanges: TaskTracker::new(),
+            moving: CancellationToken::new(),
             cut: CancellationToken::new(),
             subscriptions: Subscriptions::new(stages),
             background: JoinSet::new(),
             link,
         };
         responder.subscribe_inboxes(&hosts(&routes)).await?;
-        responder.subscribe_native(&routes, max_exchanges).await?;
+        responder.subscribe_native(&routes, max_exchanges, max_message_bytes).await?;
         responder.subscribe_plain(routes, max_exchanges).await?;
         responder.confirm(&first_host).await?;
         responder.keep_announcing().await?;
@@ -172,6 +187,7 @@ impl Responder {
         &mut self,
         routes: &[(Interest, S)],
         max_exchanges: usize,
+        max_message_bytes: usize,
     ) -> Result<(), StartError> {
         for (interest, service) in routes {
             let to = subject(self.link.subjects.exchange(interest));
@@ -181,7 +197,9 @@ impl Responder {
                 inbox: self.link.subjects.responder_inbox(&interest.host, self.id),
                 host: interest.host.clone(),
                 service: service.clone(),
+                moving: self.moving.clone(),
                 cut: self.cut.clone(),
+                max_message_bytes,
             });
             let exchanges = self.exchanges.clone();
             let take = move |message: Message| {
@@ -299,6 +317,7 @@ impl Responder {
             debug!(%error, "draining without NATS");
         }
         self.stage.send_replace(Stage::Ending);
+        self.moving.cancel();
         self.exchanges.close();
         let done = tokio::time::timeout_at(deadline, async {
             self.subscriptions.ended().await;

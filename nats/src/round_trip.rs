@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h8s_wire::{ExchangeId, Frame, Inbox};
 
 use crate::exchange::Exchange;
-use crate::mailbox::{Stop, Terms};
+use crate::mailbox::{Carries, Stop, Terms};
 use crate::plain_port::PlainPort;
 use crate::port::{Port, subject};
 use crate::registry::random_id;
@@ -44,7 +44,7 @@ pub(crate) async fn plain(port: &Arc<PlainPort>) -> Result<(), Unconfirmed> {
 pub(crate) async fn native(port: &Arc<Port>, inbox: &Inbox) -> Result<(), Unconfirmed> {
     let id = ExchangeId::from_bytes(random_id());
     let own = subject(inbox.exchange(id));
-    let terms = Terms { granted: 0, limit: 0, peer: Some(own.clone()) };
+    let terms = Terms { granted: 0, limit: 0, peer: Some(own.clone()), carries: Carries::Bytes };
     let exchange =
         Exchange::register(port, inbox, id, port.subjects.gateway_replies(), terms).ok_or(Unconfirmed)?;
     let cancel = Frame::Cancel.encode().map_err(|_| Unconfirmed)?;

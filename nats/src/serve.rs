@@ -1,5 +1,6 @@
 //! One native exchange at a responder: take the head, call the service, send the response (`PROTOCOL.md §5`).
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -11,10 +12,11 @@ use async_nats::{Message, Subject};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use h8s_wire::{
-    AbortCode, ExchangeId, Frame, FrameError, HeadFrame, HeadKind, Host, Inbox, MAX_INLINE_BYTES,
-    RefusedCode, RequestHead, ResponseHead, encode_head,
+    AbortCode, ConnectionEpoch, ExchangeId, Frame, FrameError, HeadFrame, HeadKind, Host, Inbox,
+    MAX_INLINE_BYTES, RefusedCode, RequestHead, ResponseHead, encode_head,
 };
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -23,11 +25,12 @@ use crate::body::Body;
 use crate::error::BoxError;
 use crate::exchange::Exchange;
 use crate::inline;
-use crate::mailbox::{Failure, Stop, Terms};
+use crate::mailbox::{Carries, Failure, Stop, Terms};
 use crate::outgoing::Outgoing;
 use crate::port::Port;
 use crate::responder::HttpService;
 use crate::service::{ExchangeContext, Refused};
+use crate::websocket::{Accepted, Offer, WebSocketUpgrade};
 use crate::window::window;
 
 /// A request that is all there and answered within this time costs one message each way. After it the gateway is
@@ -41,8 +44,12 @@ pub(crate) struct Serving<S> {
     pub(crate) inbox: Inbox,
     pub(crate) host: Host,
     pub(crate) service: S,
+    /// The responder drains: its WebSockets go elsewhere.
+    pub(crate) moving: CancellationToken,
     /// The grace period is over.
     pub(crate) cut: CancellationToken,
+    /// The largest WebSocket message.
+    pub(crate) max_message_bytes: usize,
 }
 
 /// Where the answers to one `HEAD` go.
@@ -90,7 +97,12 @@ pub(crate) async fn serve<S: HttpService>(serving: &Serving<S>, message: Message
             return back.send_soon(&serving.port, &Frame::Abort { code, reason: error.to_string() });
         }
     };
-    Served { serving, back, limit: opening.limit, granted: 0, exchange: None }.run(head, opening).await;
+    let carries = if head.connection.is_some() { Carries::Messages } else { Carries::Bytes };
+    let served = Served { serving, back, limit: opening.limit, granted: 0, carries, exchange: None };
+    match head.connection {
+        Some(epoch) => served.run_websocket(epoch, head).await,
+        None => served.run(head, opening).await,
+    }
 }
 
 /// What is left of a `HEAD` frame without its head.
@@ -118,6 +130,7 @@ struct Served<'a, S> {
     limit: u64,
     /// What it may send.
     granted: u64,
+    carries: Carries,
     exchange: Option<Arc<Exchange>>,
 }
 
@@ -136,17 +149,81 @@ impl<S: HttpService> Served<'_, S> {
             Err(error) => return self.abort(AbortCode::Malformed, error.to_string()),
         };
         match self.call(request).await {
-            Some(Ok(response)) => {
-                let (port, back) = (self.serving.port.clone(), self.back.clone());
-                // A body may panic as well as the service.
-                if AssertUnwindSafe(self.respond(response)).catch_unwind().await.is_err() {
-                    let reason = "the response body panicked".to_owned();
-                    back.send_soon(&port, &Frame::Abort { code: AbortCode::Failed, reason });
-                }
-            }
+            Some(Ok(response)) => self.respond_safely(response).await,
             Some(Err(error)) => self.fail(error),
             None => {}
         }
+    }
+
+    async fn respond_safely(self, response: Response<S::ResponseBody>) {
+        let (port, back) = (self.serving.port.clone(), self.back.clone());
+        // A body may panic as well as the service.
+        if AssertUnwindSafe(self.respond(response)).catch_unwind().await.is_err() {
+            let reason = "the response body panicked".to_owned();
+            back.send_soon(&port, &Frame::Abort { code: AbortCode::Failed, reason });
+        }
+    }
+
+    /// Asks the service whether it takes a WebSocket, and keeps the exchange for as long as somebody owns it.
+    async fn run_websocket(mut self, epoch: ConnectionEpoch, head: RequestHead) {
+        self.granted = window();
+        let Some(exchange) = self.register(self.granted) else { return };
+        let (opens, opened) = watch::channel(false);
+        let (owned, mut given_up) = mpsc::channel(1);
+        let mut request = match request(head, Body::empty()) {
+            Ok(request) => request,
+            Err(error) => return self.abort(AbortCode::Malformed, error.to_string()),
+        };
+        let (granted, max_message_bytes) = (self.granted, self.serving.max_message_bytes);
+        let moving = self.serving.moving.clone();
+        let offer = Offer { exchange, epoch, granted, max_message_bytes, moving, opened, owned };
+        request.extensions_mut().insert(WebSocketUpgrade::new(offer));
+        match self.call(request).await {
+            Some(Ok(response)) => match response.extensions().get::<Accepted>().copied() {
+                Some(accepted) => {
+                    let headers = response.into_parts().0.headers;
+                    self.accept_websocket(accepted, headers, &opens, &mut given_up).await;
+                }
+                None => self.refuse_websocket(response).await,
+            },
+            Some(Err(error)) => self.fail(error),
+            None => {}
+        }
+    }
+
+    async fn accept_websocket(
+        mut self,
+        accepted: Accepted,
+        headers: HeaderMap,
+        opens: &watch::Sender<bool>,
+        given_up: &mut mpsc::Receiver<Infallible>,
+    ) {
+        let Some(exchange) = self.exchange.clone() else { return };
+        let Accepted { holds_state } = accepted;
+        let head = ResponseHead { status: StatusCode::OK, headers, holds_state };
+        let frame = match encode_head(&HeadKind::Response(head), false, self.granted, b"") {
+            Ok(frame) => frame,
+            Err(error) => return self.fail(error.into()),
+        };
+        exchange.mailbox.retain(frame);
+        exchange.send_again(0);
+        opens.send_replace(true);
+        tokio::select! {
+            _ = given_up.recv() => {}
+            () = self.serving.cut.cancelled() => self.stopping(),
+        }
+    }
+
+    async fn refuse_websocket(self, response: Response<S::ResponseBody>) {
+        if response.status().is_success() {
+            let host = &self.serving.host;
+            warn!(%host, status = %response.status(), "a service answered a WebSocket without accepting it");
+            return self.abort(AbortCode::Failed, "neither accepted nor refused".to_owned());
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.mailbox.carries_bytes();
+        }
+        self.respond_safely(response).await;
     }
 
     /// Takes the exchange's place in the registry. `None` when the id is in use: somebody repeats a `HEAD`.
@@ -154,7 +231,8 @@ impl<S: HttpService> Served<'_, S> {
         if let Some(exchange) = &self.exchange {
             return Some(exchange.clone());
         }
-        let terms = Terms { granted, limit: self.limit, peer: Some(self.back.to.clone()) };
+        let peer = Some(self.back.to.clone());
+        let terms = Terms { granted, limit: self.limit, peer, carries: self.carries };
         let port = &self.serving.port;
         let replies = port.subjects.gateway_replies();
         let exchange =
@@ -204,7 +282,11 @@ impl<S: HttpService> Served<'_, S> {
         if let Some(error) = body.take_error() {
             return self.fail(error);
         }
-        let head = HeadKind::Response(ResponseHead { status: parts.status, headers: parts.headers, ..ResponseHead::default() });
+        let head = HeadKind::Response(ResponseHead {
+            status: parts.status,
+            headers: parts.headers,
+            ..ResponseHead::default()
+        });
         let (end, first) = (body.is_whole(), body.take_ready(MAX_INLINE_BYTES));
         let frame = match encode_head(&head, end, 0, &first) {
             Ok(frame) => frame,

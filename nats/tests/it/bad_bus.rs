@@ -41,7 +41,7 @@ over_both_buses! {
             Ok(Response::new(body(request.into_body())))
         })
         .await;
-        let config = RequesterConfig { request_timeout: Duration::from_secs(5), wait_for_responder: None };
+        let config = RequesterConfig { request_timeout: Duration::from_secs(5), ..RequesterConfig::default() };
         let requester = requester_with(&bus.url(), config).await;
         // Announcements stay whole: what is tested are exchanges.
         let faults = Faults::none().dropping(0.01).duplicating(0.01).swapping(0.01).seed(16);
@@ -144,7 +144,7 @@ over_both_buses! {
     async fn t24_a_header_that_is_not_utf8_ends_nothing_but_what_it_hits(bus) {
         let _responder = responder(&bus.url(), "/*", |_| async { Ok(Response::new(full("well"))) }).await;
         // A request that was on its way into the connection that drops is lost, and times out.
-        let config = RequesterConfig { request_timeout: Duration::from_secs(1), wait_for_responder: None };
+        let config = RequesterConfig { request_timeout: Duration::from_secs(1), ..RequesterConfig::default() };
         let requester = requester_with(&bus.url(), config).await;
         let stop = Arc::new(AtomicBool::new(false));
         let failures = Arc::new(AtomicUsize::new(0));

@@ -48,7 +48,7 @@ fn stuck<T: Send + 'static>(held: T) -> ServiceBody {
 }
 
 fn config(request_timeout: Duration) -> RequesterConfig {
-    RequesterConfig { request_timeout, wait_for_responder: None }
+    RequesterConfig { request_timeout, ..RequesterConfig::default() }
 }
 
 over_both_buses! {
@@ -258,6 +258,7 @@ over_both_buses! {
         let patient = RequesterConfig {
             request_timeout: Duration::from_secs(15),
             wait_for_responder: Some(Duration::from_secs(10)),
+            ..RequesterConfig::default()
         };
         let requester = requester_with(&bus.url(), patient).await;
         let sender = requester.clone();

@@ -74,7 +74,7 @@ pub(crate) async fn link(url: &str) -> Link {
 pub(crate) async fn requester(url: &str) -> Requester {
     requester_with(
         url,
-        RequesterConfig { request_timeout: Duration::from_secs(10), wait_for_responder: None },
+        RequesterConfig { request_timeout: Duration::from_secs(10), ..RequesterConfig::default() },
     )
     .await
 }

@@ -249,7 +249,9 @@ over_both_buses! {
             }
             let result = within(sending).await.unwrap();
             let as_expected = match &frame {
-                Frame::Head(_) | Frame::Credit { .. } | Frame::Cancel | Frame::Sync(_) => result.is_ok(),
+                Frame::Head(_) | Frame::Credit { .. } | Frame::Cancel | Frame::Sync(_) | Frame::Resend { .. } => {
+                    result.is_ok()
+                }
                 Frame::Data { .. } | Frame::End { .. } | Frame::Message { .. } | Frame::Close { .. } => {
                     matches!(result, Err(ExchangeError::InvalidResponse(_)))
                 }

@@ -104,7 +104,7 @@ over_both_buses! {
     async fn pieces_that_cease_end_visibly(bus) {
         let _subscriber =
             subscriber(&bus, EVERYTHING, |_| vec![(vec![("H8s-More", "true")], "one ".into())]).await;
-        let timeout = RequesterConfig { request_timeout: Duration::from_millis(300), wait_for_responder: None };
+        let timeout = RequesterConfig { request_timeout: Duration::from_millis(300), ..RequesterConfig::default() };
         let requester = requester_with(&bus.url(), timeout).await;
         let response = requester.send(&host(), get("/x")).await.unwrap();
         let error = within(response.into_body().collect()).await.map(drop).unwrap_err();

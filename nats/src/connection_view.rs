@@ -1,0 +1,247 @@
+//! What is known of one host's connections: snapshots, and events that change them (`PROTOCOL.md §6`).
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use h8s_wire::{
+    Beat, Closed, ConnectionEntry, ConnectionError, ConnectionId, ConnectionSubject, Established, GatewayId,
+    Host, Page,
+};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::port::BEAT;
+
+/// A gateway that has not been heard for this long is gone, and its connections with it: three beats missed.
+const LEASE: Duration = BEAT.saturating_mul(3);
+/// Connections of one host that are taken in: each is a kilobyte or two.
+const MAX_CONNECTIONS: usize = 1_000_000;
+/// Closed connections that are remembered, so that who sends to one is told what became of it.
+const MAX_CLOSED: usize = 10_000;
+
+/// How an event fits what was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Expected,
+    /// Something was missed.
+    Gap,
+}
+
+/// See the module.
+pub(crate) struct ConnectionView {
+    host: Host,
+    connections: HashMap<ConnectionId, Arc<ConnectionEntry>>,
+    gateways: HashMap<GatewayId, Gateway>,
+    closed: Forgetful,
+    /// Lists under way: entries of a list may be older than these closes.
+    tombstones: Option<HashSet<ConnectionId>>,
+    is_full: bool,
+}
+
+struct Gateway {
+    /// Of the last event that was taken in.
+    revision: u64,
+    count: u64,
+    heard: Instant,
+    listing: Option<Listing>,
+}
+
+/// A list of one gateway, page by page.
+struct Listing {
+    listed: HashSet<ConnectionId>,
+}
+
+impl ConnectionView {
+    pub(crate) fn new(host: Host) -> Self {
+        Self {
+            host,
+            connections: HashMap::new(),
+            gateways: HashMap::new(),
+            closed: Forgetful::default(),
+            tombstones: None,
+            is_full: false,
+        }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<ConnectionEntry>> {
+        self.connections.values()
+    }
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Arc<ConnectionEntry>> {
+        self.connections.get(&id)
+    }
+
+    pub(crate) fn was_closed(&self, id: ConnectionId) -> bool {
+        self.closed.set.contains(&id)
+    }
+
+    /// Takes in what a gateway says.
+    pub(crate) fn take(
+        &mut self,
+        about: ConnectionSubject,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<Heard, ConnectionError> {
+        match about {
+            ConnectionSubject::Established => Ok(self.established(Established::decode(payload)?, now)),
+            ConnectionSubject::Closed => Ok(self.closed(Closed::decode(payload)?, now)),
+            ConnectionSubject::Beat => Ok(self.beat(Beat::decode(payload)?, now)),
+            ConnectionSubject::List => Ok(Heard::Expected),
+        }
+    }
+
+    fn established(&mut self, event: Established, now: Instant) -> Heard {
+        let Established { revision, entry } = event;
+        // Permissions are by subject, and the subject is this host's.
+        if entry.host != self.host {
+            warn!(host = %self.host, other = %entry.host, "a connection of another host is ignored");
+            return Heard::Expected;
+        }
+        let heard = self.next(entry.gateway, revision, now);
+        self.insert(entry);
+        heard
+    }
+
+    fn closed(&mut self, event: Closed, now: Instant) -> Heard {
+        let heard = self.next(event.gateway, event.revision, now);
+        // Another gateway's connection is not this one's to close.
+        if self.connections.get(&event.connection).is_none_or(|entry| entry.gateway == event.gateway) {
+            self.remove(event.connection);
+        }
+        heard
+    }
+
+    /// One revision more than the last, or something was missed.
+    fn next(&mut self, gateway: GatewayId, revision: u64, now: Instant) -> Heard {
+        let gateway = self.gateway(gateway, now);
+        let is_next = revision == gateway.revision + 1;
+        gateway.revision = gateway.revision.max(revision);
+        if is_next { Heard::Expected } else { Heard::Gap }
+    }
+
+    fn gateway(&mut self, id: GatewayId, now: Instant) -> &mut Gateway {
+        let new = || Gateway { revision: 0, count: 0, heard: now, listing: None };
+        let gateway = self.gateways.entry(id).or_insert_with(new);
+        gateway.heard = now;
+        gateway
+    }
+
+    fn beat(&mut self, beat: Beat, now: Instant) -> Heard {
+        let gateway = self.gateway(beat.gateway, now);
+        let is_same = gateway.revision == beat.revision && gateway.count == beat.count;
+        if is_same && beat.count == 0 {
+            // It speaks of this host for the last time.
+            self.gateways.remove(&beat.gateway);
+        }
+        if is_same { Heard::Expected } else { Heard::Gap }
+    }
+
+    fn insert(&mut self, entry: ConnectionEntry) {
+        if self.tombstones.as_ref().is_some_and(|gone| gone.contains(&entry.connection)) {
+            return;
+        }
+        if self.connections.len() >= MAX_CONNECTIONS {
+            if !std::mem::replace(&mut self.is_full, true) {
+                warn!(host = %self.host, "more than {MAX_CONNECTIONS} connections: not all are known here");
+            }
+            return;
+        }
+        let gateway = entry.gateway;
+        if self.connections.insert(entry.connection, Arc::new(entry)).is_none()
+            && let Some(gateway) = self.gateways.get_mut(&gateway)
+        {
+            gateway.count += 1;
+        }
+    }
+
+    fn remove(&mut self, id: ConnectionId) {
+        if let Some(tombstones) = &mut self.tombstones {
+            tombstones.insert(id);
+        }
+        self.closed.insert(id);
+        if let Some(entry) = self.connections.remove(&id)
+            && let Some(gateway) = self.gateways.get_mut(&entry.gateway)
+        {
+            gateway.count = gateway.count.saturating_sub(1);
+        }
+    }
+
+    /// From here to [`end_list`](Self::end_list), closes are remembered.
+    pub(crate) fn begin_list(&mut self) {
+        self.tombstones = Some(HashSet::new());
+        self.gateways.values_mut().for_each(|gateway| gateway.listing = None);
+    }
+
+    /// Takes in one page of a gateway's list.
+    pub(crate) fn take_page(&mut self, page: Page, now: Instant) {
+        let Page { gateway: id, revision, last, connections } = page;
+        let mut listing = self.gateway(id, now).listing.take();
+        let listed = listing.get_or_insert_with(|| Listing { listed: HashSet::new() });
+        for entry in connections {
+            if entry.host == self.host && entry.gateway == id {
+                listed.listed.insert(entry.connection);
+                self.insert(entry);
+            }
+        }
+        if !last {
+            self.gateway(id, now).listing = listing;
+            return;
+        }
+        let is_older = self.gateway(id, now).revision > revision;
+        let listed = listing.map(|listing| listing.listed).unwrap_or_default();
+        // What was established after the list was made is not in it, and yet open.
+        if !is_older {
+            self.forget_unlisted(id, &listed);
+        }
+        let gateway = self.gateway(id, now);
+        gateway.revision = gateway.revision.max(revision);
+    }
+
+    fn forget_unlisted(&mut self, gateway: GatewayId, listed: &HashSet<ConnectionId>) {
+        let of_gateway = self.connections.values().filter(|entry| entry.gateway == gateway);
+        let gone: Vec<_> =
+            of_gateway.map(|entry| entry.connection).filter(|id| !listed.contains(id)).collect();
+        gone.into_iter().for_each(|id| self.remove(id));
+    }
+
+    /// Whether every list that began has ended.
+    pub(crate) fn end_list(&mut self) -> bool {
+        self.tombstones = None;
+        self.gateways.values().all(|gateway| gateway.listing.is_none())
+    }
+
+    /// Gateways that are not heard any more are gone; while NATS is away nobody can be heard.
+    pub(crate) fn sweep(&mut self, now: Instant, is_connected: bool) {
+        if !is_connected {
+            return self.gateways.values_mut().for_each(|gateway| gateway.heard = now);
+        }
+        let silent = self.gateways.iter().filter(|(_, gateway)| now.duration_since(gateway.heard) > LEASE);
+        let silent: Vec<_> = silent.map(|(id, _)| *id).collect();
+        for id in silent {
+            let count = self.gateways.remove(&id).map_or(0, |gateway| gateway.count);
+            info!(host = %self.host, gateway = %id, connections = count, "a gateway is gone");
+            self.forget_unlisted(id, &HashSet::new());
+        }
+    }
+}
+
+/// The last so many.
+#[derive(Default)]
+struct Forgetful {
+    set: HashSet<ConnectionId>,
+    order: VecDeque<ConnectionId>,
+}
+
+impl Forgetful {
+    fn insert(&mut self, id: ConnectionId) {
+        if self.set.insert(id) {
+            self.order.push_back(id);
+            if self.order.len() > MAX_CLOSED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.set.remove(&oldest);
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The NATS side of one client's WebSocket, in whichever dialect. It outlives its responder (`PROTOCOL.md §6`).
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h8s_wire::{AbortCode, Close, ConnectionId, Frame, Message, MessageKind};
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use crate::delivery::Outlet;
+use crate::mailbox::Failure;
+use crate::message_reader::{Item, ReadError, Received};
+use crate::open_connections::Place;
+use crate::plain_leg::PlainLeg;
+use crate::requester::Shared;
+use crate::websocket_call::{NativeLeg, WebSocketRequest};
+
+/// Beyond the time for finding another responder: how long one may take to handle what was sent before the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a client's connection hears from the other side of NATS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegEvent {
+    /// There is room again: [`Leg::send`] may be called.
+    Room,
+    /// For the client, whole.
+    Message(Message),
+    /// The connection is to be closed with this.
+    Close(Close),
+}
+
+/// See the module.
+pub struct Leg {
+    shared: Arc<Shared>,
+    state: State,
+    id: ConnectionId,
+    protocol: Option<String>,
+    /// Where the connection is known to everybody else.
+    place: Option<Place>,
+    /// What has to be said before anything new: it was said to a responder that is gone.
+    backlog: VecDeque<Again>,
+    /// What the caller knows about room.
+    had_room: bool,
+}
+
+enum State {
+    Native(Box<WebSocketRequest>, NativeLeg),
+    Reopening(Reopening),
+    Plain(Box<WebSocketRequest>, PlainLeg),
+    Over(Close),
+}
+
+type Reopening = Pin<Box<dyn Future<Output = (WebSocketRequest, Option<NativeLeg>)> + Send>>;
+
+enum Again {
+    Part { kind: MessageKind, bytes: Bytes, more: bool, again: bool },
+    Close(Close),
+}
+
+impl Leg {
+    pub(crate) fn native(
+        shared: Arc<Shared>,
+        request: WebSocketRequest,
+        protocol: Option<String>,
+        leg: NativeLeg,
+    ) -> Self {
+        let id = request.connection;
+        Self::new(shared, id, protocol, State::Native(Box::new(request), leg))
+    }
+
+    pub(crate) fn plain(shared: Arc<Shared>, request: WebSocketRequest) -> Self {
+        let leg = PlainLeg::new(&shared, &request);
+        let id = request.connection;
+        Self::new(shared, id, None, State::Plain(Box::new(request), leg))
+    }
+
+    fn new(shared: Arc<Shared>, id: ConnectionId, protocol: Option<String>, state: State) -> Self {
+        let mut leg =
+            Self { shared, state, id, protocol, place: None, backlog: VecDeque::new(), had_room: true };
+        leg.had_room = leg.has_room();
+        leg
+    }
+
+    /// The connection's id, made by this gateway.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// The client has its 101: everybody is told, and pushes and broadcasts reach `outlet` from here on.
+    pub fn establish(&mut self, outlet: Arc<dyn Outlet>) {
+        let request = match &self.state {
+            State::Native(request, _) | State::Plain(request, _) => request,
+            State::Reopening(_) | State::Over(_) => return,
+        };
+        if let Some(entry) = request.entry(&self.shared, self.protocol.clone()) {
+            let place = self.shared.open.insert(entry, outlet);
+            if let State::Plain(_, leg) = &mut self.state {
+                leg.establish(place.connection.clone());
+            }
+            self.place = Some(place);
+        }
+    }
+
+    /// Whether [`send`](Self::send) may be called now. While it may not, do not read from the client.
+    pub fn has_room(&self) -> bool {
+        match &self.state {
+            State::Native(_, leg) => self.backlog.is_empty() && leg.writer.has_room(),
+            State::Plain(_, leg) => leg.has_room(),
+            State::Reopening(_) => false,
+            State::Over(_) => true,
+        }
+    }
+
+    /// Sends one part of a message from the client, of at most 64 KiB; `more` says that further parts of the same
+    /// message follow. Never fails: what is lost is sent again, or [`next`](Self::next) says that it is over.
+    ///
+    /// # Cancel safety
+    /// A part is sent whole or, when the future is dropped before it was polled, not at all.
+    pub async fn send(&mut self, kind: MessageKind, part: Bytes, more: bool) {
+        match &mut self.state {
+            State::Native(_, leg) if self.backlog.is_empty() => {
+                leg.writer.send_part(kind, part, more, false).await;
+            }
+            State::Native(..) | State::Reopening(_) => {
+                self.backlog.push_back(Again::Part { kind, bytes: part, more, again: false });
+            }
+            State::Plain(_, leg) => {
+                if let Err(close) = leg.send(kind, part, more).await {
+                    self.state = State::Over(close);
+                }
+            }
+            State::Over(_) => {}
+        }
+        self.had_room = self.has_room();
+    }
+
+    /// The next thing to do. [`Room`](LegEvent::Room) only comes after [`has_room`](Self::has_room) was false.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn next(&mut self) -> LegEvent {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LegEvent> {
+        loop {
+            match &mut self.state {
+                State::Over(close) => return Poll::Ready(LegEvent::Close(close.clone())),
+                State::Plain(_, leg) => {
+                    if let Poll::Ready(close) = leg.poll_over(cx) {
+                        self.state = State::Over(close);
+                        continue;
+                    }
+                    if !self.had_room {
+                        ready!(leg.poll_room(cx));
+                        self.had_room = true;
+                        return Poll::Ready(LegEvent::Room);
+                    }
+                    return Poll::Pending;
+                }
+                State::Reopening(opening) => match ready!(opening.as_mut().poll(cx)) {
+                    (request, Some(leg)) => {
+                        info!(connection = %self.id, "opened again");
+                        self.state = State::Native(Box::new(request), leg);
+                    }
+                    (_, None) => self.state = State::Over(Close::new(1012, "the service restarts")),
+                },
+                State::Native(_, leg) => {
+                    if flush(&mut self.backlog, leg, cx) && !self.had_room {
+                        self.had_room = true;
+                        return Poll::Ready(LegEvent::Room);
+                    }
+                    match ready!(leg.reader.poll_next(cx)) {
+                        Ok(Received { item: Item::Message { message, .. }, frames }) => {
+                            leg.exchange.mailbox.note_handled(frames);
+                            return Poll::Ready(LegEvent::Message(message));
+                        }
+                        Ok(Received { item: Item::Close(close), frames }) => {
+                            leg.exchange.handled(frames);
+                            self.state = State::Over(sendable(close));
+                        }
+                        Err(error) => self.lost(error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The responder is gone, or does not speak as it should.
+    fn lost(&mut self, error: ReadError) {
+        let over = State::Over(Close::new(1011, "the service failed"));
+        let State::Native(request, leg) = std::mem::replace(&mut self.state, over) else { return };
+        match error {
+            ReadError::TooLarge => {
+                let reason = "a message is larger than the gateway takes".to_owned();
+                leg.exchange.abort(AbortCode::Failed, reason, Failure::Closed);
+                self.state = State::Over(Close::new(1009, "the message is too large"));
+            }
+            ReadError::Failed(failure) if is_survived(&failure) && leg.holds_state => {
+                self.state = State::Over(Close::new(1012, "the service restarts"));
+            }
+            ReadError::Failed(failure) if is_survived(&failure) => {
+                debug!(connection = %self.id, cause = ?failure, "the responder is gone: opening again");
+                self.reopen(*request, &leg);
+            }
+            ReadError::Failed(failure) => {
+                debug!(connection = %self.id, cause = ?failure, "the responder failed");
+            }
+            ReadError::Invalid(what) => {
+                debug!(connection = %self.id, what, "the responder does not speak the protocol");
+            }
+        }
+    }
+
+    fn reopen(&mut self, request: WebSocketRequest, leg: &NativeLeg) {
+        let unhandled = leg.exchange.mailbox.take_retained();
+        let again = unhandled.into_iter().filter_map(Again::of);
+        self.backlog = again.chain(self.backlog.drain(..)).collect();
+        self.had_room = false;
+        let until = Instant::now() + self.shared.config.reopen_timeout;
+        self.state = State::Reopening(Box::pin(request.ask_again(self.shared.clone(), until)));
+    }
+
+    /// The client's connection is over: the responder is told, and everybody else. Waits until the responder has
+    /// handled everything, for a minute at most unless another must be found first.
+    pub async fn close(mut self, close: Close) {
+        if let Some(place) = self.place.take() {
+            place.give_up(close.clone());
+        }
+        if matches!(self.state, State::Plain(..) | State::Over(_)) {
+            return;
+        }
+        self.backlog.push_back(Again::Close(close));
+        let limit = self.shared.config.reopen_timeout + CLOSE_TIMEOUT;
+        let handled = tokio::time::timeout(limit, poll_fn(|cx| self.poll_handled(cx))).await;
+        if handled.is_err() {
+            debug!(connection = %self.id, "nobody has handled what the client sent last");
+        }
+        self.state = State::Over(Close::new(1000, ""));
+    }
+
+    /// Goes on until there is nothing that the responder has not handled.
+    fn poll_handled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // What comes for the client has nobody to go to.
+            let event = self.poll_next(cx);
+            match (&self.state, event) {
+                (State::Over(_), _) => return Poll::Ready(()),
+                (_, Poll::Ready(_)) => {}
+                (State::Native(_, leg), Poll::Pending) if self.backlog.is_empty() => {
+                    return leg.exchange.mailbox.poll_all_handled(cx).map(drop);
+                }
+                (_, Poll::Pending) => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// Says again what has to be said again, as far as there is room. Whether there is room for more.
+fn flush(backlog: &mut VecDeque<Again>, leg: &mut NativeLeg, cx: &Context<'_>) -> bool {
+    loop {
+        // A failure is for the reader to tell.
+        if !matches!(leg.writer.poll_room(cx), Poll::Ready(Ok(()))) {
+            return false;
+        }
+        match backlog.pop_front() {
+            None => return true,
+            Some(Again::Part { kind, bytes, more, again }) => leg.writer.queue_part(kind, bytes, more, again),
+            Some(Again::Close(close)) => leg.writer.queue_close(&close),
+        }
+    }
+}
+
+/// Another responder can go on where this one stopped.
+fn is_survived(failure: &Failure) -> bool {
+    match failure {
+        Failure::NoResponders | Failure::Silent | Failure::Disturbed => true,
+        Failure::Aborted(code, _) => {
+            matches!(code, AbortCode::Moving | AbortCode::Stopping | AbortCode::Unknown)
+        }
+        _ => false,
+    }
+}
+
+/// What a responder says may not be what a close frame can say.
+fn sendable(close: Close) -> Close {
+    if close.is_sendable() || close.code == Close::NO_CODE { close } else { Close::new(1000, close.reason) }
+}
+
+impl Again {
+    fn of(frame: Bytes) -> Option<Self> {
+        match Frame::decode(frame).ok()? {
+            Frame::Message { flags, bytes, .. } => {
+                let kind = if flags.binary { MessageKind::Binary } else { MessageKind::Text };
+                Some(Self::Part { kind, bytes, more: flags.more, again: true })
+            }
+            Frame::Close { code, reason, .. } => {
+                Some(Self::Close(Close::new(u16::try_from(code).unwrap_or(Close::NO_CODE), reason)))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Leg {
+    fn drop(&mut self) {
+        // Whoever forgets it has lost the client.
+        if let State::Native(_, leg) = &mut self.state
+            && self.backlog.is_empty()
+            && leg.exchange.mailbox.failure().is_none()
+        {
+            leg.writer.queue_close(&Close::new(Close::ABNORMAL, ""));
+        }
+    }
+}
+
+impl std::fmt::Debug for Leg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leg").field("connection", &self.id).finish_non_exhaustive()
+    }
+}

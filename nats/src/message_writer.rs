@@ -1,0 +1,128 @@
+//! The outgoing half of an exchange whose bodies are messages: each is kept until the peer has handled it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h8s_wire::{Close, Frame, Message, MessageFlags, MessageKind, frame_cost};
+
+use crate::exchange::Exchange;
+use crate::mailbox::Stop;
+
+/// Parts of a message are of this size, so that two of them and what they cost fit the smallest window.
+pub(crate) const PART_BYTES: usize = 64 * 1024;
+/// Room that a `MESSAGE` frame takes beside its bytes: kind, sequence, flags.
+const MESSAGE_OVERHEAD_BYTES: usize = 10;
+/// What the largest part costs.
+const PART_COST: u64 = frame_cost(PART_BYTES + MESSAGE_OVERHEAD_BYTES);
+
+/// See the module.
+pub(crate) struct MessageWriter {
+    exchange: Arc<Exchange>,
+    /// What has been sent so far, against the peer's limit.
+    spent: u64,
+    /// The number of the next frame.
+    next: u64,
+}
+
+impl MessageWriter {
+    /// Our `HEAD` was frame 0.
+    pub(crate) fn new(exchange: Arc<Exchange>) -> Self {
+        Self { exchange, spent: 0, next: 1 }
+    }
+
+    /// Whether a part of any size may be sent now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.exchange.mailbox.limit() >= self.spent + PART_COST
+    }
+
+    /// Waits until it [has room](Self::has_room), or sending is over.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
+        self.exchange.mailbox.poll_credit(cx, self.spent + PART_COST - 1).map(|limit| limit.map(drop))
+    }
+
+    /// Sends one part of at most [`PART_BYTES`]. There must be room.
+    pub(crate) async fn send_part(&mut self, kind: MessageKind, bytes: Bytes, more: bool, again: bool) {
+        let frame = self.part(kind, bytes, more, again);
+        self.publish(frame).await;
+    }
+
+    /// The same without waiting for NATS: for parts that are said again.
+    pub(crate) fn queue_part(&mut self, kind: MessageKind, bytes: Bytes, more: bool, again: bool) {
+        let frame = self.part(kind, bytes, more, again);
+        self.queue(frame);
+    }
+
+    fn part(&self, kind: MessageKind, bytes: Bytes, more: bool, again: bool) -> Frame {
+        let flags = MessageFlags { binary: kind == MessageKind::Binary, more, again };
+        Frame::Message { sequence: self.next, flags, bytes }
+    }
+
+    /// Sends the last frame of this direction.
+    pub(crate) fn queue_close(&mut self, close: &Close) {
+        let (code, reason) = (close.code.into(), close.reason.clone());
+        self.queue(Frame::Close { sequence: self.next, code, reason });
+    }
+
+    /// Sends a whole message, in parts, as credit comes.
+    pub(crate) async fn send(&mut self, message: &Message) -> Result<(), Stop> {
+        let mut rest = message.data.clone();
+        loop {
+            let part = rest.split_to(rest.len().min(PART_BYTES));
+            poll_fn(|cx| self.poll_room(cx)).await?;
+            let more = !rest.is_empty();
+            self.send_part(message.kind, part, more, false).await;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Keeps the frame, and hands it to NATS unless it is away or something older must go first. A caller that does
+    /// not wait for the end of it leaves no hole.
+    async fn publish(&mut self, frame: Frame) {
+        let Some(frame) = self.account(&frame) else { return };
+        let (mailbox, port) = (&self.exchange.mailbox, &self.exchange.port);
+        let sequence = self.next - 1;
+        if !mailbox.retain(frame.clone()) || !port.connection.is_connected() {
+            return;
+        }
+        let Some(peer) = mailbox.peer() else { return };
+        let unpublished = Unpublished { exchange: &self.exchange, sequence };
+        if port.publish(peer, mailbox.own.clone(), frame).await.is_ok() {
+            std::mem::forget(unpublished);
+        }
+    }
+
+    fn queue(&mut self, frame: Frame) {
+        let Some(frame) = self.account(&frame) else { return };
+        self.exchange.mailbox.retain(frame);
+        self.exchange.send_again(self.next - 1);
+    }
+
+    fn account(&mut self, frame: &Frame) -> Option<Bytes> {
+        // A part is smaller than a frame, and a reason is cut: there is nothing that does not fit.
+        let frame = frame.encode().ok()?;
+        self.spent += frame_cost(frame.len());
+        self.next += 1;
+        Some(frame)
+    }
+
+    /// Waits until the peer has handled everything.
+    pub(crate) async fn all_handled(&self) -> Result<(), Stop> {
+        poll_fn(|cx| self.exchange.mailbox.poll_all_handled(cx)).await
+    }
+}
+
+/// A frame that may not have reached NATS: it is sent again, from a task that is not dropped in the middle.
+struct Unpublished<'a> {
+    exchange: &'a Exchange,
+    sequence: u64,
+}
+
+impl Drop for Unpublished<'_> {
+    fn drop(&mut self) {
+        self.exchange.send_again(self.sequence);
+    }
+}

@@ -1,0 +1,262 @@
+//! A gateway asks whether a responder takes a WebSocket, for the first time or again (`PROTOCOL.md §6`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h8s_wire::{
+    ConnectionEntry, ConnectionEpoch, ConnectionId, Frame, HeadFrame, HeadKind, Host, MethodPattern,
+    PathTokens, RequestHead, encode_head,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use rand::RngExt;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::body::Body;
+use crate::error::ExchangeError;
+use crate::exchange::Exchange;
+use crate::interest::Route;
+use crate::leg::Leg;
+use crate::mailbox::Carries;
+use crate::message_reader::MessageReader;
+use crate::message_writer::MessageWriter;
+use crate::native_call::{Opened, Opening};
+use crate::registry::random_id;
+use crate::request;
+use crate::requester::{REFUSAL_PAUSES, RESPONDER_PAUSE, Shared};
+use crate::window::window;
+
+/// What became of asking.
+#[derive(Debug)]
+pub enum WebSocketAnswer {
+    /// The client gets its 101 with these fields; then call [`Leg::establish`].
+    Accepted {
+        /// `sec-websocket-protocol`, if one was chosen, and what else the responder says.
+        headers: HeaderMap,
+        /// The way to the responder.
+        leg: Leg,
+    },
+    /// The client gets this instead.
+    Refused(Response<Body>),
+}
+
+/// A responder that has taken the WebSocket, and both directions to it. Dropped, it is told that nobody is left.
+pub(crate) struct NativeLeg {
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) reader: MessageReader,
+    pub(crate) writer: MessageWriter,
+    pub(crate) holds_state: bool,
+}
+
+impl Drop for NativeLeg {
+    fn drop(&mut self) {
+        self.exchange.leave();
+        self.exchange.mailbox.fail(crate::mailbox::Failure::Closed);
+    }
+}
+
+/// The upgrade request, as often as it has to be said.
+pub(crate) struct WebSocketRequest {
+    pub(crate) host: Host,
+    pub(crate) connection: ConnectionId,
+    path: PathTokens,
+    /// Its head in a frame: a tenth of what the maps of a head take, for as long as the client is connected.
+    head: Bytes,
+    epoch: u64,
+}
+
+enum Asked {
+    Accepted(HeaderMap, NativeLeg),
+    Refused(Response<Body>),
+}
+
+impl WebSocketRequest {
+    pub(crate) fn new(
+        host: &Host,
+        request: Request<()>,
+        timeout: Duration,
+    ) -> Result<(Self, RequestHead), ExchangeError> {
+        let (mut parts, ()) = request.into_parts();
+        parts.method = Method::CONNECT;
+        let mut head = request::head(parts, Some(timeout))?;
+        let connection = ConnectionId::from_bytes(random_id());
+        head.protocol = Some("websocket".to_owned());
+        head.connection = Some(ConnectionEpoch { connection, epoch: 0 });
+        let path = PathTokens::of(head.target.path());
+        let frame = encode_head(&HeadKind::Request(Box::new(head.clone())), false, 0, b"")?;
+        Ok((Self { host: host.clone(), connection, path, head: frame, epoch: 0 }, head))
+    }
+
+    /// What everybody learns about the connection.
+    pub(crate) fn entry(&self, shared: &Shared, protocol: Option<String>) -> Option<ConnectionEntry> {
+        let head = self.head()?;
+        let text = |(name, value): (&header::HeaderName, &HeaderValue)| {
+            Some((name.as_str().to_owned(), std::str::from_utf8(value.as_bytes()).ok()?.to_owned()))
+        };
+        let open = &shared.open;
+        Some(ConnectionEntry {
+            connection: self.connection,
+            gateway: open.gateway,
+            host: self.host.clone(),
+            path: head.target.path().to_owned(),
+            query: head.target.query().map(ToOwned::to_owned),
+            protocol,
+            client: head.client,
+            is_secure: head.scheme == http::uri::Scheme::HTTPS,
+            subject: self.subject(shared).into_string(),
+            push: open.inbox.push(self.connection).into_string(),
+            headers: head.headers.iter().filter_map(text).collect(),
+        })
+    }
+
+    /// Where its messages go in the plain dialect.
+    pub(crate) fn subject(&self, shared: &Shared) -> h8s_wire::Subject {
+        shared.link.subjects.websocket(&self.host, &self.path)
+    }
+
+    fn head(&self) -> Option<RequestHead> {
+        match Frame::decode(self.head.clone()) {
+            Ok(Frame::Head(HeadFrame { head: HeadKind::Request(head), .. })) => Some(*head),
+            _ => None,
+        }
+    }
+
+    /// From now on only this subprotocol is offered, or none: the client has been told.
+    pub(crate) fn settle(&mut self, protocol: Option<&str>) {
+        let Some(mut head) = self.head() else { return };
+        head.headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+        if let Some(value) = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
+            head.headers.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+        }
+        if let Ok(frame) = encode_head(&HeadKind::Request(Box::new(head)), false, 0, b"") {
+            // Without the room that encoding reserved.
+            self.head = Bytes::copy_from_slice(&frame);
+        }
+    }
+
+    /// Asks the responders of one interest, as `epoch` says.
+    async fn ask_native(
+        &self,
+        shared: &Shared,
+        route: &crate::interest::NativeRoute,
+    ) -> Result<Asked, ExchangeError> {
+        let mut head = self.head().ok_or(ExchangeError::Lost)?;
+        let offered = head.headers.clone();
+        head.connection = Some(ConnectionEpoch { connection: self.connection, epoch: self.epoch });
+        let granted = window();
+        let frame = encode_head(&HeadKind::Request(Box::new(head)), false, granted, b"")?;
+        let opening = Opening { frame, granted, carries: Carries::Messages };
+        let opened = Opened::open(&shared.port, &shared.inbox, route, &opening).await?;
+        let answer = opened.websocket().await?;
+        let Some(exchange) = answer.accepted else { return Ok(Asked::Refused(answer.response)) };
+        let leg = NativeLeg {
+            reader: MessageReader::new(exchange.clone(), granted, shared.config.max_message_bytes),
+            writer: MessageWriter::new(exchange.clone()),
+            exchange,
+            holds_state: answer.holds_state,
+        };
+        let headers = answer.response.into_parts().0.headers;
+        match chosen(&headers).is_none_or(|protocol| offers(&offered, protocol)) {
+            true => Ok(Asked::Accepted(headers, leg)),
+            false => Err(ExchangeError::InvalidResponse("a subprotocol that was not offered".into())),
+        }
+    }
+
+    /// Asks until somebody says yes or no, or nobody is left to ask.
+    pub(crate) async fn ask(mut self, shared: &Arc<Shared>) -> Result<WebSocketAnswer, ExchangeError> {
+        let patience = shared.config.wait_for_responder.map(|wait| Instant::now() + wait);
+        let mut refusals = REFUSAL_PAUSES.iter();
+        loop {
+            let route = shared.interest.route(&self.host, &MethodPattern::WebSocket, &self.path);
+            let Route::Native(route) = route else {
+                self.settle(None);
+                let leg = Leg::plain(shared.clone(), self);
+                return Ok(WebSocketAnswer::Accepted { headers: HeaderMap::new(), leg });
+            };
+            let asked_at = Instant::now();
+            let error = match self.ask_native(shared, &route).await {
+                Ok(Asked::Refused(response)) => return Ok(WebSocketAnswer::Refused(response)),
+                Ok(Asked::Accepted(headers, leg)) => {
+                    let protocol = chosen(&headers).map(ToOwned::to_owned);
+                    self.settle(protocol.as_deref());
+                    let leg = Leg::native(shared.clone(), self, protocol, leg);
+                    return Ok(WebSocketAnswer::Accepted { headers, leg });
+                }
+                Err(error) => error,
+            };
+            match error {
+                ExchangeError::NoResponders => {
+                    shared.interest.forget_native(&route, asked_at);
+                    let others = shared.interest.route(&self.host, &MethodPattern::WebSocket, &self.path);
+                    if !matches!(others, Route::Native(_)) {
+                        // It was native a moment ago: nobody said that they speak plain.
+                        match patience.is_some_and(|until| Instant::now() < until) {
+                            true => shared.responder_pause().await,
+                            false if matches!(others, Route::Plain { announced: true }) => {}
+                            false => return Err(ExchangeError::NoResponders),
+                        }
+                    }
+                }
+                ExchangeError::Refused(_) => match refusals.next() {
+                    Some(pause) => tokio::time::sleep(*pause).await,
+                    None => return Err(error),
+                },
+                error => return Err(error),
+            }
+        }
+    }
+
+    /// Asks again, since whoever had it is gone: until somebody takes it, or `until`. `None`: nobody does.
+    pub(crate) async fn ask_again(
+        mut self,
+        shared: Arc<Shared>,
+        until: Instant,
+    ) -> (Self, Option<NativeLeg>) {
+        while Instant::now() < until {
+            let route = shared.interest.route(&self.host, &MethodPattern::WebSocket, &self.path);
+            if let Route::Native(route) = route
+                && shared.link.is_connected()
+            {
+                self.epoch += 1;
+                let asked_at = Instant::now();
+                let attempt = until.min(asked_at + shared.config.request_timeout);
+                let asked = tokio::time::timeout_at(attempt, self.ask_native(&shared, &route)).await;
+                match asked.unwrap_or(Err(ExchangeError::Timeout)) {
+                    Ok(Asked::Accepted(headers, leg)) if self.is_settled_on(&headers) => {
+                        return (self, Some(leg));
+                    }
+                    Ok(_) | Err(ExchangeError::InvalidResponse(_)) => return (self, None),
+                    Err(ExchangeError::NoResponders) => shared.interest.forget_native(&route, asked_at),
+                    Err(error) => debug!(connection = %self.connection, %error, "not opened again yet"),
+                }
+            }
+            shared.responder_pause().await;
+        }
+        (self, None)
+    }
+
+    /// The client cannot be told of another subprotocol.
+    fn is_settled_on(&self, headers: &HeaderMap) -> bool {
+        let settled = self.head().and_then(|head| chosen(&head.headers).map(ToOwned::to_owned));
+        chosen(headers) == settled.as_deref()
+    }
+}
+
+impl Shared {
+    /// Until an announcement or the next look, whichever comes first; not everybody at the same moment.
+    async fn responder_pause(&self) {
+        let jitter = rand::rng().random_range(0.5..1.5);
+        let pause = RESPONDER_PAUSE.mul_f64(jitter);
+        let _ = tokio::time::timeout(pause, self.interest.news.notified()).await;
+    }
+}
+
+fn chosen(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
+}
+
+fn offers(offered: &HeaderMap, protocol: &str) -> bool {
+    let lines = offered.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|offer| offer.trim() == protocol)
+}
