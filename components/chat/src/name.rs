@@ -1,0 +1,31 @@
+//! What people are called.
+
+const COLOURS: [&str; 16] = [
+    "Amber", "Azure", "Coral", "Crimson", "Golden", "Indigo", "Ivory", "Jade", "Lilac", "Ochre", "Olive",
+    "Plum", "Rosy", "Silver", "Teal", "Umber",
+];
+
+const ANIMALS: [&str; 16] = [
+    "Badger", "Crane", "Dormouse", "Elk", "Falcon", "Gecko", "Heron", "Ibex", "Jackdaw", "Kestrel", "Lynx",
+    "Marten", "Newt", "Otter", "Puffin", "Raven",
+];
+
+/// A name and a colour, made of the id of a connection: the same in every call.
+pub struct Name {
+    pub name: String,
+    /// In degrees around the wheel of colours.
+    pub hue: u32,
+}
+
+impl Name {
+    /// `id` is made of hexadecimal digits; each picks something.
+    pub fn of(id: &str) -> Self {
+        let mut digits = id.chars().filter_map(|digit| digit.to_digit(16));
+        let mut next = || digits.next().unwrap_or(0);
+        let (colour, animal, number) = (next() as usize, next() as usize, next() * 16 + next());
+        Self {
+            name: format!("{} {} {number}", COLOURS[colour], ANIMALS[animal]),
+            hue: (next() * 16 + next()) * 360 / 256,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The host's other test guest: HTTP and WebSockets as messages. What a message says is what it does.
+//!
+//! A message to `receiver` is a command, and so is the body of a request to `request-reply`; what comes of it is sent
+//! back. `on-open` behaves as the last segment of the path says. `GET /` lists all commands and all such segments; the
+//! host's tests compare that list with what they test, so that none can be added here without a test there.
+
+mod commands;
+mod opening;
+mod replies;
+
+use exports::h8s::provider::{lifecycle, receiver, request_reply};
+use h8s::provider::types::{Connection, Frame, Msg, Origin};
+
+wit_bindgen::generate!({
+    path: "../../wit/provider",
+    inline: "
+        package h8s:message-guests;
+        world everything {
+            include h8s:provider/websocket@0.1.0;
+            include h8s:provider/http-messages@0.1.0;
+        }
+    ",
+    generate_all,
+});
+
+struct Guests;
+
+impl receiver::Guest for Guests {
+    fn handle_message(from: Origin, message: Frame) -> Result<(), String> {
+        commands::on_message(&from, message)
+    }
+}
+
+impl lifecycle::Guest for Guests {
+    fn on_open(connection: Connection) -> Result<lifecycle::Acceptance, lifecycle::Refusal> {
+        opening::on_open(connection)
+    }
+
+    fn on_close(from: Origin, code: u16, reason: String) {
+        opening::on_close(&from.connection, code, &reason);
+    }
+}
+
+impl request_reply::Guest for Guests {
+    fn handle_message(msg: Msg) -> Result<Msg, String> {
+        replies::on_request(msg)
+    }
+}
+
+export!(Guests);
