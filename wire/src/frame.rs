@@ -95,7 +95,8 @@ impl Kind {
         at.and_then(|at| Self::ALL.get(at)).copied().ok_or(FrameError::UnknownKind(byte))
     }
 
-    /// Whether frames of this kind are numbered: a gap or repeat among them aborts the exchange.
+    /// Whether frames of this kind are numbered: a gap or repeat among them aborts the exchange, or is mended where it
+    /// carries a WebSocket.
     pub const fn is_sequenced(self) -> bool {
         matches!(self, Self::Head | Self::Data | Self::End | Self::Message | Self::Close)
     }
