@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of the workspace each may use. A new crate needs a line here.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("h8s-wire", &[]),
     ("h8s-settings", &[]),
     ("h8s-broker", &[]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("h8s-host-provider", &["h8s-nats", "h8s-wire", "h8s-settings"]),
     ("h8s", &["h8s-broker", "h8s-host-provider", "h8s-ingress", "h8s-nats", "h8s-settings", "h8s-wire"]),
     ("h8s-test-support", &["h8s-broker"]),
+    ("h8s-conformance", &["h8s-nats", "h8s-wire"]),
     (
         BENCHES,
         &["h8s-broker", "h8s-host-provider", "h8s-ingress", "h8s-nats", "h8s-test-support", "h8s-wire"],
