@@ -97,8 +97,13 @@ impl Exchange {
 
     /// We do not read the peer's direction any more. Said once, and not to a peer that is gone.
     pub(crate) fn leave(&self) {
+        self.leave_with(&Frame::Cancel);
+    }
+
+    /// The same, in other words.
+    pub(crate) fn leave_with(&self, last: &Frame) {
         if self.mailbox.failure().is_none() && !self.left.swap(true, Ordering::Relaxed) {
-            self.send_soon(&Frame::Cancel);
+            self.send_soon(last);
         }
     }
 

@@ -312,9 +312,8 @@ impl Drop for Leg {
         // Whoever forgets it has lost the client.
         if let State::Native(_, leg) = &mut self.state
             && self.backlog.is_empty()
-            && leg.exchange.mailbox.failure().is_none()
         {
-            leg.writer.queue_close(&Close::new(Close::ABNORMAL, ""));
+            leg.writer.close_now(&Close::new(Close::ABNORMAL, ""));
         }
     }
 }

@@ -65,6 +65,12 @@ impl MessageWriter {
         self.queue(Frame::Close { sequence: self.next, code, reason });
     }
 
+    /// The same from where nothing can be awaited and nobody is left to see to it.
+    pub(crate) fn close_now(&mut self, close: &Close) {
+        let (code, reason) = (close.code.into(), close.reason.clone());
+        self.exchange.leave_with(&Frame::Close { sequence: self.next, code, reason });
+    }
+
     /// Sends a whole message, in parts, as credit comes.
     pub(crate) async fn send(&mut self, message: &Message) -> Result<(), Stop> {
         let mut rest = message.data.clone();

@@ -95,7 +95,7 @@ impl PlainLeg {
         self.publish(kind, message).await
     }
 
-    async fn publish(&self, kind: MessageKind, message: Bytes) -> Result<(), Close> {
+    async fn publish(&mut self, kind: MessageKind, message: Bytes) -> Result<(), Close> {
         let id = self.id.to_string();
         let headers = plain_headers::collect(|emit| {
             emit(push::CONNECTION, &id);

@@ -11,3 +11,6 @@ mod frames;
 mod plain;
 mod streams;
 mod watched;
+mod websocket;
+mod websocket_fixture;
+mod websocket_survival;

@@ -1,0 +1,234 @@
+//! One WebSocket from a gateway's leg to the responder that owns it, and back.
+
+use bytes::Bytes;
+use h8s_nats::{Accept, ExchangeError, Incoming, LegEvent, Responder, WebSocketAnswer, WebSocketUpgrade};
+use h8s_wire::{Close, Message, MessageKind};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+
+use crate::fixture::{full, host, link, over_both_buses, service, within};
+use crate::websocket_fixture::{
+    echo, echo_responder, gateway, opened, owner, refusing, served, upgrade, websockets,
+};
+
+over_both_buses! {
+    async fn messages_come_back_as_they_went(bus) {
+        let _responder = echo_responder(&bus.url()).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/chat").await;
+        let (_, mut client) = opened(&requester, "/chat").await;
+
+        let large = Bytes::from((0..5_000_000u32).map(|n| (n % 251) as u8).collect::<Vec<_>>());
+        for message in [Message::text("héllo"), Message::text(""), Message::binary(vec![0, 255]), Message::binary(large)] {
+            let mut events = client.send(&message).await;
+            let echo = match events.pop() {
+                Some(event) => event,
+                None => client.event().await,
+            };
+            assert!(echo == LegEvent::Message(message), "differs");
+        }
+        within(client.leg.close(Close::new(1000, "bye"))).await;
+        assert_eq!(requester.open_exchanges(), 0);
+    }
+
+    async fn the_responder_chooses_among_the_offered_subprotocols(bus) {
+        let accept = Accept { protocol: Some("other".into()), holds_state: false };
+        let _responder = owner(&bus.url(), accept, echo).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (headers, _client) = opened(&requester, "/").await;
+        assert_eq!(headers["sec-websocket-protocol"], "other");
+
+        let accept = Accept { protocol: Some("invented".into()), holds_state: false };
+        let _replaced = _responder.drain(std::time::Duration::ZERO).await;
+        let _responder = owner(&bus.url(), accept, echo).await;
+        served(&requester, "/").await;
+        let result = within(requester.open_websocket(&host(), upgrade("/"))).await;
+        assert!(matches!(result, Err(ExchangeError::InvalidResponse(_))), "{result:?}");
+    }
+
+    async fn a_refusal_is_the_clients_response(bus) {
+        let refuse = service(|mut request: http::Request<_>| async move {
+            let upgrade = request.extensions_mut().remove::<WebSocketUpgrade>().expect("a WebSocket");
+            assert!(!upgrade.is_reopened());
+            assert_eq!((request.method().as_str(), request.uri().path()), ("CONNECT", "/secret"));
+            Ok(refusing(403))
+        });
+        let _responder =
+            Responder::builder(link(&bus.url()).await).serve(websockets("/*"), refuse).start().await.unwrap();
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+
+        let answer = within(requester.open_websocket(&host(), upgrade("/secret"))).await.unwrap();
+
+        let WebSocketAnswer::Refused(response) = answer else { panic!("accepted") };
+        assert_eq!((response.status().as_u16(), &response.headers()["x-why"]), (403, &"because".parse().unwrap()));
+        assert_eq!(within(response.into_body().collect()).await.unwrap().to_bytes(), "not you");
+        assert_eq!(requester.open_connections(), 0);
+    }
+
+    async fn an_answer_that_neither_accepts_nor_refuses_is_an_error(bus) {
+        let ignorant = service(|_| async move { Ok(http::Response::new(full("what is a WebSocket?"))) });
+        let _responder =
+            Responder::builder(link(&bus.url()).await).serve(websockets("/*"), ignorant).start().await.unwrap();
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let result = within(requester.open_websocket(&host(), upgrade("/"))).await;
+        assert!(matches!(result, Err(ExchangeError::Aborted { .. })), "{result:?}");
+    }
+
+    async fn the_clients_close_comes_after_all_it_said_and_is_awaited(bus) {
+        let (heard, mut hears) = mpsc::unbounded_channel();
+        let _responder = owner(&bus.url(), Accept::default(), move |mut websocket| {
+            let heard = heard.clone();
+            async move {
+                loop {
+                    let incoming = websocket.next().await;
+                    let is_last = !matches!(incoming, Incoming::Message { .. });
+                    heard.send(incoming).unwrap();
+                    if is_last {
+                        return;
+                    }
+                }
+            }
+        })
+        .await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+
+        for n in 0..100 {
+            client.say(&n.to_string()).await;
+        }
+        within(client.leg.close(Close::new(4321, "enough"))).await;
+
+        // It has been handled when close returns: nothing is waited for here.
+        for n in 0..100 {
+            let message = Message::text(n.to_string());
+            assert_eq!(hears.try_recv().unwrap(), Incoming::Message { message, again: false });
+        }
+        assert_eq!(hears.try_recv().unwrap(), Incoming::Close(Close::new(4321, "enough")));
+        assert_eq!(requester.open_exchanges(), 0);
+    }
+
+    async fn the_responders_close_comes_after_all_it_said(bus) {
+        let _responder = owner(&bus.url(), Accept::default(), |websocket| async move {
+            let sender = websocket.sender();
+            for n in 0..100 {
+                sender.send(Message::text(n.to_string())).await.unwrap();
+            }
+            websocket.close(Close::new(4000, "that was all")).await;
+        })
+        .await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+
+        for n in 0..100 {
+            assert_eq!(client.hear().await, n.to_string());
+        }
+        assert_eq!(client.closed().await, Close::new(4000, "that was all"));
+        within(client.leg.close(Close::new(4000, ""))).await;
+        crate::fixture::eventually("it is over", async || requester.open_exchanges() == 0).await;
+    }
+
+    async fn an_owner_that_gives_up_closes_with_1011(bus) {
+        let _responder = owner(&bus.url(), Accept::default(), |mut websocket| async move {
+            websocket.next().await;
+            panic!("a bug");
+        })
+        .await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        client.say("x").await;
+        assert_eq!(client.closed().await.code, 1011);
+    }
+
+    async fn a_leg_that_is_forgotten_tells_the_responder(bus) {
+        let (heard, mut hears) = mpsc::unbounded_channel();
+        let _responder = owner(&bus.url(), Accept::default(), move |mut websocket| {
+            let heard = heard.clone();
+            async move { heard.send(websocket.next().await).unwrap() }
+        })
+        .await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, client) = opened(&requester, "/").await;
+        drop(client);
+        assert_eq!(within(hears.recv()).await, Some(Incoming::Close(Close::new(1006, ""))));
+    }
+
+    async fn t19_a_receiver_that_is_slow_takes_the_room_away(bus) {
+        let (go, going) = tokio::sync::watch::channel(false);
+        let _responder = owner(&bus.url(), Accept::default(), move |websocket| {
+            let mut going = going.clone();
+            async move {
+                going.wait_for(|go| *go).await.unwrap();
+                echo(websocket).await;
+            }
+        })
+        .await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+
+        let part = Bytes::from(vec![7; 64 * 1024]);
+        let mut sent = 0;
+        while client.leg.has_room() {
+            client.leg.send(MessageKind::Binary, part.clone(), false).await;
+            sent += 1;
+        }
+        assert!((4..=16).contains(&sent), "a window of 1 MiB takes {sent} parts of 64 KiB");
+        go.send(true).unwrap();
+        // Room comes back, and nothing was lost.
+        let (mut echoed, mut had_room) = (0, false);
+        while echoed < sent || !had_room {
+            match within(client.leg.next()).await {
+                LegEvent::Room => had_room = true,
+                LegEvent::Message(message) => {
+                    assert_eq!(message.data, part);
+                    echoed += 1;
+                }
+                LegEvent::Close(close) => panic!("{close:?}"),
+            }
+        }
+    }
+
+    async fn t19_a_client_that_does_not_read_stops_its_responder_only(bus) {
+        let _responder = owner(&bus.url(), Accept::default(), |mut websocket| async move {
+            let sender = websocket.sender();
+            let flood = async {
+                while sender.send(Message::binary(vec![1; 32 * 1024])).await.is_ok() {}
+            };
+            tokio::select! {
+                () = flood => {}
+                _ = websocket.next() => {}
+            }
+        })
+        .await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, stalled) = opened(&requester, "/stalled").await;
+        let (_, mut reading) = opened(&requester, "/reading").await;
+        // Ten windows' worth, while the other does not read at all.
+        for _ in 0..320 {
+            let LegEvent::Message(message) = reading.event().await else { panic!() };
+            assert_eq!(message.data.len(), 32 * 1024);
+        }
+        drop(stalled);
+    }
+
+    async fn a_message_beyond_the_gateways_limit_closes_with_1009(bus) {
+        let _responder = owner(&bus.url(), Accept::default(), |websocket| async move {
+            let large = Message::binary(vec![0; 9 * 1024 * 1024]);
+            let _ = websocket.sender().send(large).await;
+            drop(websocket);
+        })
+        .await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        assert_eq!(client.closed().await.code, 1009);
+    }
+}

@@ -1,0 +1,256 @@
+//! What a WebSocket outlives: its responder, a lossy bus, a bus that goes away (`PROTOCOL.md §6`).
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use h8s_nats::{Accept, Incoming, LegEvent, RequesterConfig, Responder, WebSocket};
+use h8s_test_support::fault_proxy::{FaultProxy, Faults};
+use h8s_wire::{Close, Message};
+use tokio::sync::{mpsc, watch};
+
+use crate::fixture::{eventually, over_both_buses, requester_with, within};
+use crate::websocket_fixture::{Client, config, echo, echo_responder, gateway, opened, owner, served};
+
+/// A responder that notes what it hears under its own name, and does not finish with a message until it may.
+async fn noting(url: &str, name: &'static str, log: &Log, may_finish: watch::Receiver<bool>) -> Responder {
+    let log = log.clone();
+    owner(url, Accept::default(), move |mut websocket| {
+        let (log, mut may_finish) = (log.clone(), may_finish.clone());
+        async move {
+            while let Incoming::Message { message, again } = websocket.next().await {
+                let text = String::from_utf8(message.data.to_vec()).unwrap();
+                log.note(format!("{name} {text}{}", if again { " again" } else { "" }));
+                may_finish.wait_for(|may| *may).await.unwrap();
+                let _ = websocket.sender().send(Message::text(format!("{name} {text}"))).await;
+            }
+        }
+    })
+    .await
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn note(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+over_both_buses! {
+    async fn a_killed_responder_is_replaced_and_only_what_it_had_is_said_again(bus) {
+        let (log, (finish, may_finish)) = (Log::default(), watch::channel(true));
+        let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
+        let _first = noting(&proxy.url(), "first", &log, may_finish).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        client.say("one").await;
+        assert_eq!(client.hear().await, "first one");
+        let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
+
+        finish.send(false).unwrap();
+        client.say("two").await;
+        eventually("it is in hand", async || log.lines().len() == 2).await;
+        client.say("three").await;
+        // As kill -9 does: the server closes what is left of its connections.
+        proxy.refuse(true);
+        proxy.cut();
+
+        assert_eq!(client.hear().await, "second two");
+        client.say("four").await;
+        assert_eq!(client.hear().await, "second three");
+        assert_eq!(client.hear().await, "second four");
+        assert_eq!(
+            log.lines(),
+            ["first one", "first two", "second two again", "second three again", "second four"]
+        );
+    }
+
+    async fn a_draining_responder_hands_over_without_a_repeat(bus) {
+        let log = Log::default();
+        let first = noting(&bus.url(), "first", &log, watch::channel(true).1).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        client.say("0").await;
+        assert_eq!(client.hear().await, "first 0");
+        let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
+
+        let draining = tokio::spawn(first.drain(Duration::from_secs(20)));
+        for n in 1..200 {
+            client.say(&n.to_string()).await;
+            let heard = client.hear().await;
+            assert!(heard == format!("first {n}") || heard == format!("second {n}"), "{heard}");
+        }
+        assert!(within(draining).await.unwrap(), "drained whole");
+        let twice = log.lines().into_iter().filter(|line| line.ends_with("again")).count();
+        // What was on its way to the one that left may have been marked, and was handled once.
+        assert!(twice <= 1, "{twice}");
+        let mut numbers: Vec<u32> = log.lines().iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+        assert!(numbers.is_sorted());
+        numbers.dedup();
+        assert_eq!(numbers.len(), 200);
+        assert_eq!(log.lines().len(), 200);
+    }
+
+    async fn the_only_responder_restarts_and_clients_notice_nothing(bus) {
+        let log = Log::default();
+        let first = noting(&bus.url(), "first", &log, watch::channel(true).1).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let mut clients = Vec::new();
+        for _ in 0..50 {
+            clients.push(opened(&requester, "/").await.1);
+        }
+        drop(first);
+        for client in &mut clients {
+            // Read what the leg knows: it must not be a close.
+            assert!(tokio::time::timeout(Duration::from_millis(1), client.leg.next()).await.is_err());
+            client.leg.send(h8s_wire::MessageKind::Text, "x".into(), false).await;
+        }
+        let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
+        for client in &mut clients {
+            assert_eq!(client.hear().await, "second x");
+        }
+        assert_eq!(log.lines().len(), 50);
+    }
+
+    async fn nobody_within_the_reopen_timeout_closes_with_1012(bus) {
+        let config = RequesterConfig { reopen_timeout: Duration::from_millis(300), ..config() };
+        let responder = echo_responder(&bus.url()).await;
+        let requester = requester_with(&bus.url(), config).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        drop(responder);
+        assert_eq!(client.closed().await.code, 1012);
+    }
+
+    async fn who_holds_state_is_not_replaced(bus) {
+        let accept = Accept { holds_state: true, ..Accept::default() };
+        let first = owner(&bus.url(), accept.clone(), echo).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        let _second = owner(&bus.url(), accept, echo).await;
+        drop(first);
+        assert_eq!(client.closed().await.code, 1012);
+    }
+
+    async fn a_replacement_with_another_subprotocol_closes_with_1012(bus) {
+        let choosing = |protocol: &str| Accept { protocol: Some(protocol.into()), holds_state: false };
+        let first = owner(&bus.url(), choosing("chat"), echo).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        let _second = owner(&bus.url(), choosing("other"), echo).await;
+        drop(first);
+        assert_eq!(client.closed().await.code, 1012);
+    }
+
+    async fn what_the_client_said_last_is_handled_by_the_replacement(bus) {
+        let (log, (_finish, never)) = (Log::default(), watch::channel(false));
+        let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
+        let _first = noting(&proxy.url(), "first", &log, never).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        client.say("a").await;
+        client.say("b").await;
+        eventually("one is in hand", async || log.lines().len() == 1).await;
+        let closing = tokio::spawn(client.leg.close(Close::new(1000, "")));
+        let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
+        proxy.refuse(true);
+        proxy.cut();
+        within(closing).await.unwrap();
+        assert_eq!(log.lines(), ["first a", "second a again", "second b again"]);
+    }
+
+    async fn t16_messages_are_exact_when_one_in_a_hundred_is_harmed(bus) {
+        let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
+        let _responder = echo_responder(&proxy.url()).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            clients.push(opened(&requester, "/").await.1);
+        }
+        let faults = Faults::none().dropping(0.01).duplicating(0.01).swapping(0.01).seed(17);
+        proxy.set_faults(faults.on_subjects(|subject: &str| subject.starts_with("h8s.inbox.")));
+
+        let talks = clients.into_iter().map(|client| tokio::spawn(talk(client, 150)));
+        for talk in within(futures_util::future::join_all(talks)).await {
+            talk.unwrap();
+        }
+        let counts = proxy.counts();
+        assert!(counts.dropped > 5 && counts.duplicated > 5, "{counts:?}");
+        proxy.set_faults(Faults::none());
+    }
+
+    async fn t17_nats_restarts_and_traffic_resumes(mut bus) {
+        let _responder = echo_responder(&bus.url()).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        client.say("before").await;
+        assert_eq!(client.hear().await, "before");
+        bus.stop().await;
+        eventually("the gateway notices", async || !requester.is_connected()).await;
+        // Said while nobody can hear it.
+        client.say("meanwhile").await;
+        bus.restart().await;
+        assert_eq!(client.hear().await, "meanwhile");
+        client.say("after").await;
+        assert_eq!(client.hear().await, "after");
+    }
+}
+
+/// Says numbers, several at a time, and hears each of them, in order, once.
+async fn talk(mut client: Client, count: u32) {
+    let mut heard = 0;
+    for n in 0..count {
+        for event in client.send(&Message::text(n.to_string())).await {
+            heard = expect(&event, heard);
+        }
+        while n - heard >= 10 {
+            heard = expect(&client.event().await, heard);
+        }
+    }
+    while heard < count {
+        heard = expect(&client.event().await, heard);
+    }
+    within(client.leg.close(Close::new(1000, ""))).await;
+}
+
+fn expect(event: &LegEvent, next: u32) -> u32 {
+    assert_eq!(*event, LegEvent::Message(Message::text(next.to_string())));
+    next + 1
+}
+
+#[tokio::test]
+async fn stale_owners_hear_that_somebody_else_goes_on() {
+    let bus = h8s_test_support::Bus::real().await;
+    let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let _first = owner(&proxy.url(), Accept::default(), move |mut websocket: WebSocket| {
+        let heard = heard.clone();
+        async move { heard.send(websocket.next().await).unwrap() }
+    })
+    .await;
+    let requester = gateway(&bus.url()).await;
+    served(&requester, "/").await;
+    let (_, mut client) = opened(&requester, "/").await;
+    let _second = echo_responder(&bus.url()).await;
+    // Away for a moment: the gateway finds nobody there, and asks somebody else.
+    proxy.refuse(true);
+    proxy.cut();
+    client.say("hello").await;
+    assert_eq!(client.hear().await, "hello");
+    proxy.refuse(false);
+    assert_eq!(within(hears.recv()).await, Some(Incoming::Gone { closed: false }));
+    assert_eq!(requester.open_connections(), 1);
+}
