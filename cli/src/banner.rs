@@ -17,7 +17,15 @@ pub(crate) struct Banner<'a> {
     pub(crate) nats_url: &'a str,
     /// Whether NATS is part of this process.
     pub(crate) is_embedded: bool,
-    pub(crate) placements: &'a [Placement],
+    pub(crate) lines: &'a [Line<'a>],
+}
+
+/// A component, where it is served, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) placement: &'a Placement,
+    pub(crate) has_http: bool,
+    pub(crate) has_websockets: bool,
 }
 
 impl Banner<'_> {
@@ -37,11 +45,13 @@ impl Banner<'_> {
     }
 
     fn json(&self) -> String {
-        let served = |placement: &Placement| {
+        let served = |line: &Line<'_>| {
             serde_json::json!({
-                "path": placement.path.to_string(),
-                "component": placement.name,
-                "file": placement.file.display().to_string(),
+                "path": line.placement.path.to_string(),
+                "component": line.placement.name,
+                "file": line.placement.file.display().to_string(),
+                "http": line.has_http,
+                "websockets": line.has_websockets,
             })
         };
         let ready = serde_json::json!({
@@ -49,7 +59,7 @@ impl Banner<'_> {
             "url": self.url(),
             "nats_url": self.nats_url,
             "embedded_broker": self.is_embedded,
-            "served": self.placements.iter().map(served).collect::<Vec<_>>(),
+            "served": self.lines.iter().map(served).collect::<Vec<_>>(),
         });
         ready.to_string()
     }
@@ -58,21 +68,38 @@ impl Banner<'_> {
         let Style { strong, faint, plain } = style;
         let url = self.url();
         let mut lines = vec![format!("{strong}h8s dev{plain} is at {strong}{url}{plain}"), String::new()];
-        let paths: Vec<String> = self.placements.iter().map(|placement| placement.path.to_string()).collect();
+        let paths: Vec<String> = self.lines.iter().map(|line| line.placement.path.to_string()).collect();
         let width = paths.iter().map(|path| path.chars().count()).max().unwrap_or(0);
-        for (path, placement) in paths.iter().zip(self.placements) {
-            lines.push(format!("  {path:width$}  {faint}{}{plain}", from_here(&placement.file).display()));
+        for (path, line) in paths.iter().zip(self.lines) {
+            let (file, how) = (from_here(&line.placement.file), line.how());
+            lines.push(format!("  {path:width$}  {faint}{}{how}{plain}", file.display()));
         }
         lines.push(String::new());
         let nats = self.nats_url;
         if !self.is_embedded {
             lines.push(format!("  NATS   {nats}, as you said: none was started"));
         }
-        let first = paths.first().map_or("/", |path| example(path));
-        lines.push(format!("  Call   curl {url}{first}"));
+        let first = |of: fn(&Line<'_>) -> bool| {
+            let served = self.lines.iter().find(|line| of(line));
+            served.map(|line| example(&line.placement.path.to_string()).to_owned())
+        };
+        lines.extend(first(|line| line.has_http).map(|path| format!("  Call   curl {url}{path}")));
+        let address = self.address;
+        lines.extend(first(|line| line.has_websockets).map(|path| format!("  Open   ws://{address}{path}")));
         lines.push(format!("  Watch  nats sub 'h8s.>' -s {nats}"));
         lines.push("  Stop   Ctrl-C".into());
         lines.join("\n")
+    }
+}
+
+impl Line<'_> {
+    /// What there is to say beside the file: nothing where it is HTTP, as with most.
+    fn how(&self) -> &'static str {
+        match (self.has_http, self.has_websockets) {
+            (_, false) => "",
+            (true, true) => " and WebSockets",
+            (false, true) => " (WebSockets only)",
+        }
     }
 }
 
@@ -116,14 +143,19 @@ mod tests {
         Placement { path: path.parse().unwrap(), file: format!("{name}.wasm").into(), name: name.into() }
     }
 
-    fn banner(placements: &[Placement], is_embedded: bool) -> Banner<'_> {
+    fn line(placement: &Placement) -> Line<'_> {
+        Line { placement, has_http: true, has_websockets: false }
+    }
+
+    fn banner<'a>(lines: &'a [Line<'a>], is_embedded: bool) -> Banner<'a> {
         let address = "127.0.0.1:8080".parse().unwrap();
-        Banner { address, nats_url: "nats://127.0.0.1:4222", is_embedded, placements }
+        Banner { address, nats_url: "nats://127.0.0.1:4222", is_embedded, lines }
     }
 
     #[test]
     fn a_person_learns_what_to_do_next() {
         let placements = [placement("/hello/*", "hello"), placement("/e", "echo")];
+        let placements = placements.each_ref().map(line);
 
         let text = banner(&placements, true).text(Style::NONE);
 
@@ -142,8 +174,23 @@ h8s dev is at http://127.0.0.1:8080
     }
 
     #[test]
+    fn where_websockets_are_is_said() {
+        let placements = [placement("/chat/*", "chat"), placement("/echo", "websocket_echo")];
+        let [chat, echo] = placements.each_ref().map(line);
+        let lines =
+            [Line { has_websockets: true, ..chat }, Line { has_http: false, has_websockets: true, ..echo }];
+
+        let text = banner(&lines, true).text(Style::NONE);
+
+        assert!(text.contains("  /chat/*  chat.wasm and WebSockets\n"), "{text}");
+        assert!(text.contains("  /echo    websocket_echo.wasm (WebSockets only)\n"), "{text}");
+        assert!(text.contains("  Open   ws://127.0.0.1:8080/chat\n"), "{text}");
+    }
+
+    #[test]
     fn that_no_broker_was_started_is_said() {
         let placements = [placement("/*", "hello")];
+        let placements = placements.each_ref().map(line);
 
         let text = banner(&placements, false).text(Style::NONE);
 
@@ -154,6 +201,7 @@ h8s dev is at http://127.0.0.1:8080
     #[test]
     fn a_program_gets_one_object() {
         let placements = [placement("/*", "hello")];
+        let placements = placements.each_ref().map(line);
 
         let json: serde_json::Value = serde_json::from_str(&banner(&placements, true).json()).unwrap();
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use h8s_broker::Broker;
-use h8s_host_provider::{CodeCache, ComponentSource, HostConfig, Limits, Served, ServedSource};
+use h8s_host_provider::{CodeCache, ComponentSource, HostConfig, Limits, Served, ServedSource, connect};
 use h8s_ingress::{App, Config, Drained, Shutdown};
 use h8s_nats::{Identity, Link, NatsConfig, Requester, RequesterConfig, Responder};
 use h8s_settings::{Exit, Mistakes, Secret};
@@ -15,7 +15,7 @@ use h8s_wire::{Host, Interest, MethodPattern};
 use http::Method;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::banner::Banner;
+use crate::banner::{Banner, Line};
 use crate::failure::Failure;
 use crate::flags::Dev;
 use crate::placement::{self, Placement, Wanted};
@@ -74,11 +74,14 @@ impl Stack {
         let files = files(&wanted, flags.quiet).await?;
         let placements = placement::placements(&wanted, files)?;
         let components = components(&placements).await?;
-        let responder = serve(Link::connect(&nats).await?, &components).await?;
+        let link = Link::connect(&nats).await?;
+        connect(&components, &link, &nats.subjects).await?;
+        let responder = serve(link, &components).await?;
         heard(&requester, &components).await;
 
         if let [address, ..] = gateway.addresses()[..] {
-            Banner { address, nats_url: &nats_url, is_embedded, placements: &placements }.print(flags);
+            let lines: Vec<Line<'_>> = placements.iter().zip(&components).map(line).collect();
+            Banner { address, nats_url: &nats_url, is_embedded, lines: &lines }.print(flags);
         }
         Ok(Self { gateway, responder, components })
     }
@@ -160,23 +163,23 @@ async fn files(wanted: &[Wanted], is_quiet: bool) -> Result<Vec<PathBuf>, Failur
 /// Loads the components, each for all names of this machine.
 async fn components(placements: &[Placement]) -> Result<Vec<Served>, Failure> {
     let config = HostConfig {
-        components: placements.iter().map(|placement| served_source(placement, HOSTS[0])).collect(),
+        components: placements.iter().map(served_source).collect(),
         cache: cache(),
         grace_period: GRACE_PERIOD,
     };
-    let mut components = config.build().await?;
-    for (served, placement) in components.iter_mut().zip(placements) {
-        let interests = HOSTS.iter().flat_map(|host| served_source(placement, host).interests());
-        served.interests = interests.collect();
-    }
-    Ok(components)
+    Ok(config.build().await?)
 }
 
-fn served_source(placement: &Placement, host: &str) -> ServedSource {
+fn line<'a>((placement, served): (&'a Placement, &Served)) -> Line<'a> {
+    let service = &served.service;
+    Line { placement, has_http: service.serves_http(), has_websockets: service.serves_websockets() }
+}
+
+fn served_source(placement: &Placement) -> ServedSource {
     let Placement { path, file, name } = placement.clone();
     ServedSource {
         source: ComponentSource { file, name, environment: Vec::new(), limits: Limits::default() },
-        host: Host::parse(host).expect("names of this machine are hosts"),
+        hosts: HOSTS.map(|host| Host::parse(host).expect("names of this machine are hosts")).into(),
         path,
         methods: vec![MethodPattern::Any],
     }
@@ -202,7 +205,11 @@ async fn serve(link: Link, components: &[Served]) -> Result<Responder, Failure> 
 async fn heard(requester: &Requester, components: &[Served]) {
     let knows = |interest: &Interest| {
         let pattern = interest.path.to_string();
-        requester.serves(&interest.host, &Method::GET, pattern.strip_suffix('*').unwrap_or(&pattern))
+        let path = pattern.strip_suffix('*').unwrap_or(&pattern);
+        match interest.method {
+            MethodPattern::WebSocket => requester.serves_websocket(&interest.host, path),
+            _ => requester.serves(&interest.host, &Method::GET, path),
+        }
     };
     let knows_all =
         || requester.is_ready() && components.iter().flat_map(|served| &served.interests).all(knows);

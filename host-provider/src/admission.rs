@@ -58,6 +58,12 @@ impl Admission {
         timeout_at(until, self.wait()).await.map_err(|_| Refused::Busy)?
     }
 
+    /// A permit, whenever there is one. For what is bounded already: each connection has one message under way, and
+    /// its client waits with it.
+    pub(crate) async fn admit_patiently(&self) -> Result<Permit, Refused> {
+        self.wait().await
+    }
+
     fn try_admit(&self) -> Option<Permit> {
         let own = Arc::clone(&self.own).try_acquire_owned().ok()?;
         let engine = Arc::clone(&self.engine).try_acquire_owned().ok()?;

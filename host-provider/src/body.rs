@@ -106,7 +106,7 @@ impl ComponentBody {
         match running.exchange.poll(cx) {
             Poll::Pending => self.take(cx, false),
             // The store lives until everything is taken: an unfinished body waits as long as it does.
-            Poll::Ready(Ok(_store)) => self.take(cx, true),
+            Poll::Ready(Ok(_returned)) => self.take(cx, true),
             Poll::Ready(Err(fault)) => self.fail(fault),
         }
     }

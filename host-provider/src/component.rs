@@ -7,15 +7,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wasmtime::component::{Component as Compiled, Linker};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime::component::{Component as Compiled, HasSelf, InstancePre, Linker};
 
+use crate::bindings::{h8s, original};
 use crate::cache::CodeCache;
 use crate::engine::{HostEngine, MEMORIES_PER_COMPONENT};
+use crate::exports::{Exports, NEEDED};
 use crate::instance::GuestState;
 use crate::interface;
 use crate::limits::Limits;
 use crate::output::GuestLog;
+use crate::sending::Sending;
 
 /// Larger files are refused unread: no component is, and all of it goes into memory. 256 MiB.
 const FILE_BYTES: u64 = 256 << 20;
@@ -90,15 +92,17 @@ pub enum LoadError {
         /// What the linker says.
         source: wasmtime::Error,
     },
-    /// Nothing in it answers requests.
-    #[error("component {}: does not export wasi:http/incoming-handler (it exports {})", .file.display(), list(.exports))]
+    /// Nothing in it answers requests or takes messages.
+    #[error(
+        "component {}: does not export any of {NEEDED} (it exports {})", .file.display(), list(.exports)
+    )]
     NoHandler {
         /// The file.
         file: PathBuf,
         /// What it does export.
         exports: Vec<String>,
     },
-    /// It exports the handler in another shape.
+    /// It exports one of them in another shape.
     #[error("component {}: its export does not fit this host: {}", .file.display(), one_line(.source))]
     ExportMismatch {
         /// The file.
@@ -152,7 +156,10 @@ pub(crate) struct Component {
     pub(crate) limits: Limits,
     pub(crate) log: Arc<GuestLog>,
     pub(crate) engine: HostEngine,
-    pub(crate) pre: ProxyPre<GuestState>,
+    pub(crate) pre: InstancePre<GuestState>,
+    pub(crate) exports: Exports,
+    /// It may want to know who is connected.
+    pub(crate) imports_sender: bool,
 }
 
 impl Component {
@@ -166,14 +173,18 @@ impl Component {
         let wasm = read(&file)?;
         let compiled = compiled(engine.wasmtime(), cache, &file, &wasm)?;
         check_needs(&compiled, &limits, &file)?;
-        let pre = link(engine.wasmtime(), &compiled, &file)?;
+        let (pre, exports) = link(engine.wasmtime(), &compiled, &file)?;
+        if exports.lifecycle.is_some() && exports.receiver.is_none() {
+            tracing::warn!(component = name, "lifecycle is exported without receiver, and never called");
+        }
         // The first request would pay for it otherwise.
         compiled
             .initialize_copy_on_write_image()
             .map_err(|source| LoadError::Invalid { file: file.clone(), source })?;
         let name: Arc<str> = name.into();
         let log = GuestLog::new(Arc::clone(&name));
-        Ok(Self { name, environment, limits, log, engine: engine.clone(), pre })
+        let imports_sender = interface::imports_sender(&compiled);
+        Ok(Self { name, environment, limits, log, engine: engine.clone(), pre, exports, imports_sender })
     }
 }
 
@@ -232,7 +243,7 @@ fn link(
     engine: &wasmtime::Engine,
     component: &Compiled,
     file: &Path,
-) -> Result<ProxyPre<GuestState>, LoadError> {
+) -> Result<(InstancePre<GuestState>, Exports), LoadError> {
     let file = || file.to_owned();
     let linker = linker(engine).map_err(|source| LoadError::ImportMismatch { file: file(), source })?;
     let pre = linker.instantiate_pre(component).map_err(|source| {
@@ -242,18 +253,26 @@ fn link(
             false => LoadError::UnknownImport { file: file(), imports },
         }
     })?;
-    let exports = interface::exports(component);
-    if !exports.iter().any(|name| interface::is_handler(name)) {
-        return Err(LoadError::NoHandler { file: file(), exports });
+    let exports = Exports::of(&pre).map_err(|source| LoadError::ExportMismatch { file: file(), source })?;
+    if !exports.has_http() && exports.receiver.is_none() {
+        return Err(LoadError::NoHandler { file: file(), exports: interface::exports(component) });
     }
-    ProxyPre::new(pre).map_err(|source| LoadError::ExportMismatch { file: file(), source })
+    Ok((pre, exports))
 }
 
 /// All of WASI 0.2, for guests import it whether they use it or not. What it gives access to is decided per
-/// instance: no files, no sockets, no outgoing HTTP.
+/// instance: no files, no sockets, no outgoing HTTP. And what guests import of ours, or of the original's.
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    h8s::imported::types::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
+    h8s::imported::sender::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
+    original::imported::types::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
+    original::imported::sender::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
     Ok(linker)
+}
+
+fn sending(state: &mut GuestState) -> &mut Sending {
+    &mut state.sending
 }

@@ -1,14 +1,17 @@
-//! The tower service of one component: a request in, a response out, or a refusal before any work is done.
+//! The tower service of one component: a request in, a response out, or a refusal before any work is done; and
+//! WebSockets, which begin as requests.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h8s_nats::{ExchangeContext, Refused};
+use h8s_nats::{Connections, ExchangeContext, Refused, WebSocketUpgrade};
+use h8s_wire::{Host, Subjects};
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use crate::admission::Admission;
@@ -16,8 +19,13 @@ use crate::body::ComponentBody;
 use crate::component::Component;
 use crate::exchange::Exchange;
 use crate::fault::plain;
+use crate::sending::{Reach, Sending};
+use crate::{request_reply, websocket};
 
 /// Answers requests with a component, each with an instance of its own. Clones share the component's limits.
+///
+/// A request with a [`WebSocketUpgrade`] among its extensions asks for a WebSocket. One that is accepted is served by a
+/// task of its own, for as long as it is open.
 ///
 /// It must be called, and its bodies read, within a tokio runtime with timers.
 ///
@@ -27,9 +35,20 @@ use crate::fault::plain;
 #[derive(Clone)]
 pub struct ComponentService(Arc<Shared>);
 
-struct Shared {
-    component: Arc<Component>,
-    admission: Admission,
+/// What all calls of a component share.
+pub(crate) struct Shared {
+    pub(crate) component: Arc<Component>,
+    pub(crate) admission: Admission,
+    /// One for each open WebSocket.
+    pub(crate) tasks: TaskTracker,
+    reach: OnceLock<Arc<Reach>>,
+}
+
+impl Shared {
+    /// What a call can reach at the moment: nobody, before there is a connection to NATS.
+    pub(crate) fn reach(&self) -> Arc<Reach> {
+        self.reach.get().cloned().unwrap_or_default()
+    }
 }
 
 impl ComponentService {
@@ -37,7 +56,30 @@ impl ComponentService {
         let limits = &component.limits;
         let slots = Arc::clone(component.engine.slots());
         let admission = Admission::new(limits.concurrency, limits.queue, slots);
-        Self(Arc::new(Shared { component: Arc::new(component), admission }))
+        let (tasks, reach) = (TaskTracker::new(), OnceLock::new());
+        Self(Arc::new(Shared { component: Arc::new(component), admission, tasks, reach }))
+    }
+
+    /// Whether it answers HTTP requests.
+    pub fn serves_http(&self) -> bool {
+        self.0.component.exports.has_http()
+    }
+
+    /// Whether it takes messages of WebSockets.
+    pub fn serves_websockets(&self) -> bool {
+        self.0.component.exports.receiver.is_some()
+    }
+
+    /// Whether it may want to reach WebSockets, and needs to know which there are.
+    pub fn sends(&self) -> bool {
+        self.0.component.imports_sender
+    }
+
+    /// Tells what there is to reach: connections of `hosts`, and no others. Only the first call counts; before it,
+    /// whatever a component wants to send has an error.
+    pub fn connect(&self, subjects: Subjects, hosts: Vec<Host>, connections: Option<Connections>) {
+        // Later calls would say the same: a service is served once.
+        let _ = self.0.reach.set(Arc::new(Reach { subjects, hosts, connections }));
     }
 
     /// What logs call the component.
@@ -45,33 +87,77 @@ impl ComponentService {
         &self.0.component.name
     }
 
-    /// Exchanges under way: instances that exist at the moment.
+    /// Exchanges and messages under way: instances that exist at the moment.
     pub fn running(&self) -> usize {
         self.0.admission.running()
     }
 
-    /// Waits until nothing is under way. Meant for a service that gets no more requests.
+    /// WebSockets that are open here.
+    pub fn open_websockets(&self) -> usize {
+        self.0.tasks.len()
+    }
+
+    /// Waits until nothing is under way and no WebSocket is open. Meant for a service that gets no more requests.
     pub async fn idle(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         self.0.admission.idle().await;
     }
 
-    async fn dispatch<B>(self, request: Request<B>) -> Result<Response<ComponentBody>, Refused>
+    async fn dispatch<B>(self, mut request: Request<B>) -> Result<Response<ComponentBody>, Refused>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Shared { component, admission } = &*self.0;
-        if !names_its_host(&request) {
-            return Ok(
-                plain(StatusCode::BAD_REQUEST, "The request names no host.\n").map(ComponentBody::whole)
-            );
-        }
-        let timeout = Instant::now() + component.limits.timeout;
+        let timeout = Instant::now() + self.0.component.limits.timeout;
         let given = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
         let deadline = given.map_or(timeout, |given| given.min(timeout));
-        let permit = admission.admit(deadline).await?;
-        Ok(Exchange::answer(Arc::clone(component), permit, request, deadline).await)
+        match request.extensions_mut().remove::<WebSocketUpgrade>() {
+            Some(upgrade) => {
+                // Messages are no body.
+                let request = request.map(|_body| ());
+                let response = websocket::open(&self.0, upgrade, request, deadline).await?;
+                Ok(response.map(ComponentBody::whole))
+            }
+            None => self.answer(request, deadline).await,
+        }
     }
+
+    async fn answer<B>(
+        self,
+        request: Request<B>,
+        deadline: Instant,
+    ) -> Result<Response<ComponentBody>, Refused>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Shared { component, admission, .. } = &*self.0;
+        if !names_its_host(&request) {
+            return Ok(said(StatusCode::BAD_REQUEST, "The request names no host.\n"));
+        }
+        if !component.exports.has_http() {
+            return Ok(said(StatusCode::NOT_FOUND, "Only WebSockets are served here.\n"));
+        }
+        let permit = admission.admit(deadline).await?;
+        let sending = Sending::new(self.0.reach(), None, &component.limits);
+        Ok(match (&component.exports.http, &component.exports.request_reply) {
+            (Some(proxy), _) => {
+                let (component, proxy) = (Arc::clone(component), proxy.clone());
+                Exchange::answer(component, proxy, permit, sending, request, deadline).await
+            }
+            (None, Some(export)) => {
+                let response = request_reply::answer(component, export, sending, request, deadline).await;
+                drop(permit);
+                response.map(ComponentBody::whole)
+            }
+            (None, None) => unreachable!("has_http says that there is one"),
+        })
+    }
+}
+
+fn said(status: StatusCode, text: &'static str) -> Response<ComponentBody> {
+    plain(status, text).map(ComponentBody::whole)
 }
 
 /// `wasi:http` gives every request an authority.

@@ -11,16 +11,16 @@ use http_body::Body;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime::Store;
+use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::admission::Permit;
 use crate::body::ComponentBody;
 use crate::component::Component;
 use crate::fault::{Fault, RequestLabel};
-use crate::instance::{Answer, Ending, Guest, GuestState};
-
-/// What of an error code that a guest answers with goes to the log, in characters.
-const ERROR_CHARS: usize = 500;
+use crate::incoming_handler::{Answer, Handle};
+use crate::instance::{Ending, Guest, GuestState, Returned};
+use crate::sending::Sending;
 
 /// A guest that works on a request. Dropping it cancels the guest and frees its store.
 pub(crate) struct Exchange {
@@ -34,10 +34,12 @@ pub(crate) struct Exchange {
 type Head = (Response<HyperOutgoingBody>, Option<Store<GuestState>>);
 
 impl Exchange {
-    /// Runs `component` for `request`, until there is a response or `deadline` has come.
+    /// Runs `component`, by its export `proxy`, for `request`, until there is a response or `deadline` has come.
     pub(crate) async fn answer<B>(
         component: Arc<Component>,
+        proxy: ProxyIndices,
         permit: Permit,
+        sending: Sending,
         request: Request<B>,
         deadline: Instant,
     ) -> Response<ComponentBody>
@@ -47,7 +49,8 @@ impl Exchange {
     {
         let started = Instant::now();
         let label = RequestLabel::of(&request);
-        let (guest, mut answer) = Guest::new(&component, request);
+        let (call, mut answer) = Handle::new(proxy, request);
+        let guest = Guest::new(&component, sending, call);
         let mut exchange = Self { guest, component, label, _permit: permit };
         let head = timeout_at(deadline, poll_fn(|cx| exchange.poll_head(&mut answer, cx))).await;
         let head = head.unwrap_or_else(|_| Err(Fault::TimedOut(started.elapsed())));
@@ -76,8 +79,8 @@ impl Exchange {
         let ending = self.guest.poll(cx);
         Poll::Ready(match (ending, answer.try_recv()) {
             (Poll::Ready(Err(fault)), _) => Err(fault),
-            (_, Ok(Err(code))) => Err(Fault::AnsweredError(shortened(format!("{code:?}")))),
-            (Poll::Ready(Ok(store)), Ok(Ok(response))) => Ok((response, Some(store))),
+            (_, Ok(Err(code))) => Err(Fault::said(format!("{code:?}"))),
+            (Poll::Ready(Ok(Returned { store, .. })), Ok(Ok(response))) => Ok((response, Some(store))),
             (Poll::Pending, Ok(Ok(response))) => Ok((response, None)),
             (Poll::Pending, Err(TryRecvError::Empty)) => return Poll::Pending,
             // Returned, or gave away the right to answer: there will be none.
@@ -132,7 +135,7 @@ impl Exchange {
             }
         });
         match timeout(limit, end).await {
-            Ok(Ok(_store)) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(fault)) => self.log(&fault),
             Err(_) => self.log(&Fault::Lingering(limit)),
         }
@@ -154,12 +157,4 @@ fn has_no_content(status: StatusCode) -> bool {
 /// What a guest promises. wasmtime lets no guest set a value that is not a number, or two.
 fn content_length(headers: &http::HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn shortened(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(ERROR_CHARS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }

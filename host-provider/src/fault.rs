@@ -11,6 +11,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+/// What a guest says of its error goes to the log up to here, in characters.
+const SAID_CHARS: usize = 500;
+
 /// Functions of a backtrace that go to the log.
 const FRAMES_LOGGED: usize = 8;
 
@@ -48,15 +51,24 @@ pub enum Fault {
     /// It gave no response head in time. Maps to 504.
     #[error("no response head within {} ms", .0.as_millis())]
     TimedOut(Duration),
+    /// It did not return in time. Maps to 504; closes a WebSocket with 1011.
+    #[error("not returned within {} ms", .0.as_millis())]
+    NotReturned(Duration),
     /// It returned and never answered. Maps to 500.
     #[error("returned without a response")]
     NoResponse,
-    /// It answered with an error code of `wasi:http`. Maps to 500.
+    /// It answered with an error code of `wasi:http`, or in words. Maps to 500.
     #[error("answered with the error {0}")]
     AnsweredError(String),
     /// It answered with a head that is no final response, or contradicts its body. Maps to 500.
     #[error("{0}")]
     BadResponse(&'static str),
+    /// It answered with a message that is no response, in this way. Maps to 500.
+    #[error("answered with a message that is no response: {0}")]
+    BadAnswer(String),
+    /// It chose a subprotocol that the client does not offer. Maps to 500.
+    #[error("chose the subprotocol {0:?}, which the client does not offer")]
+    ProtocolNotOffered(String),
     /// Its body is not as long as its `content-length` says.
     #[error("wrote {written} bytes of body where content-length says {declared}")]
     WrongLength {
@@ -94,10 +106,15 @@ impl Fault {
         }
     }
 
+    /// What a guest says of its error, as far as the log wants to know it.
+    pub(crate) fn said(text: String) -> Self {
+        Self::AnsweredError(shortened(text))
+    }
+
     /// The status for the client, where no head is out yet.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::TimedOut(_) | Self::CpuBudgetSpent(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::TimedOut(_) | Self::NotReturned(_) | Self::CpuBudgetSpent(_) => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -117,6 +134,14 @@ impl Fault {
         let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
         tracing::error!(component, cause = %self, %method, path = uri.path(), request_id, "component failed");
     }
+}
+
+pub(crate) fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SAID_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// A short answer of the host's own.

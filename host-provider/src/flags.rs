@@ -18,22 +18,23 @@ use crate::table;
 #[command(
     name = "h8s-host",
     version,
-    about = "Runs WebAssembly components that answer HTTP requests from NATS"
+    about = "Runs WebAssembly components that serve HTTP and WebSockets from NATS"
 )]
 pub struct Flags {
-    /// The component to serve: a .wasm file that exports wasi:http/incoming-handler
+    /// The component to serve: a .wasm file that exports wasi:http/incoming-handler, or request-reply or receiver of
+    /// h8s:provider
     #[arg(value_name = "COMPONENT")]
     pub components: Vec<PathBuf>,
     /// A TOML file with the same keys as the flags, and tables named component for further components
     #[arg(long, env = "H8S_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Serve requests for this host
+    /// Serve requests and WebSockets for this host
     #[arg(long, env = "H8S_HOST", value_name = "HOST", default_value = "localhost")]
     pub host: Host,
     /// Serve this path; /api/* is /api and everything below it
     #[arg(long, env = "H8S_PATH", value_name = "PATH", default_value = "/*")]
     pub path: PathPattern,
-    /// Serve these methods, comma-separated
+    /// Serve these methods of HTTP, comma-separated
     #[arg(long, env = "H8S_METHODS", value_name = "METHODS", default_value = "ANY", value_delimiter = ',', value_parser = table::method)]
     pub methods: Vec<MethodPattern>,
     /// An environment variable for the component, which sees no others. May be given several times
@@ -97,7 +98,6 @@ impl Flags {
                 "there is no component to serve: name a .wasm file, or a [[component]] in the --config file",
             );
         }
-        refuse_doubles(&components, &mut mistakes);
         // Makes a directory, which is for those who really start.
         let cache = if mistakes.is_empty() { flags.cache(&mut mistakes) } else { None };
         mistakes.into_result()?;
@@ -122,7 +122,7 @@ impl Flags {
         };
         ServedSource {
             source,
-            host: self.host.clone(),
+            hosts: vec![self.host.clone()],
             path: self.path.clone(),
             methods: self.methods.clone(),
         }
@@ -142,22 +142,6 @@ impl Flags {
             Err(error) => {
                 tracing::warn!(cause = %error, "compiling at every start");
                 None
-            }
-        }
-    }
-}
-
-/// One request can only go to one component.
-fn refuse_doubles(components: &[ServedSource], mistakes: &mut Mistakes) {
-    let interests = |component: &ServedSource| component.interests();
-    for (at, component) in components.iter().enumerate() {
-        for interest in interests(component) {
-            let earlier = components[..at].iter().find(|earlier| earlier.interests().contains(&interest));
-            if let Some(earlier) = earlier {
-                let (one, other) = (earlier.source.file.display(), component.source.file.display());
-                mistakes.push(format!(
-                    "{one} and {other} both serve {interest}: give one of them another path or host"
-                ));
             }
         }
     }

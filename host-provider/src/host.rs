@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use h8s_wire::{Host, Interest, MethodPattern, PathPattern};
+use h8s_nats::{Connections, Link, StartError};
+use h8s_wire::{Host, Interest, MethodPattern, PathPattern, Subjects};
 
 use crate::cache::CodeCache;
 use crate::component::ComponentSource;
@@ -18,23 +19,26 @@ const MOST_INSTANCES: u32 = 10_000;
 pub struct ServedSource {
     /// The component.
     pub source: ComponentSource,
-    /// For this host.
-    pub host: Host,
+    /// For these hosts.
+    pub hosts: Vec<Host>,
     /// For these paths.
     pub path: PathPattern,
-    /// For these methods.
+    /// For these methods of HTTP. WebSockets are served whatever they are.
     pub methods: Vec<MethodPattern>,
 }
 
 impl ServedSource {
-    /// One interest for each method.
-    pub fn interests(&self) -> Vec<Interest> {
-        let interest = |method: &MethodPattern| Interest {
-            host: self.host.clone(),
+    /// What there is to announce for a component that serves HTTP, WebSockets, or both: one interest per host and
+    /// method.
+    fn interests(&self, service: &ComponentService) -> Vec<Interest> {
+        let mut methods = if service.serves_http() { self.methods.clone() } else { Vec::new() };
+        methods.extend(service.serves_websockets().then_some(MethodPattern::WebSocket));
+        let interest = |host: &Host, method: &MethodPattern| Interest {
+            host: host.clone(),
             path: self.path.clone(),
             method: method.clone(),
         };
-        self.methods.iter().map(interest).collect()
+        self.hosts.iter().flat_map(|host| methods.iter().map(move |method| interest(host, method))).collect()
     }
 }
 
@@ -67,6 +71,9 @@ pub enum HostError {
     /// Some components cannot be served.
     #[error(transparent)]
     Load(#[from] LoadErrors),
+    /// Several components serve the same, and one request can only go to one of them. One sentence per line.
+    #[error("{}", .0.join("\n"))]
+    Doubles(Vec<String>),
 }
 
 impl HostConfig {
@@ -86,12 +93,64 @@ impl HostConfig {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with any of them, together.
+    /// Everything that is wrong with any of them, together; or which of them serve the same.
     pub async fn build(&self) -> Result<Vec<Served>, HostError> {
         let engine = HostEngine::new(self.engine())?;
         let sources = self.components.iter().map(|component| component.source.clone()).collect();
         let services = load(&engine, self.cache.as_ref(), sources).await?;
-        let interests = self.components.iter().map(ServedSource::interests);
-        Ok(interests.zip(services).map(|(interests, service)| Served { interests, service }).collect())
+        let served = self.components.iter().zip(services).map(|(source, service)| {
+            let interests = source.interests(&service);
+            Served { interests, service }
+        });
+        let served: Vec<Served> = served.collect();
+        match self.doubles(&served) {
+            doubles if doubles.is_empty() => Ok(served),
+            doubles => Err(HostError::Doubles(doubles)),
+        }
     }
+
+    fn doubles(&self, served: &[Served]) -> Vec<String> {
+        let mut doubles = Vec::new();
+        for (at, one) in served.iter().enumerate() {
+            for interest in &one.interests {
+                if let Some(earlier) =
+                    served[..at].iter().position(|other| other.interests.contains(interest))
+                {
+                    let file = |at: usize| self.components[at].source.file.display();
+                    doubles.push(format!(
+                        "{} and {} both serve {interest}: give one of them another path or host",
+                        file(earlier),
+                        file(at),
+                    ));
+                }
+            }
+        }
+        doubles
+    }
+}
+
+/// Tells components that import `sender` who is connected, over all gateways. The others cost nothing here.
+///
+/// # Errors
+///
+/// When NATS does not take the subscriptions.
+pub async fn connect(served: &[Served], link: &Link, subjects: &Subjects) -> Result<(), StartError> {
+    let senders = || served.iter().filter(|served| served.service.sends());
+    let hosts = distinct_hosts(senders().flat_map(|served| &served.interests));
+    let connections = match hosts.is_empty() {
+        true => None,
+        false => Some(Connections::start(link.clone(), &hosts).await?),
+    };
+    for Served { interests, service } in served {
+        let connections = connections.clone().filter(|_| service.sends());
+        service.connect(subjects.clone(), distinct_hosts(interests), connections);
+    }
+    Ok(())
+}
+
+fn distinct_hosts<'a>(interests: impl IntoIterator<Item = &'a Interest>) -> Vec<Host> {
+    let mut hosts: Vec<Host> = interests.into_iter().map(|interest| interest.host.clone()).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
 }

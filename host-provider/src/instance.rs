@@ -1,24 +1,19 @@
 //! One instance of a component: a store of its own, its limits, and the call that it runs.
 //!
-//! Every exchange has a fresh one. It runs only while somebody polls it, and dropping it frees all that it holds
-//! at once.
+//! Every call has a fresh one: an exchange, a WebSocket's message, its opening, its end. It runs only while somebody
+//! polls it, and dropping it frees all that it holds at once.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use h8s_nats::ExchangeContext;
 use http::{HeaderName, Request, Response};
-use http_body::Body;
-use http_body_util::BodyExt;
-use tokio::sync::oneshot;
-use wasmtime::component::ResourceTable;
+use tokio::time::{Instant, timeout_at};
+use wasmtime::component::{Instance, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
     WasiHttpView,
@@ -28,6 +23,7 @@ use crate::component::Component;
 use crate::fault::Fault;
 use crate::limits::MemoryMeter;
 use crate::output::{Channel, GuestOutput};
+use crate::sending::Sending;
 
 /// The largest piece of body that a guest may write in one call: half of what fits in one frame.
 const BODY_PIECE_BYTES: usize = 64 * 1024;
@@ -38,8 +34,6 @@ const BODY_PIECES: usize = 4;
 /// Random bytes that a guest may ask for in one call; the host keeps them meanwhile.
 const RANDOM_BYTES: u64 = 1 << 20;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 /// What the host keeps for one instance.
 pub(crate) struct GuestState {
     wasi: WasiCtx,
@@ -47,10 +41,11 @@ pub(crate) struct GuestState {
     table: ResourceTable,
     memory: MemoryMeter,
     hooks: Hooks,
+    pub(crate) sending: Sending,
 }
 
 impl GuestState {
-    fn new(component: &Component) -> Self {
+    fn new(component: &Component, sending: Sending) -> Self {
         let limits = &component.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
@@ -63,7 +58,7 @@ impl GuestState {
             .stderr(GuestOutput::new(Arc::clone(&component.log), Channel::Error))
             .max_random_size(RANDOM_BYTES)
             .build();
-        Self { wasi, http, table, memory: MemoryMeter::new(limits), hooks: Hooks }
+        Self { wasi, http, table, memory: MemoryMeter::new(limits), hooks: Hooks, sending }
     }
 }
 
@@ -109,37 +104,51 @@ impl WasiHttpHooks for Hooks {
     }
 }
 
-/// What a guest gives through `response-outparam`.
-pub(crate) type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
+/// What is asked of a guest.
+pub(crate) trait Call: Send + 'static {
+    /// What it gives back.
+    type Output: Send;
 
-/// How a call ended. Where it returned, the store is handed out, for as long as it lives a body that was not
-/// finished can be told from one that was.
-pub(crate) type Ending = Result<Store<GuestState>, Fault>;
+    /// Calls the export. `instance` lives in `store`.
+    fn run(
+        self,
+        store: &mut Store<GuestState>,
+        instance: Instance,
+    ) -> impl Future<Output = wasmtime::Result<Self::Output>> + Send;
+}
+
+/// A call that has returned.
+pub(crate) struct Returned<T> {
+    pub(crate) value: T,
+    /// Handed out, for as long as it lives a body that was not finished can be told from one that was.
+    pub(crate) store: Store<GuestState>,
+}
+
+/// How a call ended.
+pub(crate) type Ending<T = ()> = Result<Returned<T>, Fault>;
 
 /// A call under way.
-pub(crate) struct Guest {
-    call: Pin<Box<dyn Future<Output = Ending> + Send>>,
+pub(crate) struct Guest<T = ()> {
+    call: Pin<Box<dyn Future<Output = Ending<T>> + Send>>,
     spent: Duration,
     budget: Duration,
 }
 
-impl Guest {
-    /// Makes ready to run `component` for `request`, which has an authority or a `Host`. Nothing runs before the
-    /// first poll.
-    pub(crate) fn new<B>(component: &Arc<Component>, request: Request<B>) -> (Self, oneshot::Receiver<Answer>)
+impl<T> Guest<T> {
+    /// Makes ready to run `call` in a new instance of `component`. Nothing runs before the first poll.
+    pub(crate) fn new<C>(component: &Arc<Component>, sending: Sending, call: C) -> Self
     where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
+        C: Call<Output = T>,
     {
-        let (answer, answered) = oneshot::channel();
-        let call = Box::pin(call(Arc::clone(component), request, answer));
-        (Self { call, spent: Duration::ZERO, budget: component.limits.cpu_budget }, answered)
+        let budget = component.limits.cpu_budget;
+        let call = Box::pin(run(Arc::clone(component), sending, call));
+        Self { call, spent: Duration::ZERO, budget }
     }
 
     /// Lets the guest run until it waits, ends, or has run for as long as one tick of the clock.
     ///
     /// The processor time that this takes is what counts as computing; so the budget is overrun by one tick at most.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending<T>> {
         let started = processor_time();
         let ending = self.call.as_mut().poll(cx);
         self.spent += processor_time().saturating_sub(started);
@@ -147,6 +156,13 @@ impl Guest {
             Poll::Pending if self.spent > self.budget => Poll::Ready(Err(Fault::CpuBudgetSpent(self.budget))),
             ending => ending,
         }
+    }
+
+    /// Runs it to its end, which must come before `deadline`.
+    pub(crate) async fn outcome(mut self, deadline: Instant) -> Ending<T> {
+        let started = Instant::now();
+        let ending = timeout_at(deadline, poll_fn(|cx| self.poll(cx))).await;
+        ending.unwrap_or_else(|_| Err(Fault::NotReturned(started.elapsed())))
     }
 }
 
@@ -164,14 +180,14 @@ fn processor_time() -> Duration {
     START.elapsed()
 }
 
-async fn call<B>(component: Arc<Component>, request: Request<B>, answer: oneshot::Sender<Answer>) -> Ending
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let mut store = new_store(&component);
-    match handle(&component, &mut store, request, answer).await {
-        Ok(()) => Ok(store),
+async fn run<C: Call>(component: Arc<Component>, sending: Sending, call: C) -> Ending<C::Output> {
+    let mut store = new_store(&component, sending);
+    let outcome = async {
+        let instance = component.pre.instantiate_async(&mut store).await?;
+        call.run(&mut store, instance).await
+    };
+    match outcome.await {
+        Ok(value) => Ok(Returned { value, store }),
         Err(error) => {
             let denied = store.data().memory.denied().then_some(component.limits.memory_bytes);
             Err(Fault::of_call(&error, denied))
@@ -179,29 +195,9 @@ where
     }
 }
 
-async fn handle<B>(
-    component: &Component,
-    store: &mut Store<GuestState>,
-    request: Request<B>,
-    answer: oneshot::Sender<Answer>,
-) -> wasmtime::Result<()>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let is_secure = request.extensions().get::<ExchangeContext>().is_some_and(|context| context.is_secure);
-    let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
-    let request =
-        request.map(|body| body.map_err(|error| Error::InternalError(Some(error.into().to_string()))));
-    let request = store.data_mut().http().new_incoming_request(scheme, request)?;
-    let answer = store.data_mut().http().new_response_outparam(answer)?;
-    let proxy = component.pre.instantiate_async(&mut *store).await?;
-    proxy.wasi_http_incoming_handler().call_handle(store, request, answer).await
-}
-
-fn new_store(component: &Component) -> Store<GuestState> {
+fn new_store(component: &Component, sending: Sending) -> Store<GuestState> {
     let limits = &component.limits;
-    let mut store = Store::new(component.engine.wasmtime(), GuestState::new(component));
+    let mut store = Store::new(component.engine.wasmtime(), GuestState::new(component, sending));
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(limits.host_call_bytes);
     store.set_max_component_handles(limits.handles);

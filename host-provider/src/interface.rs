@@ -23,9 +23,12 @@ pub(crate) fn exports(component: &Component) -> Vec<String> {
     component.component_type().exports(component.engine()).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Whether an export answers HTTP requests, as WASI 0.2 has it.
-pub(crate) fn is_handler(export: &str) -> bool {
-    export.strip_prefix("wasi:http/incoming-handler@0.2.").is_some()
+/// Whether it imports `sender`, of either package.
+pub(crate) fn imports_sender(component: &Component) -> bool {
+    let is_sender = |name: &str| {
+        name.starts_with("h8s:provider/sender@") || name.starts_with("mattilsynet:h8s-provider/sender@")
+    };
+    component.component_type().imports(component.engine()).any(|(name, _)| is_sender(name))
 }
 
 /// A linker cannot be asked for a name. It can be asked to link a component that imports a function by that name:
@@ -106,13 +109,5 @@ mod tests {
             assert_eq!(names(&importing(name)), [name]);
             assert_eq!(names(&wat::parse_str(text).unwrap()), [name]);
         }
-    }
-
-    #[test]
-    fn only_handlers_of_wasi_0_2_count() {
-        assert!(is_handler("wasi:http/incoming-handler@0.2.0"));
-        assert!(is_handler("wasi:http/incoming-handler@0.2.12"));
-        assert!(!is_handler("wasi:http/handler@0.3.0"));
-        assert!(!is_handler("wasi:cli/run@0.2.0"));
     }
 }

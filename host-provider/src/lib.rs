@@ -11,22 +11,33 @@
 //! - what goes wrong in a guest is a [`Fault`] (`fault.rs`); what it prints goes to the log (`output.rs`)
 
 mod admission;
+mod bindings;
 mod body;
 mod cache;
 mod component;
 mod dispatch;
 mod engine;
 mod exchange;
+mod exports;
 mod fault;
 mod flags;
 mod host;
+mod incoming_handler;
 mod instance;
 mod interface;
+mod lifecycle;
 mod limits;
 mod load;
+mod msg;
+mod original;
 mod output;
+mod receiver;
+mod request_reply;
+mod sender;
+mod sending;
 mod swap;
 mod table;
+mod websocket;
 
 pub use body::{BrokenBody, ComponentBody};
 pub use cache::{CacheError, CodeCache};
@@ -35,6 +46,6 @@ pub use dispatch::ComponentService;
 pub use engine::{Allocation, EngineConfig, EngineError, HostEngine};
 pub use fault::Fault;
 pub use flags::Flags;
-pub use host::{HostConfig, HostError, Served, ServedSource};
+pub use host::{HostConfig, HostError, Served, ServedSource, connect};
 pub use limits::Limits;
 pub use load::{LoadErrors, load};

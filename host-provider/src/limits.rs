@@ -13,6 +13,11 @@ pub struct Limits {
     pub table_elements: usize,
     /// Bytes that a guest may hand to the host in one call. Default 2 MiB.
     pub host_call_bytes: usize,
+    /// Calls of `sender` in one call of the component. More have an error. Default 10,000: everybody connected, one by
+    /// one, at a gateway that is full.
+    pub sends: usize,
+    /// Bytes of messages sent through `sender` in one call of the component. More have an error. Default 64 MiB.
+    pub sent_bytes: usize,
     /// Component-model handles open at a time in one instance. Default 10,000.
     pub handles: usize,
     /// Host resources (streams, header lists, timers …) open at a time in one instance. Default 10,000.
@@ -20,13 +25,15 @@ pub struct Limits {
     /// Header fields of one request, response or trailer section, in bytes as they lie in memory. Default 128 KiB.
     pub head_bytes: usize,
     /// Wall-clock time until the response head, from when the request comes in; and again for what a guest still
-    /// does after its answer is complete. Default 30 s.
+    /// does after its answer is complete. The same for one message of a WebSocket, from when the guest has it.
+    /// Default 30 s.
     pub timeout: Duration,
-    /// Time that one exchange may spend computing (waiting is free). Default 10 s.
+    /// Time that one exchange, or one message, may spend computing (waiting is free). Default 10 s.
     pub cpu_budget: Duration,
-    /// Exchanges at the same time. Default 256.
+    /// Exchanges and messages at the same time. Default 256.
     pub concurrency: usize,
-    /// Exchanges that may wait for one of those to end. More are refused as busy. Default 256.
+    /// Exchanges that may wait for one of those to end. More are refused as busy. Messages wait at any rate: that is
+    /// how their clients come to wait. Default 256.
     pub queue: usize,
 }
 
@@ -36,6 +43,8 @@ impl Default for Limits {
             memory_bytes: 128 << 20,
             table_elements: 20_000,
             host_call_bytes: 2 << 20,
+            sends: 10_000,
+            sent_bytes: 64 << 20,
             handles: 10_000,
             resources: 10_000,
             head_bytes: 128 << 10,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use h8s_host_provider::{Flags, HostConfig, Served};
+use h8s_host_provider::{Flags, HostConfig, Served, connect};
 use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
@@ -45,6 +45,7 @@ fn ended(error: &anyhow::Error) -> ExitCode {
 async fn serve(config: &HostConfig, nats: &NatsConfig, served: Vec<Served>) -> anyhow::Result<()> {
     let mut stop = Stop::on_signals()?;
     let link = Link::connect(nats).await?;
+    connect(&served, &link, &nats.subjects).await?;
     let mut responder = Responder::builder(link);
     for Served { interests, service } in &served {
         for interest in interests {

@@ -63,7 +63,7 @@ fn set(served: &mut ServedSource, key: &str, value: &Value) -> Result<(), String
     match key {
         "file" => {}
         "name" => served.source.name = text(value)?,
-        "host" => served.host = parsed(value)?,
+        "host" => served.hosts = vec![parsed(value)?],
         "path" => served.path = parsed(value)?,
         "methods" => served.methods = methods(value)?,
         "env" => served.source.environment = environment(value)?,
@@ -107,7 +107,9 @@ fn environment(value: &Value) -> Result<Vec<(String, String)>, String> {
 /// A method that a component can serve.
 pub(crate) fn method(text: &str) -> Result<MethodPattern, String> {
     match text.parse().map_err(|error: h8s_wire::PatternError| error.to_string())? {
-        MethodPattern::WebSocket => Err("components serve no WebSockets yet".into()),
+        MethodPattern::WebSocket => {
+            Err("methods are those of HTTP; components that take WebSockets are offered them anyhow".into())
+        }
         method => Ok(method),
     }
 }

@@ -122,7 +122,51 @@ async fn a_component_that_answers_nothing() {
     let files = Files::new();
     let message = refusal(files.wat("empty.wasm", "(component)")).await;
     assert!(
-        message.ends_with("empty.wasm: does not export wasi:http/incoming-handler (it exports nothing)"),
+        message.ends_with(
+            "empty.wasm: does not export any of wasi:http/incoming-handler@0.2, h8s:provider/request-reply@0.1 or \
+             h8s:provider/receiver@0.1 (it exports nothing)"
+        ),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn exports_by_the_right_name_in_another_shape() {
+    let files = Files::new();
+    // A function of the right name without parameters, in each of the packages; and one that is missing.
+    let function = r#"(core module $m (func (export "f"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i "f"))) (instance $e (export "NAME" (func $f)))"#;
+    for (interface, name, told) in [
+        ("h8s:provider/receiver@0.1.0", "handle-message", "other parameters"),
+        ("h8s:provider/receiver@0.1.7", "handle-message", "other parameters"),
+        ("h8s:provider/request-reply@0.1.0", "handle-message", "other parameters"),
+        ("mattilsynet:h8s-provider/receiver@0.1.0", "handle-message", "other parameters"),
+        ("h8s:provider/lifecycle@0.1.0", "on-close", "no function on-open"),
+        ("h8s:provider/receiver@0.1.0", "handle-messages", "no function handle-message"),
+    ] {
+        let export = format!("(export \"{interface}\" (instance $e))");
+        let text = format!("(component {} {export})", function.replace("NAME", name));
+        let message = refusal(files.wat("shape.wasm", &text)).await;
+        assert!(message.contains("shape.wasm: its export does not fit this host: "), "{message}");
+        assert!(message.contains(told), "{interface} {name}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn what_answers_nothing_is_named() {
+    let files = Files::new();
+    let text = r#"(component (instance $i) (export "h8s:provider/sender@0.1.0" (instance $i)))"#;
+    let message = refusal(files.wat("alone.wasm", text)).await;
+    assert!(message.ends_with("(it exports h8s:provider/sender@0.1.0)"), "{message}");
+}
+
+#[tokio::test]
+async fn other_versions_of_ours_are_unknown() {
+    let files = Files::new();
+    let text = r#"(component (import "h8s:provider/sender@0.2.0" (instance (export "send" (func)))))"#;
+    let message = refusal(files.wat("newer.wasm", text)).await;
+    assert!(
+        message.contains("imports h8s:provider/sender@0.2.0 which this host does not offer"),
         "{message}"
     );
 }

@@ -49,7 +49,7 @@ async fn mistakes_in_component_tables_are_all_told() {
         file = "c.wasm"
         [[component]]
         file = "d.wasm"
-        methods = "GET,ANY"
+        methods = "GET,ANY,WS"
     "#;
     std::fs::write(file.path(), text).unwrap();
     // when
@@ -59,13 +59,30 @@ async fn mistakes_in_component_tables_are_all_told() {
         "[[component]] 1: file is missing",
         "[[component]] 2 (b.wasm): pth: there is no such key",
         "[[component]] 2 (b.wasm): cpu-budget: ",
-        "[[component]] 2 (b.wasm): methods: components serve no WebSockets yet",
-        "c.wasm and d.wasm both serve ANY localhost/*",
+        "[[component]] 2 (b.wasm): methods: methods are those of HTTP; components that take WebSockets are offered them anyhow",
+        "[[component]] 4 (d.wasm): methods: methods are those of HTTP",
     ];
     for sentence in expected {
         assert!(said.iter().any(|line| line.contains(sentence)), "{sentence}: {said:#?}");
     }
-    assert!(!said.iter().any(|line| line.contains("GET localhost")), "{said:#?}");
+}
+
+#[tokio::test]
+async fn components_that_serve_the_same_are_all_told() {
+    // given three components in one place: one for HTTP, one for both, and one for WebSockets
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("host.toml");
+    let table = |name: &str| format!("[[component]]\nfile = \"{}\"\npath = \"/x\"\n", path(name));
+    std::fs::write(&file, ["hello", "chat", "websocket-echo"].map(table).concat()).unwrap();
+    // when
+    let said = mistaken(&["--config", file.to_str().unwrap(), "--no-cache"]).await;
+    // then what collides is told, and what does not is not
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(
+        said[0].contains("hello.wasm") && said[0].contains("chat.wasm both serve ANY localhost/x: "),
+        "{said:#?}"
+    );
+    assert!(said[1].contains("websocket_echo.wasm both serve WS localhost/x: "), "{said:#?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,121 @@
+//! `lifecycle`, as guests export it: opening and closing.
+
+use bytes::Bytes;
+use h8s_wire::Close;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use wasmtime::Store;
+use wasmtime::component::Instance;
+
+use crate::bindings::h8s::exported::lifecycle::{Acceptance, Connection, GuestIndices, Origin, Refusal};
+use crate::fault::Fault;
+use crate::instance::{Call, GuestState};
+
+/// A client that wants to be let in, for `on-open`.
+pub(crate) struct Open {
+    pub(crate) lifecycle: GuestIndices,
+    pub(crate) connection: Connection,
+}
+
+impl Call for Open {
+    type Output = Result<Acceptance, Refusal>;
+
+    async fn run(self, store: &mut Store<GuestState>, instance: Instance) -> wasmtime::Result<Self::Output> {
+        let guest = self.lifecycle.load(&mut *store, &instance)?;
+        guest.call_on_open(store, &self.connection).await
+    }
+}
+
+/// A connection that is over, for `on-close`.
+pub(crate) struct Closed {
+    pub(crate) lifecycle: GuestIndices,
+    pub(crate) from: Origin,
+    pub(crate) close: Close,
+}
+
+impl Call for Closed {
+    type Output = ();
+
+    async fn run(self, store: &mut Store<GuestState>, instance: Instance) -> wasmtime::Result<()> {
+        let guest = self.lifecycle.load(&mut *store, &instance)?;
+        guest.call_on_close(store, &self.from, self.close.code, &self.close.reason).await
+    }
+}
+
+/// The response that turns a client away.
+pub(crate) fn refused(refusal: Refusal) -> Result<Response<Bytes>, Fault> {
+    let status =
+        StatusCode::from_u16(refusal.status).ok().filter(|status| (300..600).contains(&status.as_u16()));
+    let status = status.ok_or(Fault::BadResponse("refused a WebSocket with a status outside 300 to 599"))?;
+    let mut headers = HeaderMap::new();
+    for field in &refusal.headers {
+        let name = HeaderName::from_bytes(field.key.as_bytes())
+            .map_err(|_| Fault::BadResponse("refused a WebSocket with a header whose name is none"))?;
+        for value in &field.value {
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| Fault::BadResponse("refused a WebSocket with a header whose value is none"))?;
+            headers.append(name.clone(), value);
+        }
+    }
+    h8s_wire::reserved::strip_hop_by_hop(&mut headers);
+    h8s_wire::reserved::strip_ours(&mut headers);
+    // It is made again from the body, where there is one.
+    headers.remove(header::CONTENT_LENGTH);
+    let mut response = Response::new(Bytes::from(refusal.body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// Whether a subprotocol is one that the client offers (RFC 6455 §11.3.4: a list, perhaps over several fields).
+pub(crate) fn is_offered(protocol: &str, headers: &HeaderMap) -> bool {
+    offered(headers).any(|offered| offered == protocol)
+}
+
+/// Every subprotocol that the client offers, the one it likes best first.
+pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let names = lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    names.map(|name| name.trim_matches([' ', '\t'])).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::h8s::imported::types::KeyValue;
+
+    #[test]
+    fn offers_are_lists_over_several_fields() {
+        let mut headers = HeaderMap::new();
+        for list in ["chat, superchat", "", " v2 ,"] {
+            headers.append(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list));
+        }
+        assert_eq!(offered(&headers).collect::<Vec<_>>(), ["chat", "superchat", "v2"]);
+        assert!(is_offered("v2", &headers) && !is_offered("Chat", &headers) && !is_offered("", &headers));
+    }
+
+    fn refusal(status: u16, name: &str, value: &str) -> Result<Response<Bytes>, Fault> {
+        let headers = vec![KeyValue { key: name.into(), value: vec![value.into()] }];
+        refused(Refusal { status, headers, body: b"no".into() })
+    }
+
+    #[test]
+    fn a_refusal_is_a_response() {
+        let response = refusal(401, "WWW-Authenticate", "Basic").unwrap();
+        assert_eq!((response.status(), response.body().as_ref()), (StatusCode::UNAUTHORIZED, &b"no"[..]));
+        assert_eq!(response.headers()["www-authenticate"], "Basic");
+        assert!(refusal(403, "Upgrade", "websocket").unwrap().headers().is_empty());
+        assert!(refusal(403, "X-H8s-Original-Path", "/").unwrap().headers().is_empty());
+    }
+
+    #[test]
+    fn a_refusal_that_is_none_is_the_components_fault() {
+        for (status, name, value) in
+            [(101, "a", "b"), (200, "a", "b"), (600, "a", "b"), (403, "a b", "c"), (403, "a", "\r\n")]
+        {
+            assert!(
+                matches!(refusal(status, name, value), Err(Fault::BadResponse(_))),
+                "{status} {name} {value:?}"
+            );
+        }
+    }
+}

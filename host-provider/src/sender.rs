@@ -1,0 +1,82 @@
+//! `h8s:provider/sender`, as guests import it.
+
+use h8s_wire::{Close, ConnectionEntry, Message};
+
+use crate::bindings::h8s::imported::sender::Host;
+use crate::bindings::h8s::imported::types::{self, Connection, Error, Frame, KeyValue};
+use crate::msg::train_case;
+use crate::sending::{Sending, SendingError};
+
+impl types::Host for Sending {
+    fn convert_error(&mut self, error: SendingError) -> wasmtime::Result<Error> {
+        Ok(match error {
+            SendingError::Unknown => Error::UnknownConnection,
+            SendingError::Closed => Error::ClosedConnection,
+            SendingError::Foreign => Error::ForeignConnection,
+            SendingError::TooLarge { limit_bytes } => Error::TooLarge(limit_bytes as u64),
+            SendingError::Invalid(why) => Error::Invalid(why.into()),
+            SendingError::Unavailable(why) => Error::Unavailable(why.into()),
+        })
+    }
+}
+
+impl Host for Sending {
+    async fn get_connections(&mut self) -> Result<Vec<Connection>, SendingError> {
+        Ok(self.list()?.iter().map(|entry| connection(entry)).collect())
+    }
+
+    async fn get_connections_by_subject(&mut self, subject: String) -> Result<Vec<Connection>, SendingError> {
+        Ok(self.matching(&subject)?.iter().map(|entry| connection(entry)).collect())
+    }
+
+    async fn send(&mut self, to: String, frame: Frame) -> Result<(), SendingError> {
+        self.send(&to, message(frame)).await
+    }
+
+    async fn broadcast(&mut self, path: Option<String>, frame: Frame) -> Result<(), SendingError> {
+        self.broadcast(path.as_deref(), message(frame)).await
+    }
+
+    async fn close(&mut self, connection: String, code: u16, reason: String) -> Result<(), SendingError> {
+        self.close(&connection, Close::new(code, reason)).await
+    }
+
+    async fn join(&mut self, connection: String, group: String) -> Result<(), SendingError> {
+        self.join(&connection, group).await
+    }
+
+    async fn leave(&mut self, connection: String, group: String) -> Result<(), SendingError> {
+        self.leave(&connection, group).await
+    }
+
+    async fn broadcast_group(&mut self, group: String, frame: Frame) -> Result<(), SendingError> {
+        self.broadcast_group(group, message(frame)).await
+    }
+}
+
+fn message(frame: Frame) -> Message {
+    match frame {
+        Frame::Text(text) => Message::text(text),
+        Frame::Binary(bytes) => Message::binary(bytes),
+    }
+}
+
+fn connection(entry: &ConnectionEntry) -> Connection {
+    Connection {
+        id: entry.connection.to_string(),
+        host: entry.host.name().to_owned(),
+        path: entry.path.clone(),
+        query: entry.query.clone(),
+        subject: entry.subject.clone(),
+        protocol: entry.protocol.clone(),
+        headers: fields(entry.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+    }
+}
+
+/// Fields as guests see them.
+pub(crate) fn fields<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<KeyValue> {
+    crate::msg::grouped(fields)
+        .into_iter()
+        .map(|(key, value)| KeyValue { key: train_case(key), value })
+        .collect()
+}
