@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri, Version, request};
 use subtle::ConstantTimeEq;
 
-use crate::{HostFilters, Upstream};
+use crate::{AllowedOrigins, HostFilters, Upstream};
 
 /// A refusal before NATS. `rescue` gives each its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,24 @@ pub(crate) enum Rejection {
     /// The declared length is over `--max-body-size`.
     #[error("declared body is over {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: u64 },
+    /// Asks for a WebSocket, and wrongly.
+    #[error("malformed WebSocket handshake: {0}")]
+    Upgrade(&'static str),
+    /// Asks for a WebSocket of another version than 13.
+    #[error("WebSocket version is not served")]
+    WebSocketVersion,
+    /// An extended CONNECT to something else.
+    #[error("protocol is not served")]
+    Protocol,
+    /// With `--publish-only` there is nobody to talk to.
+    #[error("WebSockets are not served by a gateway that only publishes")]
+    PublishOnly,
+    /// A page of a foreign origin.
+    #[error("origin is not allowed")]
+    Origin,
+    /// As many as `--max-websockets` are open.
+    #[error("too many WebSockets are open")]
+    TooManyWebSockets,
 }
 
 /// What is asked of every request.
@@ -62,21 +80,43 @@ impl Admission {
         upstream: &impl Upstream,
     ) -> Result<Admitted, Rejection> {
         check_method(&head.method)?;
-        let authority = authority(&head.uri, &head.headers, head.version)?;
-        let host = Host::parse(authority.to_str().unwrap_or("\u{fffd}"))?;
-        if !self.host_filters.admit(&host) {
-            return Err(Rejection::Filtered);
-        }
-        self.check_key(&head.headers)?;
-        if self.track_interest && !upstream.serves(&host, &head.method, head.uri.path()) {
+        let admitted = self.admit_client(head)?;
+        if self.track_interest && !upstream.serves(&admitted.host, &head.method, head.uri.path()) {
             return Err(Rejection::NoInterest);
         }
         match (self.max_body_bytes, declared_bytes) {
             (Some(limit_bytes), Some(declared)) if declared > limit_bytes => {
                 Err(Rejection::BodyTooLarge { limit_bytes })
             }
-            _ => Ok(Admitted { host, authority }),
+            _ => Ok(admitted),
         }
+    }
+
+    /// Judges the head of a request for a WebSocket.
+    pub(crate) fn admit_websocket(
+        &self,
+        head: &request::Parts,
+        origins: &AllowedOrigins,
+        upstream: &impl Upstream,
+    ) -> Result<Admitted, Rejection> {
+        let admitted = self.admit_client(head)?;
+        if !origins.admit(&head.headers, &admitted.authority) {
+            return Err(Rejection::Origin);
+        }
+        if self.track_interest && !upstream.serves_websocket(&admitted.host, head.uri.path()) {
+            return Err(Rejection::NoInterest);
+        }
+        Ok(admitted)
+    }
+
+    fn admit_client(&self, head: &request::Parts) -> Result<Admitted, Rejection> {
+        let authority = authority(&head.uri, &head.headers, head.version)?;
+        let host = Host::parse(authority.to_str().unwrap_or("\u{fffd}"))?;
+        if !self.host_filters.admit(&host) {
+            return Err(Rejection::Filtered);
+        }
+        self.check_key(&head.headers)?;
+        Ok(Admitted { host, authority })
     }
 
     /// Is there a key, so that `Authorization` is the gateway's own and not the responder's?

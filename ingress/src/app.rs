@@ -12,12 +12,12 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
-use crate::admission::Admission;
 use crate::exchange::Edge;
 use crate::metrics::Metrics;
 use crate::server::Server;
 use crate::shutdown::{Phase, Shutdown};
 use crate::tls::{self, TlsError};
+use crate::websocket::WebSockets;
 use crate::{Config, Upstream};
 
 /// After the grace period everything is told to end; this is how long being told may take.
@@ -50,7 +50,7 @@ pub struct App<U> {
     listeners: Vec<(SocketAddr, TcpListener)>,
     admin: Option<(SocketAddr, TcpListener)>,
     tls: Option<tokio_rustls::TlsAcceptor>,
-    edge: Arc<Edge<U>>,
+    upstream: U,
     config: Config,
 }
 
@@ -64,13 +64,15 @@ impl Config {
         let requester = RequesterConfig {
             request_timeout: self.request_timeout,
             wait_for_responder: self.wait_for_responder,
+            max_message_bytes: self.websockets.max_message_bytes,
+            reopen_timeout: self.websockets.reopen_timeout,
         };
         let requester = Requester::start(link, requester).await?;
         self.build_on(requester).await
     }
 
-    /// Builds on an upstream that is there already. Of this `Config`, the two durations about responders are the
-    /// upstream's own affair, and not read.
+    /// Builds on an upstream that is there already. What this `Config` says about responders, and not about
+    /// clients, is the upstream's own affair, and not read.
     ///
     /// # Errors
     /// See [`BuildError`].
@@ -84,15 +86,7 @@ impl Config {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        let admission = Admission {
-            host_filters: self.host_filters.clone(),
-            authorization_key: self.authorization_key.clone(),
-            track_interest: self.track_interest,
-            max_body_bytes: self.max_body_bytes,
-        };
-        let trusted_proxies = self.trusted_proxies.clone();
-        let edge = Arc::new(Edge { upstream, admission, trusted_proxies, publish_only: self.publish_only });
-        Ok(App { listeners, admin, tls, edge, config: self })
+        Ok(App { listeners, admin, tls, upstream, config: self })
     }
 }
 
@@ -121,8 +115,16 @@ impl<U: Upstream> App<U> {
     pub async fn run(self, shutdown: Shutdown) -> Drained {
         let metrics = Arc::new(Metrics::new());
         let connections = TaskTracker::new();
+        let upstream = self.upstream.clone();
+        let websockets = WebSockets::new(
+            self.config.websockets.clone(),
+            self.config.grace_period,
+            connections.clone(),
+            shutdown.watch(),
+            metrics.clone(),
+        );
         let server = Server {
-            edge: self.edge.clone(),
+            edge: Arc::new(Edge::new(self.upstream, &self.config, websockets)),
             metrics: metrics.clone(),
             limits: self.config.limits.clone(),
             permits: Arc::new(Semaphore::new(self.config.max_connections as usize)),
@@ -130,7 +132,6 @@ impl<U: Upstream> App<U> {
             connections: connections.clone(),
             shutdown: shutdown.watch(),
         };
-        let upstream = self.edge.upstream.clone();
         let mut admin = JoinSet::new();
         if let Some((_, listener)) = self.admin {
             let page = Admin { upstream: upstream.clone(), metrics, shutdown: shutdown.watch() };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use h8s_nats::{NatsConfig, NatsFlags};
 use h8s_settings::{Exit, LogFormat, Mistakes, Secret};
 
-use crate::{HostFilters, Limits, TlsFiles, TrustedProxies};
+use crate::{AllowedOrigins, DropOldest, HostFilters, Limits, TlsFiles, TrustedProxies, WebSocketConfig};
 
 /// The flags of `h8sd`. Each is also an environment variable, and a key of the `--config` file.
 #[derive(Clone, Debug, clap::Parser)]
@@ -60,6 +60,27 @@ pub struct Flags {
     /// Client connections open at once; more wait to be accepted
     #[arg(long, env = "H8S_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
+    /// WebSockets of pages of these origins, comma-separated: https://app.example.com, https://*.example.com, or * for all. The host's own pages always may; others get 403
+    #[arg(long, env = "H8S_ALLOWED_ORIGINS", value_name = "ORIGINS")]
+    pub allowed_origins: Option<AllowedOrigins>,
+    /// WebSockets open at once; more get 503
+    #[arg(long, env = "H8S_MAX_WEBSOCKETS", value_name = "COUNT", default_value_t = DEFAULT_MAX_WEBSOCKETS, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_websockets: u32,
+    /// The largest WebSocket message, in either direction; larger ones close 1009
+    #[arg(long, env = "H8S_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "1MiB", value_parser = h8s_settings::size)]
+    pub max_message_size: u64,
+    /// Pushes that wait for one WebSocket client that is slow; beyond it close 1013
+    #[arg(long, env = "H8S_WEBSOCKET_QUEUE", value_name = "SIZE", default_value = "1MiB", value_parser = h8s_settings::size)]
+    pub websocket_queue: u64,
+    /// Where slow clients lose the oldest pushes instead, comma-separated: app.example.com/ticker, app.example.com/live/*
+    #[arg(long, env = "H8S_DROP_OLDEST", value_name = "ROUTES")]
+    pub drop_oldest: Option<DropOldest>,
+    /// How long a WebSocket client may be silent before it is pinged, and as long again before it counts as gone
+    #[arg(long, env = "H8S_WEBSOCKET_PING_INTERVAL", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
+    pub websocket_ping_interval: Duration,
+    /// How long a WebSocket whose responder is gone waits for another before it is closed (1012)
+    #[arg(long, env = "H8S_REOPEN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
+    pub reopen_timeout: Duration,
     /// How log lines look. RUST_LOG says which there are (default: info)
     #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
@@ -70,6 +91,8 @@ pub struct Flags {
 
 /// About 16 KiB each while idle: 160 MiB, and well within what a process may have open after the usual `ulimit -n`.
 const DEFAULT_MAX_CONNECTIONS: u32 = 10_000;
+/// At 6 to 16 KiB each: 160 MiB at the most, and within the same number of open files.
+pub(crate) const DEFAULT_MAX_WEBSOCKETS: u32 = 10_000;
 /// Less than the 30 s after which Kubernetes and most others kill.
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(25);
 /// What most load balancers and browsers bear.
@@ -106,6 +129,8 @@ pub struct Config {
     pub max_connections: u32,
     /// Of each connection.
     pub limits: Limits,
+    /// Of WebSockets.
+    pub websockets: WebSocketConfig,
 }
 
 impl Default for Config {
@@ -125,6 +150,7 @@ impl Default for Config {
             grace_period: DEFAULT_GRACE_PERIOD,
             max_connections: DEFAULT_MAX_CONNECTIONS,
             limits: Limits::default(),
+            websockets: WebSocketConfig::default(),
         }
     }
 }
@@ -142,9 +168,11 @@ impl Flags {
             mistakes
                 .push("--request-timeout 0s: no responder can answer in no time; give a longer duration.");
         }
+        let websockets = self.websockets(&mut mistakes);
         mistakes.into_result()?;
         let config = Config {
             tls,
+            websockets,
             listen: self.listen,
             admin_listen: Some(self.admin_listen),
             max_body_bytes: self.max_body_size,
@@ -160,6 +188,25 @@ impl Flags {
             limits: Limits::default(),
         };
         Ok((config, nats))
+    }
+
+    fn websockets(&self, mistakes: &mut Mistakes) -> WebSocketConfig {
+        if self.websocket_ping_interval.is_zero() {
+            mistakes.push(
+                "--websocket-ping-interval 0s: no client can answer in no time; give a longer duration.",
+            );
+        }
+        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        WebSocketConfig {
+            allowed_origins: self.allowed_origins.clone().unwrap_or_default(),
+            max_open: self.max_websockets,
+            max_message_bytes: bytes(self.max_message_size),
+            queue_bytes: bytes(self.websocket_queue),
+            drop_oldest: self.drop_oldest.clone().unwrap_or_default(),
+            ping_interval: self.websocket_ping_interval,
+            reopen_timeout: self.reopen_timeout,
+            ..WebSocketConfig::default()
+        }
     }
 
     fn tls(&self, mistakes: &mut Mistakes) -> Option<TlsFiles> {
@@ -204,6 +251,7 @@ mod tests {
         assert_eq!(flags.request_timeout, default.request_timeout);
         assert_eq!(flags.grace_period, default.grace_period);
         assert_eq!(flags.max_connections, default.max_connections);
+        assert_eq!(flags.websockets, default.websockets);
         assert_eq!((flags.max_body_bytes, flags.tls, flags.wait_for_responder), (None, None, None));
         assert!(!flags.track_interest && !flags.publish_only && flags.authorization_key.is_none());
         assert_eq!(
@@ -229,6 +277,13 @@ mod tests {
             "--trusted-proxies=10.0.0.0/8",
             "--grace-period=2s",
             "--max-connections=7",
+            "--allowed-origins=https://b.example",
+            "--max-websockets=8",
+            "--max-message-size=2MiB",
+            "--websocket-queue=3MiB",
+            "--drop-oldest=a.example/ticker",
+            "--websocket-ping-interval=4s",
+            "--reopen-timeout=6s",
         ])
         .unwrap();
 
@@ -242,6 +297,17 @@ mod tests {
         assert!(!config.host_filters.admit(&Host::parse("b.example").unwrap()));
         assert!(config.trusted_proxies.contains("10.1.1.1".parse().unwrap()));
         assert_eq!(config.authorization_key.unwrap().expose(), "secret");
+        let expected = WebSocketConfig {
+            allowed_origins: "https://b.example".parse().unwrap(),
+            max_open: 8,
+            max_message_bytes: 2 << 20,
+            queue_bytes: 3 << 20,
+            drop_oldest: "a.example/ticker".parse().unwrap(),
+            ping_interval: Duration::from_secs(4),
+            reopen_timeout: Duration::from_secs(6),
+            ..WebSocketConfig::default()
+        };
+        assert_eq!(config.websockets, expected);
     }
 
     #[test]

@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use h8s_nats::ExchangeContext;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, response};
+use http::{Method, Request, Response, StatusCode, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::admission::{Admission, Admitted};
+use crate::admission::{Admission, Admitted, Rejection};
 use crate::fields;
 use crate::forwarded::TrustedProxies;
 use crate::open::{ClientConnection, Open};
 use crate::rescue::{self, Failure, ResponseFault};
 use crate::response_body::{ResponseBody, Streaming};
-use crate::{RequestBody, Upstream};
+use crate::websocket::{self, Asked, WebSockets};
+use crate::{Config, RequestBody, Upstream};
 
 /// What answers every request of every connection.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(crate) struct Edge<U> {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Publish, wait for nobody, answer 200.
     pub(crate) publish_only: bool,
+    pub(crate) websockets: Arc<WebSockets>,
 }
 
 /// By what an exchange that failed is found again, at the client and in the log. Empty before admission.
@@ -37,9 +39,21 @@ pub(crate) struct Trail {
     pub(crate) authority: Option<HeaderValue>,
 }
 
-type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
+pub(crate) type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
 
 impl<U: Upstream> Edge<U> {
+    pub(crate) fn new(upstream: U, config: &Config, websockets: WebSockets) -> Self {
+        let admission = Admission {
+            host_filters: config.host_filters.clone(),
+            authorization_key: config.authorization_key.clone(),
+            track_interest: config.track_interest,
+            max_body_bytes: config.max_body_bytes,
+        };
+        let trusted_proxies = config.trusted_proxies.clone();
+        let (publish_only, websockets) = (config.publish_only, Arc::new(websockets));
+        Self { upstream, admission, trusted_proxies, publish_only, websockets }
+    }
+
     /// Answers one request, whatever happens.
     ///
     /// # Cancel safety
@@ -68,11 +82,16 @@ impl<U: Upstream> Edge<U> {
 
     async fn exchange(
         &self,
-        connection: &ClientConnection,
+        connection: &Arc<ClientConnection>,
         mut open: Open,
         request: Request<Incoming>,
         trail: &mut Trail,
     ) -> Result<Answer<U>, Failure> {
+        match self.asked(&request) {
+            Ok(Some(asked)) => return self.open_websocket(asked, connection, open, request, trail).await,
+            Ok(None) => {}
+            Err(rejection) => return open.fail(rejection.into()),
+        }
         let (admitted, request) = match self.admit(connection, request, trail) {
             Ok(admitted) => admitted,
             Err(failure) => return open.fail(failure),
@@ -89,6 +108,12 @@ impl<U: Upstream> Edge<U> {
         }
     }
 
+    /// Is it a WebSocket that this request is for?
+    fn asked(&self, request: &Request<Incoming>) -> Result<Option<Asked>, Rejection> {
+        let asked = websocket::asked(request, !request.body().is_end_stream())?;
+        if asked.is_some() && self.publish_only { Err(Rejection::PublishOnly) } else { Ok(asked) }
+    }
+
     /// The request as the upstream gets it.
     fn admit(
         &self,
@@ -98,6 +123,18 @@ impl<U: Upstream> Edge<U> {
     ) -> Result<(Admitted, Request<RequestBody>), Failure> {
         let (mut head, incoming) = request.into_parts();
         let admitted = self.admission.admit(&head, incoming.size_hint().exact(), &self.upstream)?;
+        self.describe(connection, &mut head, &admitted, trail);
+        Ok((admitted, Request::from_parts(head, RequestBody::new(incoming, self.admission.max_body_bytes))))
+    }
+
+    /// Removes from a head what does not cross the edge, and adds what is known about the client.
+    pub(crate) fn describe(
+        &self,
+        connection: &ClientConnection,
+        head: &mut request::Parts,
+        admitted: &Admitted,
+        trail: &mut Trail,
+    ) {
         fields::strip_request(&mut head.headers, connection.peer.sender);
         if self.admission.consumes_authorization() {
             head.headers.remove(header::AUTHORIZATION);
@@ -115,13 +152,12 @@ impl<U: Upstream> Edge<U> {
             is_secure: described.is_secure,
             deadline: None,
         });
-        Ok((admitted, Request::from_parts(head, RequestBody::new(incoming, self.admission.max_body_bytes))))
     }
 }
 
 /// The upstream's response as the client gets it: a final status, fields that cross the edge, and a body exactly
 /// where the method and the status allow one (RFC 9110 §6.4.1).
-fn into_answer<B>(
+pub(crate) fn into_answer<B>(
     method: &Method,
     response: Response<B>,
     mut open: Open,

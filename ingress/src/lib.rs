@@ -1,4 +1,4 @@
-//! The HTTP edge of h8s: HTTP/1.1 and HTTP/2 clients on one side, an [`Upstream`] on the other. `h8sd` is this
+//! The HTTP edge of h8s: HTTP/1.1, HTTP/2 and WebSocket clients on one side, an [`Upstream`] on the other. `h8sd` is this
 //! library with flags.
 //!
 //! A request's way, file by file:
@@ -9,6 +9,7 @@
 //! 4. `fields`, `forwarded`: what of the head crosses the edge, and what is said about the client ([`TrustedProxies`]).
 //! 5. [`RequestBody`] in, `response_body` out, piece by piece; nothing is buffered whole.
 //! 6. `rescue`: the one place where an error becomes a status.
+//!    Or, for what asks for one, a `websocket` takes over.
 //! 7. `linger`: how the client's socket ends.
 //!
 //! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; `admin` and `metrics` for operators.
@@ -22,6 +23,7 @@ mod admin;
 mod admission;
 mod app;
 mod config;
+mod descriptors;
 mod exchange;
 mod fields;
 mod forwarded;
@@ -42,10 +44,12 @@ mod websocket;
 
 pub use app::{App, BuildError, Drained};
 pub use config::{Config, Flags};
+pub use descriptors::raise_limit;
 pub use forwarded::TrustedProxies;
 pub use host_filter::HostFilters;
 pub use limits::Limits;
 pub use request_body::{RequestBody, RequestBodyError};
 pub use shutdown::Shutdown;
 pub use tls::{TlsError, TlsFiles};
-pub use upstream::{Availability, BoxError, Upstream};
+pub use upstream::{Availability, BoxError, Upstream, WebSocketResponse};
+pub use websocket::{AllowedOrigins, DropOldest, WebSocketConfig};

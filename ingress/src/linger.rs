@@ -22,11 +22,13 @@ use crate::open::ClientConnection;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Enough for what is in flight when an upload is refused, on a fast and long path.
 const LINGER_BYTES: usize = 16 << 20;
+const OWNED: &str = "the socket is given away only together with what held it";
 
 /// A client's socket that ends as the module says.
 #[derive(Debug)]
 pub(crate) struct Linger {
-    stream: TcpStream,
+    /// `None` once it was given away whole.
+    stream: Option<TcpStream>,
     connection: Arc<ClientConnection>,
     closing: Closing,
 }
@@ -40,16 +42,26 @@ enum Closing {
 
 impl Linger {
     pub(crate) fn new(stream: TcpStream, connection: Arc<ClientConnection>) -> Self {
-        Self { stream, connection, closing: Closing::Open }
+        Self { stream: Some(stream), connection, closing: Closing::Open }
+    }
+
+    /// The socket itself: from here on somebody else sees to its end.
+    pub(crate) fn into_stream(mut self) -> TcpStream {
+        self.stream.take().expect(OWNED)
+    }
+
+    fn stream(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.stream.as_mut().expect(OWNED))
     }
 
     /// Reads and forgets, until the client closes too or has had its time or bytes.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [std::mem::MaybeUninit::uninit(); 8 << 10];
         let Closing::Draining { left_bytes, timeout } = &mut self.closing else { return Poll::Ready(()) };
+        let stream = self.stream.as_mut().expect(OWNED);
         loop {
             let mut buffer = ReadBuf::uninit(&mut scratch);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(()))
                     if !buffer.filled().is_empty() && buffer.filled().len() <= *left_bytes =>
                 {
@@ -68,7 +80,10 @@ impl Linger {
 impl Drop for Linger {
     fn drop(&mut self) {
         let is_whole = matches!(self.closing, Closing::Closed) || !self.connection.is_cut();
-        if !is_whole && let Err(error) = self.stream.set_zero_linger() {
+        if let Some(stream) = &self.stream
+            && !is_whole
+            && let Err(error) = stream.set_zero_linger()
+        {
             tracing::debug!(%error, "a cut connection could not be reset");
         }
     }
@@ -80,13 +95,13 @@ impl AsyncRead for Linger {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        self.stream().poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Linger {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        self.stream().poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -94,20 +109,20 @@ impl AsyncWrite for Linger {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        self.stream().poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Closing::Open = self.closing {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            ready!(self.stream().poll_shutdown(cx))?;
             self.closing = Closing::Draining { left_bytes: LINGER_BYTES, timeout: None };
         }
         ready!(self.poll_drain(cx));

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let flags = h8s_settings::load::<Flags>(std::env::args_os()).unwrap_or_else(|exit| exit.exit()).flags;
     flags.log_format.start("info");
     let (config, nats) = flags.configs().unwrap_or_else(|exit| exit.exit());
+    h8s_ingress::raise_limit(&config);
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -10,6 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+mod websockets;
+
+pub(crate) use websockets::WebSocketMetrics;
+
 type Label = [(&'static str, &'static str); 1];
 
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -27,6 +31,7 @@ pub(crate) struct Metrics {
     pub(crate) response_bytes: Counter,
     pub(crate) cut_by_upstream: Counter,
     pub(crate) cut_by_client: Counter,
+    pub(crate) websockets: WebSocketMetrics,
     responses: [Counter; STATUS_CLASSES.len()],
     rescued: Family<Label, Counter>,
     head_seconds: Histogram,
@@ -45,6 +50,7 @@ impl Metrics {
             response_bytes: Counter::default(),
             cut_by_upstream: cut.get_or_create_owned(&[("by", "upstream")]),
             cut_by_client: cut.get_or_create_owned(&[("by", "client")]),
+            websockets: WebSocketMetrics::register(&mut registry),
             responses: STATUS_CLASSES.map(|class| responses.get_or_create_owned(&[("status", class)])),
             rescued: Family::default(),
             head_seconds: Histogram::new(HEAD_SECONDS),

@@ -48,6 +48,13 @@ pub(crate) struct Rewound<S> {
     stream: S,
 }
 
+impl<S> Rewound<S> {
+    /// What is still to be read first, and the stream itself.
+    pub(crate) fn into_parts(self) -> (BytesMut, S) {
+        (self.first, self.stream)
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -13,6 +13,7 @@ use crate::exchange::Trail;
 use crate::forwarded::REQUEST_ID;
 use crate::request_body::RequestBodyError;
 use crate::response_body::{ResponseBody, UpstreamBody};
+use crate::websocket;
 
 /// Everything that keeps an exchange from having an upstream's response.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub(crate) enum ResponseFault {
     ContentLength,
     #[error("Content-Length contradicts the body")]
     Contradiction,
+    #[error("Sec-WebSocket-Protocol is not one of those offered")]
+    Subprotocol,
 }
 
 /// Who has to do something about it.
@@ -82,6 +85,16 @@ fn rejected(rejection: &Rejection) -> Verdict {
         Rejection::Unauthorized => client(403, "authorization", "This request is not authorized."),
         Rejection::NoInterest => client(404, "no_interest", "Nothing is served under this address."),
         Rejection::BodyTooLarge { .. } => body_too_large(),
+        Rejection::Upgrade(_) => client(400, "handshake", "This is no valid WebSocket handshake."),
+        Rejection::WebSocketVersion => {
+            client(426, "websocket_version", "WebSockets of version 13 are served here.")
+        }
+        Rejection::Protocol => client(501, "protocol", "This protocol is not served here."),
+        Rejection::PublishOnly => client(501, "publish_only", "WebSockets are not served here."),
+        Rejection::Origin => client(403, "origin", "Pages of this origin may not connect."),
+        Rejection::TooManyWebSockets => {
+            unavailable("websockets", "Too many WebSockets are open.", RETRY_SOON)
+        }
     }
 }
 
@@ -175,6 +188,12 @@ pub(crate) fn response<B: UpstreamBody>(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if verdict.status == StatusCode::UPGRADE_REQUIRED {
+        // RFC 6455 §4.2.2; RFC 9110 §15.5.22. Over HTTP/2 hyper leaves the latter two away.
+        headers.insert(header::SEC_WEBSOCKET_VERSION, websocket::VERSION);
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
     if let Some(seconds) = verdict.retry_after_seconds {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -31,8 +31,10 @@ pub(crate) enum Cut {
 }
 
 /// What hyper sends to the client.
+#[derive(Default)]
 pub(crate) enum ResponseBody<B: UpstreamBody> {
     /// No body, by the method or the status.
+    #[default]
     Empty,
     /// A few words by the gateway itself.
     Text(Bytes),

@@ -110,8 +110,8 @@ impl<U: Upstream> Server<U> {
         let stream = TokioIo::new(stream);
         match protocol {
             Protocol::Http1 => {
-                let http = pin!(self.http1().serve_connection(stream, service));
-                self.until_cut(http, http1::Connection::graceful_shutdown, connection).await
+                let http = pin!(self.http1().serve_connection(stream, service).with_upgrades());
+                self.until_cut(http, http1::UpgradeableConnection::graceful_shutdown, connection).await
             }
             Protocol::Http2 => {
                 let http = pin!(self.http2().serve_connection(stream, service));
@@ -157,6 +157,7 @@ impl<U: Upstream> Server<U> {
     fn http2(&self) -> http2::Builder<TokioExecutor> {
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
+            .enable_connect_protocol()
             .keep_alive_interval(self.limits.http2_ping_interval)
             .keep_alive_timeout(self.limits.opening_timeout)
             .max_header_list_size(u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX))

@@ -6,9 +6,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_nats::{ExchangeError, Requester};
+use h8s_nats::{ExchangeError, Leg, Requester, WebSocketAnswer};
 use h8s_wire::Host;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 
 use crate::RequestBody;
 
@@ -24,6 +24,19 @@ pub enum Availability {
     Learning,
     /// NATS is away. The link comes back by itself.
     Disconnected,
+}
+
+/// What a responder says to a client that asks for a WebSocket.
+pub enum WebSocketResponse<B> {
+    /// Yes.
+    Accepted {
+        /// Of the client's 101, the chosen subprotocol among them.
+        headers: HeaderMap,
+        /// The WebSocket's other side.
+        leg: Box<Leg>,
+    },
+    /// No, and this is what the client gets instead.
+    Refused(Response<B>),
 }
 
 /// The far side of the edge.
@@ -54,8 +67,22 @@ pub trait Upstream: Clone + Send + Sync + 'static {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<(), ExchangeError>> + Send;
 
+    /// Asks whether somebody takes this WebSocket. The request is an extended CONNECT (RFC 8441), otherwise as for
+    /// [`send`](Self::send). Dropping the future, or the leg, takes the question back.
+    ///
+    /// # Errors
+    /// See [`ExchangeError`].
+    fn open_websocket(
+        &self,
+        host: &Host,
+        request: Request<()>,
+    ) -> impl Future<Output = Result<WebSocketResponse<Self::Body>, ExchangeError>> + Send;
+
     /// Has anybody announced interest in this?
     fn serves(&self, host: &Host, method: &Method, path: &str) -> bool;
+
+    /// Has anybody announced interest in WebSockets here?
+    fn serves_websocket(&self, host: &Host, path: &str) -> bool;
 
     /// Can requests be answered right now?
     fn availability(&self) -> Availability;
@@ -79,8 +106,25 @@ impl Upstream for Requester {
         Requester::publish(self, host, request).await
     }
 
+    async fn open_websocket(
+        &self,
+        host: &Host,
+        request: Request<()>,
+    ) -> Result<WebSocketResponse<Self::Body>, ExchangeError> {
+        Ok(match Requester::open_websocket(self, host, request).await? {
+            WebSocketAnswer::Accepted { headers, leg } => {
+                WebSocketResponse::Accepted { headers, leg: Box::new(leg) }
+            }
+            WebSocketAnswer::Refused(response) => WebSocketResponse::Refused(response),
+        })
+    }
+
     fn serves(&self, host: &Host, method: &Method, path: &str) -> bool {
         Requester::serves(self, host, method, path)
+    }
+
+    fn serves_websocket(&self, host: &Host, path: &str) -> bool {
+        Requester::serves_websocket(self, host, path)
     }
 
     fn availability(&self) -> Availability {

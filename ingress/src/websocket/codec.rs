@@ -14,9 +14,9 @@ mod utf8;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decoder::{Decoder, Event};
 #[cfg(test)]
 use decoder::MAX_PART_BYTES;
+pub(crate) use decoder::{Decoder, Event};
 pub(crate) use encode::{close, message, ping, push_pong};
 
 /// What a client may not do.

@@ -14,3 +14,5 @@ mod protocols;
 mod rescue;
 mod shutdown;
 mod support;
+mod websocket;
+mod websocket_fixture;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_ingress::{App, Availability, BoxError, Config, Drained, RequestBody, Shutdown, Upstream};
+use h8s_ingress::{
+    App, Availability, BoxError, Config, Drained, RequestBody, Shutdown, Upstream, WebSocketResponse,
+};
 use h8s_nats::ExchangeError;
 use h8s_test_support::eventually;
 use h8s_wire::Host;
@@ -67,6 +69,18 @@ impl Upstream for Closure {
 
     async fn publish(&self, host: &Host, request: Request<RequestBody>) -> Result<(), ExchangeError> {
         (self.handler)(host.clone(), request).await.map(drop)
+    }
+
+    async fn open_websocket(
+        &self,
+        _host: &Host,
+        _request: Request<()>,
+    ) -> Result<WebSocketResponse<TestBody>, ExchangeError> {
+        Err(ExchangeError::NoResponders)
+    }
+
+    fn serves_websocket(&self, host: &Host, path: &str) -> bool {
+        self.served.contains(&format!("WS {host}{path}"))
     }
 
     fn serves(&self, host: &Host, method: &Method, path: &str) -> bool {

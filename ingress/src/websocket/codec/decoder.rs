@@ -20,7 +20,11 @@ const MAX_EMPTY_FRAGMENTS: u16 = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A part of a message; `more`: others follow.
-    Part { kind: MessageKind, data: Bytes, more: bool },
+    Part {
+        kind: MessageKind,
+        data: Bytes,
+        more: bool,
+    },
     /// To be answered with the same payload.
     Ping(Bytes),
     Pong,
@@ -44,7 +48,12 @@ pub(crate) struct Decoder {
 #[derive(Debug)]
 enum Stage {
     Header,
-    Payload { opcode: Opcode, is_final: bool, left_bytes: u64, mask: Mask },
+    Payload {
+        opcode: Opcode,
+        is_final: bool,
+        left_bytes: u64,
+        mask: Mask,
+    },
     /// After a violation or a close frame nothing is understood any more.
     Over,
 }
@@ -154,7 +163,9 @@ impl Decoder {
             self.stage = Stage::Header;
         }
         match (opcode, is_whole) {
-            (Opcode::Continuation | Opcode::Text | Opcode::Binary, _) => self.data(piece, is_whole && is_final),
+            (Opcode::Continuation | Opcode::Text | Opcode::Binary, _) => {
+                self.data(piece, is_whole && is_final)
+            }
             (_, false) => {
                 self.control.extend_from_slice(&piece);
                 Ok(None)

@@ -41,9 +41,9 @@ pub(crate) fn push_pong(payload: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(payload);
 }
 
-/// The last frame. 1005 is said by leaving the code out; a reason that is too long loses its end.
+/// The last frame. A code that is no frame's to say, such as 1005, is left out; a reason that is too long loses its end.
 pub(crate) fn close(close: &Close) -> Bytes {
-    if close.code == Close::NO_CODE {
+    if !close.is_sendable() {
         return Bytes::from_static(&[0x88, 0]);
     }
     let reason = &close.reason[..close.reason.floor_char_boundary(MAX_CLOSE_REASON_BYTES)];

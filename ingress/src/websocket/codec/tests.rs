@@ -210,7 +210,8 @@ async fn another_implementation_understands_and_is_understood() {
     for bytes in [0, 1, 125, 126, 65_535, 65_536, 200_000] {
         let sent = Message { kind: MessageKind::Text, data: Bytes::from("x".repeat(bytes)) };
         let echo = async {
-            let (mut decoder, mut whole, mut input) = (Decoder::new(LIMIT_BYTES), Vec::new(), BytesMut::new());
+            let (mut decoder, mut whole, mut input) =
+                (Decoder::new(LIMIT_BYTES), Vec::new(), BytesMut::new());
             loop {
                 match decoder.next(&mut input).unwrap() {
                     Some(Event::Part { data, more, .. }) => {

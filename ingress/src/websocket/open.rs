@@ -1,0 +1,119 @@
+//! From a request for a WebSocket to a running connection, or to the refusal that the client gets instead.
+
+use std::sync::Arc;
+
+use h8s_nats::Leg;
+use h8s_wire::Host;
+use http::{Method, Request};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::connection::Connection;
+use super::outbox::Outbox;
+use super::{Asked, Ending, Slot, WebSockets, handshake, socket, upgrade};
+use crate::Upstream;
+use crate::admission::Rejection;
+use crate::exchange::{Answer, Edge, Trail, into_answer};
+use crate::open::{ClientConnection, Open};
+use crate::rescue::{Failure, ResponseFault};
+use crate::shutdown::Phase;
+use crate::upstream::WebSocketResponse;
+
+/// A WebSocket whose client is about to get its 101.
+struct Opened {
+    upgrade: OnUpgrade,
+    leg: Box<Leg>,
+    slot: Slot,
+    client: Arc<ClientConnection>,
+    /// The client's whole connection becomes the WebSocket; over HTTP/2 it is only a stream of it.
+    is_alone: bool,
+    drops_oldest: bool,
+}
+
+impl<U: Upstream> Edge<U> {
+    /// Asks a responder before the client has its 101: until then the client can be refused with any response.
+    ///
+    /// # Cancel safety
+    /// Dropping it withdraws the question.
+    pub(crate) async fn open_websocket(
+        &self,
+        asked: Asked,
+        connection: &Arc<ClientConnection>,
+        mut open: Open,
+        mut request: Request<Incoming>,
+        trail: &mut Trail,
+    ) -> Result<Answer<U>, Failure> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let (slot, host, request) = match self.admit_websocket(connection, request, trail) {
+            Ok(admitted) => admitted,
+            Err(failure) => return open.fail(failure),
+        };
+        let drops_oldest = self.websockets.config.drop_oldest.covers(&host, request.uri().path());
+        let (headers, leg) = match self.upstream.open_websocket(&host, request).await {
+            Ok(WebSocketResponse::Accepted { headers, leg }) => (headers, leg),
+            Ok(WebSocketResponse::Refused(response)) if response.status().is_success() => {
+                return open.fail(ResponseFault::Status(response.status().as_u16()).into());
+            }
+            Ok(WebSocketResponse::Refused(response)) => return into_answer(&Method::GET, response, open),
+            Err(error) => return open.fail(error.into()),
+        };
+        let is_alone = asked.accept.is_some();
+        let response = match handshake::accepted(asked, headers) {
+            Ok(response) => response,
+            Err(fault) => return open.fail(fault.into()),
+        };
+        open.complete();
+        let opened = Opened { upgrade, leg, slot, client: connection.clone(), is_alone, drops_oldest };
+        self.websockets.tasks.spawn(self.websockets.clone().serve(opened));
+        Ok(response)
+    }
+
+    /// The request as the responder gets it: an extended CONNECT, whatever it was.
+    fn admit_websocket(
+        &self,
+        connection: &ClientConnection,
+        request: Request<Incoming>,
+        trail: &mut Trail,
+    ) -> Result<(Slot, Host, Request<()>), Failure> {
+        let (mut head, _no_body) = request.into_parts();
+        let origins = &self.websockets.config.allowed_origins;
+        let admitted = self.admission.admit_websocket(&head, origins, &self.upstream)?;
+        let slot = self.websockets.slot().ok_or(Rejection::TooManyWebSockets)?;
+        self.describe(connection, &mut head, &admitted, trail);
+        upgrade::strip_handshake(&mut head.headers);
+        head.method = Method::CONNECT;
+        Ok((slot, admitted.host, Request::from_parts(head, ())))
+    }
+}
+
+impl WebSockets {
+    /// Runs one connection, until it has ended on both sides or the gateway is cut off.
+    async fn serve(self: Arc<Self>, opened: Opened) {
+        let mut shutdown = self.shutdown.clone();
+        tokio::select! {
+            () = self.run(opened) => {}
+            // What is dropped here says so itself: the leg 1006, the socket by its reset.
+            () = shutdown.reached(Phase::Cut) => self.metrics.websockets.closed(&Ending::Cut),
+        }
+    }
+
+    async fn run(&self, opened: Opened) {
+        let Opened { upgrade, mut leg, slot, client, is_alone, drops_oldest } = opened;
+        let upgraded = match upgrade.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => return tracing::debug!(%error, "a client left before it had its WebSocket"),
+        };
+        let (stream, input, direct) = socket::open(upgraded, is_alone.then_some(client));
+        let outbox = Outbox::new(direct, self.config.queue_bytes, drops_oldest, self.metrics.clone());
+        let outbox = Arc::new(outbox);
+        let mut connection =
+            Connection::new(stream, outbox.clone(), input, &self.config, self.metrics.clone());
+        leg.establish(outbox);
+        let ending = connection.converse(&mut leg, self.shutdown.clone(), self.drain_window).await;
+        tracing::debug!(connection = %leg.id(), ?ending, "a WebSocket ends");
+        connection.finish(&ending, self.config.close_timeout).await;
+        self.metrics.websockets.closed(&ending);
+        drop((connection, slot));
+        leg.close(ending.close()).await;
+    }
+}

@@ -1,0 +1,269 @@
+//! The way out to one client, shared by the connection's own task and by whoever pushes to it.
+//!
+//! A push must cost no more than its write: while nothing waits on a cleartext HTTP/1.1 connection, whoever delivers writes
+//! to the socket at once, under the outbox's lock, and wakes nobody. What the socket does not take is queued, bounded in
+//! bytes, and written by the connection's task, as is everything over TLS and HTTP/2.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use h8s_nats::{Delivery, Outlet};
+use h8s_wire::{Close, Message};
+use tokio::io::AsyncWrite;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::codec;
+use super::ending::Ending;
+use super::queue::{Queue, Source};
+use super::socket::Stream;
+use crate::metrics::Metrics;
+
+/// The responder's next message is taken on while less than this waits: enough to keep a socket busy, and little beside
+/// what the socket itself buffers.
+const LOW_WATER_BYTES: usize = 64 << 10;
+
+/// One client's outgoing side.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    limit_bytes: usize,
+    /// A full queue loses its oldest pushes, instead of the connection.
+    drops_oldest: bool,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    /// `None`: only the connection's task can write.
+    direct: Option<OwnedWriteHalf>,
+    stage: Stage,
+    /// The connection is to end so; its task has not seen it yet.
+    ending: Option<Ending>,
+    /// The connection's task.
+    waker: Option<Waker>,
+}
+
+/// What is left after writing.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Nothing.
+    pub(super) is_flushed: bool,
+    /// What the socket has taken by now, ever.
+    pub(super) written_bytes: u64,
+    /// There is room for the responder's next message.
+    pub(super) is_low: bool,
+    /// Somebody else wants the connection to end so. Said once.
+    pub(super) ending: Option<Ending>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The close frame is queued: nothing comes after it.
+    Closing,
+    /// The socket is gone.
+    Over,
+}
+
+impl Outbox {
+    /// `direct`: the socket itself, where whoever delivers may write to it.
+    pub(crate) fn new(
+        direct: Option<OwnedWriteHalf>,
+        limit_bytes: usize,
+        drops_oldest: bool,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let state = State { queue: Queue::default(), direct, stage: Stage::Open, ending: None, waker: None };
+        Self { state: Mutex::new(state), limit_bytes, drops_oldest, metrics }
+    }
+
+    /// Is there room for the responder's next message?
+    pub(crate) fn is_low(&self) -> bool {
+        self.lock().queue.bytes() < LOW_WATER_BYTES
+    }
+
+    /// Sends the responder's message. For the connection's task, which then writes.
+    pub(crate) fn send(&self, message: &Message) {
+        self.metrics.websockets.sent.inc();
+        self.lock().offer(Source::Owner, codec::message(message));
+    }
+
+    /// Asks whether the client is there. For the connection's task.
+    pub(crate) fn ping(&self) {
+        self.lock().offer(Source::Owner, codec::ping());
+    }
+
+    /// Answers a ping. For the connection's task.
+    pub(crate) fn pong(&self, payload: &[u8]) {
+        let mut state = self.lock();
+        if state.stage == Stage::Open {
+            state.queue.push_pong(payload);
+        }
+    }
+
+    /// Queues the close frame as the last one. `at_once`: what waits before it is dropped.
+    pub(crate) fn finish(&self, close: &Close, at_once: bool) {
+        let mut state = self.lock();
+        if state.stage == Stage::Open {
+            if at_once {
+                state.queue.clear();
+            }
+            state.queue.push(Source::Owner, codec::close(close));
+            state.stage = Stage::Closing;
+        }
+    }
+
+    /// Writes what waits, and has the task woken when there is something new that it has to write, or to end for.
+    ///
+    /// # Errors
+    /// The socket failed, here or under somebody who delivered.
+    pub(super) fn poll(&self, cx: &mut Context<'_>, stream: &mut Stream) -> io::Result<Waiting> {
+        let mut state = self.lock();
+        let State { queue, direct, stage, ending, waker } = &mut *state;
+        if *stage == Stage::Over {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        let written = match direct {
+            Some(socket) => queue.poll_write(|slices| poll_direct(socket, cx, slices)),
+            None => match queue.poll_write(|slices| stream.poll_write(cx, slices)) {
+                Poll::Ready(Ok(())) => stream.poll_flush(cx),
+                other => other,
+            },
+        };
+        Ok(Waiting {
+            is_flushed: match written {
+                Poll::Ready(written) => written.map(|()| true)?,
+                Poll::Pending => false,
+            },
+            written_bytes: queue.written_bytes(),
+            is_low: queue.bytes() < LOW_WATER_BYTES,
+            ending: ending.take(),
+        })
+    }
+
+    /// Ends our side of the socket.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
+        match &mut self.lock().direct {
+            Some(socket) => Pin::new(socket).poll_shutdown(cx),
+            None => stream.poll_shutdown(cx),
+        }
+    }
+
+    /// Lets go of the socket, whoever still holds the outbox.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.stage = Stage::Over;
+        state.queue = Queue::default();
+        state.waker = None;
+        if let Some(socket) = state.direct.take() {
+            // Dropped whole, and not half: how the socket ends is decided elsewhere.
+            socket.forget();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing here panics half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for a push, or says how the connection ends.
+    fn make_room(&self, state: &mut State, frame: &Bytes) -> Result<(), Ending> {
+        while !state.queue.has_room(frame, self.limit_bytes) {
+            if !self.drops_oldest {
+                self.metrics.websockets.slow_closed.inc();
+                return Err(Ending::Slow);
+            }
+            if !state.queue.drop_oldest_push() {
+                break;
+            }
+            self.metrics.websockets.slow_dropped.inc();
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Writes the frame if that can be done here and now, or queues it. Says whether the task has to go on with it.
+    fn offer(&mut self, source: Source, frame: Bytes) -> bool {
+        if self.stage != Stage::Open {
+            return false;
+        }
+        let was_empty = self.queue.is_empty();
+        let Some(socket) = self.direct.as_ref().filter(|_| was_empty) else {
+            self.queue.push(source, frame);
+            // If something waited already, the task waits for the socket.
+            return was_empty;
+        };
+        match socket.try_write(&frame) {
+            Ok(written) if written == frame.len() => return false,
+            Ok(written) => self.queue.push_rest(frame.slice(written..)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.queue.push(source, frame),
+            // The task finds out by itself.
+            Err(_) => self.stage = Stage::Over,
+        }
+        true
+    }
+
+    /// The first who wants the end decides how.
+    fn ends(&mut self, ending: Ending) {
+        if self.stage == Stage::Open && self.ending.is_none() {
+            self.ending = Some(ending);
+        }
+    }
+}
+
+impl Outlet for Outbox {
+    fn deliver(&self, delivery: &Delivery) {
+        let frame = delivery.framed(codec::message);
+        let mut state = self.lock();
+        if state.stage != Stage::Open || state.ending.is_some() {
+            return;
+        }
+        self.metrics.websockets.pushes.inc();
+        let is_tasks = match self.make_room(&mut state, &frame) {
+            Ok(()) => state.offer(Source::Push, frame),
+            Err(ending) => {
+                state.ends(ending);
+                true
+            }
+        };
+        let waker = if is_tasks { state.waker.take() } else { None };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn close(&self, close: Close) {
+        let mut state = self.lock();
+        state.ends(Ending::Pushed(close));
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Writes, or waits until the socket takes more.
+fn poll_direct(
+    socket: &OwnedWriteHalf,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    loop {
+        match socket.try_write_vectored(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready!(socket.as_ref().poll_write_ready(cx))?;
+            }
+            written => return Poll::Ready(written),
+        }
+    }
+}

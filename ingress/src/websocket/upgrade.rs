@@ -1,0 +1,166 @@
+//! Whether a request asks for a WebSocket, and for one that can be given: RFC 6455 §4.2.1 over HTTP/1.1, RFC 8441 §5
+//! over HTTP/2.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Version};
+use hyper::ext::Protocol;
+
+use crate::admission::Rejection;
+
+/// What every key is answered with (RFC 6455 §1.3).
+const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// The only version there is.
+pub(crate) const VERSION: HeaderValue = HeaderValue::from_static("13");
+/// RFC 6455 §4.1: a nonce.
+const KEY_BYTES: usize = 16;
+
+/// A request for a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// `Sec-WebSocket-Accept` of the 101. HTTP/2 has none.
+    pub(crate) accept: Option<HeaderValue>,
+    /// The fields that list subprotocols.
+    pub(crate) offered: Vec<HeaderValue>,
+}
+
+/// `None`: it asks for something else. Other tokens of `Upgrade` are ignored, as RFC 9110 §7.8 allows.
+pub(crate) fn asked<B>(request: &Request<B>, has_body: bool) -> Result<Option<Asked>, Rejection> {
+    let headers = request.headers();
+    let accept = match (request.version(), request.extensions().get::<Protocol>()) {
+        (Version::HTTP_2, Some(protocol)) if protocol.as_str().eq_ignore_ascii_case("websocket") => None,
+        (Version::HTTP_2, Some(_)) => return Err(Rejection::Protocol),
+        (Version::HTTP_11, _) if request.method() == Method::GET && is_upgrade(headers) => Some(()),
+        _ => return Ok(None),
+    };
+    if has_body {
+        return Err(Rejection::Upgrade("a body with a WebSocket's handshake"));
+    }
+    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
+        return Err(Rejection::WebSocketVersion);
+    }
+    let accept = accept.map(|()| accept_for(headers)).transpose()?;
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect();
+    Ok(Some(Asked { accept, offered }))
+}
+
+/// Removes what only the client and the gateway have to do with: handshake and framing are between those two.
+pub(crate) fn strip_handshake(headers: &mut HeaderMap) {
+    for name in [
+        header::SEC_WEBSOCKET_KEY,
+        header::SEC_WEBSOCKET_VERSION,
+        header::SEC_WEBSOCKET_EXTENSIONS,
+        header::SEC_WEBSOCKET_ACCEPT,
+        header::CONTENT_LENGTH,
+    ] {
+        headers.remove(name);
+    }
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    lists(headers, &header::UPGRADE, b"websocket") && lists(headers, &header::CONNECTION, b"upgrade")
+}
+
+/// Is this one of the tokens of a list that may be spread over several fields?
+fn lists(headers: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
+    headers.get_all(name).iter().flat_map(tokens).any(|listed| listed.eq_ignore_ascii_case(token))
+}
+
+/// The parts of a comma-separated value.
+pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let parts = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    parts.filter(|part| !part.is_empty())
+}
+
+/// The value of a field that is there exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+fn accept_for(headers: &HeaderMap) -> Result<HeaderValue, Rejection> {
+    let key = only(headers, &header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let is_nonce = |key: &&[u8]| STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == KEY_BYTES);
+    let key = key.filter(is_nonce).ok_or(Rejection::Upgrade("not exactly one Sec-WebSocket-Key"))?;
+    let mut hash = sha1_smol::Sha1::new();
+    hash.update(key);
+    hash.update(ACCEPT_GUID);
+    let accept = STANDARD.encode(hash.digest().bytes());
+    Ok(HeaderValue::from_str(&accept).expect("base64 is visible ASCII"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    const VERSION_13: (&str, &str) = ("sec-websocket-version", "13");
+    const UPGRADE: (&str, &str) = ("upgrade", "websocket");
+    const CONNECTION: (&str, &str) = ("connection", "Upgrade");
+
+    fn judge(method: &str, version: Version, fields: &[(&str, &str)]) -> Result<Option<Asked>, Rejection> {
+        let mut request = http::Request::builder().method(method).version(version);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        asked(&request.body(()).unwrap(), false)
+    }
+
+    #[test]
+    fn the_rfcs_own_example_is_accepted() {
+        let asked = judge("GET", Version::HTTP_11, &[KEY, VERSION_13, UPGRADE, CONNECTION]).unwrap().unwrap();
+
+        assert_eq!(asked.accept.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn tokens_are_found_in_lists_fields_and_any_case() {
+        for fields in [
+            [("upgrade", "WebSocket"), ("connection", "keep-alive, UPGRADE"), ("x-a", "")],
+            [("upgrade", "h2c, websocket"), ("connection", "close"), ("connection", ",upgrade")],
+        ] {
+            let fields = [&fields[..], &[KEY, VERSION_13]].concat();
+            assert!(judge("GET", Version::HTTP_11, &fields).unwrap().is_some(), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_asks_for_something_else_is_left_alone() {
+        for (method, version, fields) in [
+            ("GET", Version::HTTP_11, &[KEY, VERSION_13, UPGRADE][..]),
+            ("GET", Version::HTTP_11, &[KEY, VERSION_13, CONNECTION]),
+            ("GET", Version::HTTP_11, &[("upgrade", "h2c"), CONNECTION]),
+            ("GET", Version::HTTP_11, &[("upgrade", "websockets"), CONNECTION]),
+            ("POST", Version::HTTP_11, &[KEY, VERSION_13, UPGRADE, CONNECTION]),
+            ("GET", Version::HTTP_10, &[KEY, VERSION_13, UPGRADE, CONNECTION]),
+            ("GET", Version::HTTP_2, &[KEY, VERSION_13, UPGRADE, CONNECTION]),
+            ("CONNECT", Version::HTTP_2, &[VERSION_13]),
+        ] {
+            assert_eq!(judge(method, version, fields), Ok(None), "{method} {version:?} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_must_be_there_once_and_a_nonce() {
+        let short = ("sec-websocket-key", "c2hvcnQ=");
+        let odd = ("sec-websocket-key", "not base64 at all!!!!!!!");
+        for keys in [&[][..], &[short], &[odd], &[KEY, KEY]] {
+            let fields = [keys, &[VERSION_13, UPGRADE, CONNECTION]].concat();
+            let refused = judge("GET", Version::HTTP_11, &fields);
+            assert!(matches!(refused, Err(Rejection::Upgrade(_))), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn any_other_version_is_told_which_there_is() {
+        for versions in [&[][..], &[("sec-websocket-version", "8")], &[VERSION_13, VERSION_13]] {
+            let fields = [versions, &[KEY, UPGRADE, CONNECTION]].concat();
+            assert_eq!(
+                judge("GET", Version::HTTP_11, &fields),
+                Err(Rejection::WebSocketVersion),
+                "{versions:?}"
+            );
+        }
+    }
+}
