@@ -31,12 +31,18 @@ pub(crate) enum Heard {
 /// See the module.
 pub(crate) struct ConnectionView {
     host: Host,
-    connections: HashMap<ConnectionId, Arc<ConnectionEntry>>,
+    connections: HashMap<ConnectionId, Known>,
     gateways: HashMap<GatewayId, Gateway>,
     closed: Forgetful,
     /// Lists under way: entries of a list may be older than these closes.
     tombstones: Option<HashSet<ConnectionId>>,
     is_full: bool,
+}
+
+/// An open connection, and the revision at which it was known to be open.
+struct Known {
+    entry: Arc<ConnectionEntry>,
+    revision: u64,
 }
 
 struct Gateway {
@@ -65,11 +71,11 @@ impl ConnectionView {
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<ConnectionEntry>> {
-        self.connections.values()
+        self.connections.values().map(|known| &known.entry)
     }
 
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Arc<ConnectionEntry>> {
-        self.connections.get(&id)
+        self.connections.get(&id).map(|known| &known.entry)
     }
 
     pub(crate) fn was_closed(&self, id: ConnectionId) -> bool {
@@ -99,25 +105,25 @@ impl ConnectionView {
             return Heard::Expected;
         }
         let heard = self.next(entry.gateway, revision, now);
-        self.insert(entry);
+        self.insert(entry, revision);
         heard
     }
 
     fn closed(&mut self, event: Closed, now: Instant) -> Heard {
         let heard = self.next(event.gateway, event.revision, now);
         // Another gateway's connection is not this one's to close.
-        if self.connections.get(&event.connection).is_none_or(|entry| entry.gateway == event.gateway) {
+        if self.get(event.connection).is_none_or(|entry| entry.gateway == event.gateway) {
             self.remove(event.connection);
         }
         heard
     }
 
-    /// One revision more than the last, or something was missed.
+    /// One revision more than the last, or something was missed. What a list said already is no news.
     fn next(&mut self, gateway: GatewayId, revision: u64, now: Instant) -> Heard {
         let gateway = self.gateway(gateway, now);
-        let is_next = revision == gateway.revision + 1;
+        let is_expected = revision <= gateway.revision + 1;
         gateway.revision = gateway.revision.max(revision);
-        if is_next { Heard::Expected } else { Heard::Gap }
+        if is_expected { Heard::Expected } else { Heard::Gap }
     }
 
     fn gateway(&mut self, id: GatewayId, now: Instant) -> &mut Gateway {
@@ -137,7 +143,7 @@ impl ConnectionView {
         if is_same { Heard::Expected } else { Heard::Gap }
     }
 
-    fn insert(&mut self, entry: ConnectionEntry) {
+    fn insert(&mut self, entry: ConnectionEntry, revision: u64) {
         if self.tombstones.as_ref().is_some_and(|gone| gone.contains(&entry.connection)) {
             return;
         }
@@ -147,8 +153,12 @@ impl ConnectionView {
             }
             return;
         }
-        let gateway = entry.gateway;
-        if self.connections.insert(entry.connection, Arc::new(entry)).is_none()
+        let (id, gateway) = (entry.connection, entry.gateway);
+        if let Some(known) = self.connections.get_mut(&id) {
+            known.revision = known.revision.max(revision);
+            return;
+        }
+        if self.connections.insert(id, Known { entry: Arc::new(entry), revision }).is_none()
             && let Some(gateway) = self.gateways.get_mut(&gateway)
         {
             gateway.count += 1;
@@ -160,7 +170,7 @@ impl ConnectionView {
             tombstones.insert(id);
         }
         self.closed.insert(id);
-        if let Some(entry) = self.connections.remove(&id)
+        if let Some(Known { entry, .. }) = self.connections.remove(&id)
             && let Some(gateway) = self.gateways.get_mut(&entry.gateway)
         {
             gateway.count = gateway.count.saturating_sub(1);
@@ -181,27 +191,25 @@ impl ConnectionView {
         for entry in connections {
             if entry.host == self.host && entry.gateway == id {
                 listed.listed.insert(entry.connection);
-                self.insert(entry);
+                self.insert(entry, revision);
             }
         }
         if !last {
             self.gateway(id, now).listing = listing;
             return;
         }
-        let is_older = self.gateway(id, now).revision > revision;
         let listed = listing.map(|listing| listing.listed).unwrap_or_default();
         // What was established after the list was made is not in it, and yet open.
-        if !is_older {
-            self.forget_unlisted(id, &listed);
-        }
+        self.forget_unlisted(id, &listed, revision);
         let gateway = self.gateway(id, now);
         gateway.revision = gateway.revision.max(revision);
     }
 
-    fn forget_unlisted(&mut self, gateway: GatewayId, listed: &HashSet<ConnectionId>) {
-        let of_gateway = self.connections.values().filter(|entry| entry.gateway == gateway);
-        let gone: Vec<_> =
-            of_gateway.map(|entry| entry.connection).filter(|id| !listed.contains(id)).collect();
+    fn forget_unlisted(&mut self, gateway: GatewayId, listed: &HashSet<ConnectionId>, revision: u64) {
+        let is_gone = |(id, known): &(&ConnectionId, &Known)| {
+            known.entry.gateway == gateway && known.revision <= revision && !listed.contains(id)
+        };
+        let gone: Vec<_> = self.connections.iter().filter(is_gone).map(|(id, _)| *id).collect();
         gone.into_iter().for_each(|id| self.remove(id));
     }
 
@@ -221,7 +229,7 @@ impl ConnectionView {
         for id in silent {
             let count = self.gateways.remove(&id).map_or(0, |gateway| gateway.count);
             info!(host = %self.host, gateway = %id, connections = count, "a gateway is gone");
-            self.forget_unlisted(id, &HashSet::new());
+            self.forget_unlisted(id, &HashSet::new(), u64::MAX);
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_nats::{Message, SubscribeError, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use h8s_wire::{ConnectionSubject, Inbox};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::debug;
 
@@ -16,29 +17,69 @@ use crate::port::{BEAT, subject};
 /// Entries of one page of a list, in bytes: half of the largest frame of the native dialect.
 const PAGE_BYTES: usize = 64 * 1024;
 
-/// Takes everything out of the plain inbox: replies to requests, and what is for one WebSocket.
-pub(crate) async fn take(plain: Arc<PlainPort>, open: Arc<OpenConnections>, mut inbox: Subscriber) {
-    while let Some(message) = inbox.next().await {
+/// What a gateway's plain connection takes in.
+pub(crate) struct GatewayInbox {
+    pub(crate) plain: Arc<PlainPort>,
+    pub(crate) open: Arc<OpenConnections>,
+}
+
+/// A broadcast waits until the inbox has taken what came before it: who joins a group and then speaks to it, reaches
+/// the one that joined.
+type TakenSoFar = oneshot::Sender<()>;
+
+impl GatewayInbox {
+    /// Takes everything out of the inbox: replies to requests, and what is for one WebSocket.
+    async fn take(self, mut inbox: Subscriber, mut marks: mpsc::Receiver<TakenSoFar>) {
+        loop {
+            tokio::select! {
+                message = inbox.next() => match message {
+                    Some(message) => self.deliver(message),
+                    None => return,
+                },
+                Some(mark) = marks.recv() => {
+                    while let Some(Some(message)) = inbox.next().now_or_never() {
+                        self.deliver(message);
+                    }
+                    let _ = mark.send(());
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, message: Message) {
         match Inbox::connection_of(&message.subject) {
-            Some(id) => open.push(id, message),
-            None => plain.deliver(message),
+            Some(id) => self.open.push(id, message),
+            None => self.plain.deliver(message),
         }
     }
 }
 
-/// Subscribes to what is for many connections, and speaks of them all, for as long as `tasks` lives.
+async fn take_broadcasts(
+    open: Arc<OpenConnections>,
+    mut broadcasts: Subscriber,
+    marks: mpsc::Sender<TakenSoFar>,
+) {
+    while let Some(message) = broadcasts.next().await {
+        let (mark, taken) = oneshot::channel();
+        if marks.send(mark).await.is_ok() {
+            let _ = taken.await;
+        }
+        open.broadcast(message).await;
+    }
+}
+
+/// Subscribes to what is for one and for many connections, and speaks of them all, for as long as `tasks` lives.
 pub(crate) async fn keep(
     tasks: &mut JoinSet<()>,
     link: &Link,
-    open: &Arc<OpenConnections>,
+    inbox: GatewayInbox,
 ) -> Result<(), SubscribeError> {
-    let mut broadcasts = link.plain.client.subscribe(subject(link.subjects.broadcasts())).await?;
-    let table = open.clone();
-    tasks.spawn(async move {
-        while let Some(message) = broadcasts.next().await {
-            table.broadcast(message).await;
-        }
-    });
+    let open = inbox.open.clone();
+    let messages = link.plain.client.subscribe(subject(inbox.plain.inbox.all())).await?;
+    let broadcasts = link.plain.client.subscribe(subject(link.subjects.broadcasts())).await?;
+    let (marks, marked) = mpsc::channel(1);
+    tasks.spawn(inbox.take(messages, marked));
+    tasks.spawn(take_broadcasts(open.clone(), broadcasts, marks));
     let mut questions = link.plain.client.subscribe(subject(link.subjects.connection_lists())).await?;
     let (table, connection) = (open.clone(), link.plain.clone());
     tasks.spawn(async move {
@@ -46,12 +87,11 @@ pub(crate) async fn keep(
             answer(&table, &connection, message).await;
         }
     });
-    let table = open.clone();
     tasks.spawn(async move {
         let mut beats = tokio::time::interval(BEAT);
         loop {
             beats.tick().await;
-            table.beat();
+            open.beat();
         }
     });
     Ok(())

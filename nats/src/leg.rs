@@ -46,6 +46,8 @@ pub struct Leg {
     backlog: VecDeque<Again>,
     /// What the caller knows about room.
     had_room: bool,
+    /// The client is gone: what is left is to hear that everything has been handled.
+    is_closing: bool,
 }
 
 enum State {
@@ -80,8 +82,16 @@ impl Leg {
     }
 
     fn new(shared: Arc<Shared>, id: ConnectionId, protocol: Option<String>, state: State) -> Self {
-        let mut leg =
-            Self { shared, state, id, protocol, place: None, backlog: VecDeque::new(), had_room: true };
+        let mut leg = Self {
+            shared,
+            state,
+            id,
+            protocol,
+            place: None,
+            backlog: VecDeque::new(),
+            had_room: true,
+            is_closing: false,
+        };
         leg.had_room = leg.has_room();
         leg
     }
@@ -204,6 +214,8 @@ impl Leg {
             ReadError::Failed(failure) if is_survived(&failure) && leg.holds_state => {
                 self.state = State::Over(Close::new(1012, "the service restarts"));
             }
+            // It has handled the close, and its word about that was lost.
+            ReadError::Failed(Failure::Aborted(AbortCode::Unknown, _)) if self.is_closing => {}
             ReadError::Failed(failure) if is_survived(&failure) => {
                 debug!(connection = %self.id, cause = ?failure, "the responder is gone: opening again");
                 self.reopen(*request, &leg);
@@ -236,6 +248,7 @@ impl Leg {
             return;
         }
         self.backlog.push_back(Again::Close(close));
+        self.is_closing = true;
         let limit = self.shared.config.reopen_timeout + CLOSE_TIMEOUT;
         let handled = tokio::time::timeout(limit, poll_fn(|cx| self.poll_handled(cx))).await;
         if handled.is_err() {

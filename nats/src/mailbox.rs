@@ -93,6 +93,8 @@ pub(crate) enum Answer {
     Resend(u64),
     /// It asks for frames again, and gets them.
     Again,
+    /// It said nothing new: it wants to know how far we are.
+    Credit,
 }
 
 /// Who has something to do after a delivery. A writer is not woken for every piece that the reader gets.
@@ -177,6 +179,11 @@ impl Mailbox {
             }
             Ok(Peek { kind, sequence: Some(sequence) }) => state.accept(kind, sequence, message),
             Ok(Peek { kind: Kind::Resend, .. }) => return state.again(message),
+            Ok(Peek { kind: Kind::Credit, .. })
+                if self.side == Side::Responder && state.is_probe(&message) =>
+            {
+                return Some(Answer::Credit);
+            }
             Ok(_) => {
                 Frame::decode(message).map_err(Failure::Malformed).and_then(|frame| state.control(frame))
             }
@@ -443,6 +450,12 @@ impl State {
         let is_news = is_gap && !self.is_asked;
         self.is_asked |= is_gap;
         is_news.then_some(self.received)
+    }
+
+    /// A gateway that waits for word about a message repeats itself: what it waits for may have been lost.
+    fn is_probe(&self, message: &Bytes) -> bool {
+        let Ok(Frame::Credit { limit, handled }) = Frame::decode(message.clone()) else { return false };
+        self.retained.is_some() && limit <= self.limit && handled <= self.peer_handled
     }
 
     fn again(&mut self, message: Bytes) -> Option<Answer> {

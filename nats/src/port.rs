@@ -108,6 +108,12 @@ impl Port {
         match answer {
             Answer::Abort(code) => self.answer_abort(reply, own, code),
             Answer::Again => self.send_again(mailbox.clone()),
+            Answer::Credit => {
+                if let Some(reply) = reply.filter(|reply| self.is_peers(reply)) {
+                    let (limit, handled) = mailbox.note_handled(0);
+                    self.publish_soon(reply, own, &Frame::Credit { limit, handled });
+                }
+            }
             Answer::Resend(from) => {
                 if let Some(reply) = reply.filter(|reply| self.is_peers(reply)) {
                     self.publish_soon(reply, own, &Frame::Resend { from });

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use crate::body::Body;
 use crate::error::{BoxError, ExchangeError};
-use crate::gateway_inbox;
+use crate::gateway_inbox::{self, GatewayInbox};
 use crate::interest::{InterestTable, Route};
 use crate::link::Link;
 use crate::open_connections::OpenConnections;
@@ -120,9 +120,8 @@ impl Requester {
         let native_messages = link.native.client.subscribe(subject(inbox.all())).await?;
         tasks.spawn(port.clone().take_from(native_messages));
         tasks.spawn(port.clone().keep_in_sync());
-        let plain_messages = link.plain.client.subscribe(subject(plain.inbox.all())).await?;
-        tasks.spawn(gateway_inbox::take(plain.clone(), open.clone(), plain_messages));
-        gateway_inbox::keep(&mut tasks, &link, &open).await?;
+        let inbox_of_plain = GatewayInbox { plain: plain.clone(), open: open.clone() };
+        gateway_inbox::keep(&mut tasks, &link, inbox_of_plain).await?;
         tasks.spawn(plain.clone().watch());
         let announcements = link.plain.client.subscribe(subject(link.subjects.interest_all())).await?;
         tasks.spawn(interest.clone().keep(announcements, link.plain.state.clone()));

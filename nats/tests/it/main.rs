@@ -4,6 +4,7 @@
 
 mod bad_bus;
 mod connecting;
+mod connections;
 mod early_ends;
 mod exchange;
 mod fixture;
@@ -13,4 +14,5 @@ mod streams;
 mod watched;
 mod websocket;
 mod websocket_fixture;
+mod websocket_plain;
 mod websocket_survival;
