@@ -23,6 +23,9 @@ use super::socket::Stream;
 use crate::metrics::Metrics;
 use crate::shutdown::{Phase, ShutdownWatch};
 
+/// A client that has said its last word closes within a round trip or two.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A client's side of a WebSocket.
 pub(crate) struct Connection {
     stream: Stream,
@@ -181,13 +184,24 @@ impl Connection {
         }
     }
 
-    /// Both close frames, then both ends of the socket, ours first (RFC 6455 §7.1.1). What the client still sends is read
-    /// to its end, because the system answers unread bytes with a reset, which can destroy the close frame on its way.
+    /// Both close frames, then the end of our side of the socket (RFC 6455 §7.1.1).
     async fn close_handshake(&mut self, mut awaits_answer: bool) -> io::Result<()> {
         poll_fn(|cx| self.poll_close_frames(cx, &mut awaits_answer)).await?;
-        poll_fn(|cx| self.outbox.poll_shutdown(cx, &mut self.stream)).await?;
-        while poll_fn(|cx| self.stream.poll_read(cx, &mut self.input)).await? > 0 {}
-        Ok(())
+        poll_fn(|cx| self.outbox.poll_shutdown(cx, &mut self.stream)).await
+    }
+
+    /// After an orderly end: reads what the client still sends, to its end. The system answers unread bytes with a reset,
+    /// which can destroy the close frame on its way.
+    pub(crate) async fn linger(mut self) {
+        if self.is_orderly {
+            let rest = async { while matches!(self.read().await, Ok(1..)) {} };
+            // Who goes on longer does so against the rules, and may have its reset.
+            let _ = timeout(LINGER_TIMEOUT, rest).await;
+        }
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.stream.poll_read(cx, &mut self.input)).await
     }
 
     fn poll_close_frames(&mut self, cx: &mut Context<'_>, awaits_answer: &mut bool) -> Poll<io::Result<()>> {

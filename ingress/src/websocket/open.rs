@@ -113,7 +113,10 @@ impl WebSockets {
         tracing::debug!(connection = %leg.id(), ?ending, "a WebSocket ends");
         connection.finish(&ending, self.config.close_timeout).await;
         self.metrics.websockets.closed(&ending);
-        drop((connection, slot));
-        leg.close(ending.close()).await;
+        let socket = async {
+            connection.linger().await;
+            drop(slot);
+        };
+        tokio::join!(socket, leg.close(ending.close()));
     }
 }

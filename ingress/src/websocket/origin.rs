@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_star_admits_whatever_there_is() {
-        for origins in [&["https://b.example"][..], &["null"], &["null", "x"], &["\x7f"]] {
+        for origins in [&["https://b.example"][..], &["null"], &["null", "x"], &[""]] {
             assert!(admits("https://c.example,*", "a.example", origins), "{origins:?}");
         }
     }

@@ -16,3 +16,4 @@ mod shutdown;
 mod support;
 mod websocket;
 mod websocket_fixture;
+mod websocket_upgrade;

@@ -82,13 +82,13 @@ async fn a_chunked_body_arrives_and_the_connection_is_used_again() {
     client.until("GET /2 a a ").await;
 }
 
-struct Tls {
-    files: TlsFiles,
+pub(crate) struct Tls {
+    pub(crate) files: TlsFiles,
     certificate: CertificateDer<'static>,
     _directory: tempfile::TempDir,
 }
 
-fn certificate() -> Tls {
+pub(crate) fn certificate() -> Tls {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let files =
@@ -99,7 +99,11 @@ fn certificate() -> Tls {
 }
 
 impl Tls {
-    async fn connect(&self, ingress: &Running, alpn: &[&str]) -> tokio_rustls::client::TlsStream<TcpStream> {
+    pub(crate) async fn connect(
+        &self,
+        ingress: &Running,
+        alpn: &[&str],
+    ) -> tokio_rustls::client::TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
