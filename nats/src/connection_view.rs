@@ -253,3 +253,160 @@ impl Forgetful {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATEWAY: GatewayId = GatewayId::from_bytes([9; 16]);
+
+    fn host() -> Host {
+        "chat.example".parse().unwrap()
+    }
+
+    fn entry(n: u8) -> ConnectionEntry {
+        ConnectionEntry {
+            connection: id(n),
+            gateway: GATEWAY,
+            host: host(),
+            path: "/".into(),
+            query: None,
+            protocol: None,
+            client: None,
+            is_secure: false,
+            subject: "h8s.ws.ws.example.chat._".into(),
+            push: String::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    fn id(n: u8) -> ConnectionId {
+        ConnectionId::from_bytes([n; 16])
+    }
+
+    fn established(revision: u64, n: u8) -> Vec<u8> {
+        Established { revision, entry: entry(n) }.encode()
+    }
+
+    fn closed(revision: u64, n: u8) -> Vec<u8> {
+        Closed { revision, connection: id(n), gateway: GATEWAY, code: 1000, reason: String::new() }.encode()
+    }
+
+    fn page(revision: u64, last: bool, connections: &[u8]) -> Page {
+        Page {
+            gateway: GATEWAY,
+            revision,
+            last,
+            connections: connections.iter().copied().map(entry).collect(),
+        }
+    }
+
+    struct Seen {
+        view: ConnectionView,
+        now: Instant,
+    }
+
+    impl Seen {
+        fn new() -> Self {
+            Self { view: ConnectionView::new(host()), now: Instant::now() }
+        }
+
+        fn take(&mut self, about: ConnectionSubject, payload: &[u8]) -> Heard {
+            self.view.take(about, payload, self.now).unwrap()
+        }
+
+        fn established(&mut self, revision: u64, n: u8) -> Heard {
+            self.take(ConnectionSubject::Established, &established(revision, n))
+        }
+
+        fn closed(&mut self, revision: u64, n: u8) -> Heard {
+            self.take(ConnectionSubject::Closed, &closed(revision, n))
+        }
+
+        fn beat(&mut self, revision: u64, count: u64) -> Heard {
+            let beat = Beat { gateway: GATEWAY, revision, count };
+            self.take(ConnectionSubject::Beat, &beat.encode())
+        }
+
+        fn open(&self) -> Vec<u8> {
+            let mut open: Vec<_> = self.view.all().map(|entry| entry.connection.as_bytes()[0]).collect();
+            open.sort_unstable();
+            open
+        }
+    }
+
+    #[test]
+    fn events_one_by_one_are_expected_and_a_hole_is_a_gap() {
+        let mut seen = Seen::new();
+        assert_eq!(seen.established(1, 1), Heard::Expected);
+        assert_eq!(seen.established(2, 2), Heard::Expected);
+        assert_eq!(seen.closed(3, 1), Heard::Expected);
+        assert_eq!((seen.open(), seen.view.was_closed(id(1))), (vec![2], true));
+        assert_eq!(seen.beat(3, 1), Heard::Expected);
+        assert_eq!(seen.beat(4, 1), Heard::Gap);
+        assert_eq!(seen.beat(3, 2), Heard::Gap);
+        assert_eq!(seen.established(5, 3), Heard::Gap);
+        assert_eq!(seen.open(), [2, 3], "taken in all the same");
+    }
+
+    #[test]
+    fn a_close_that_comes_during_a_list_wins_over_its_pages() {
+        let mut seen = Seen::new();
+        seen.view.begin_list();
+        seen.view.take_page(page(2, false, &[1]), seen.now);
+        seen.closed(3, 1);
+        seen.closed(4, 2);
+        seen.view.take_page(page(2, true, &[2, 3]), seen.now);
+        assert!(seen.view.end_list());
+        assert_eq!(seen.open(), [3]);
+    }
+
+    #[test]
+    fn what_is_on_no_page_is_gone_unless_it_came_later() {
+        let mut seen = Seen::new();
+        seen.established(1, 1);
+        seen.established(2, 2);
+        seen.view.begin_list();
+        seen.established(4, 4);
+        seen.view.take_page(page(3, true, &[2]), seen.now);
+        assert_eq!(seen.open(), [2, 4]);
+        assert_eq!(seen.established(3, 2), Heard::Expected, "the list has told it");
+        assert_eq!(seen.beat(4, 2), Heard::Expected);
+    }
+
+    #[test]
+    fn a_list_without_its_last_page_is_not_over() {
+        let mut seen = Seen::new();
+        seen.view.begin_list();
+        seen.view.take_page(page(1, false, &[1]), seen.now);
+        assert!(!seen.view.end_list());
+    }
+
+    #[test]
+    fn a_silent_gateway_takes_its_connections_with_it() {
+        let mut seen = Seen::new();
+        seen.established(1, 1);
+        seen.view.sweep(seen.now + LEASE, true);
+        assert_eq!(seen.open(), [1]);
+        seen.view.sweep(seen.now + 10 * LEASE, false);
+        assert_eq!(seen.open(), [1], "nobody can be heard while NATS is away");
+        seen.view.sweep(seen.now + 12 * LEASE, true);
+        assert!(seen.open().is_empty());
+    }
+
+    #[test]
+    fn nobody_speaks_for_another_host_or_another_gateway() {
+        let mut seen = Seen::new();
+        let foreign = ConnectionEntry { host: "other.example".parse().unwrap(), ..entry(1) };
+        let event = Established { revision: 1, entry: foreign }.encode();
+        seen.take(ConnectionSubject::Established, &event);
+        assert!(seen.open().is_empty());
+        seen.established(1, 2);
+        let other = GatewayId::from_bytes([8; 16]);
+        let event =
+            Closed { revision: 1, connection: id(2), gateway: other, code: 1000, reason: String::new() };
+        seen.take(ConnectionSubject::Closed, &event.encode());
+        assert_eq!(seen.open(), [2]);
+        assert!(seen.view.take(ConnectionSubject::Closed, b"{}", seen.now).is_err());
+    }
+}

@@ -30,6 +30,7 @@ fn each_kind(head: HeadFrame) -> Vec<Frame> {
         Frame::Sync(Sync::default()),
         Frame::Message { sequence, flags: MessageFlags::default(), bytes: Bytes::new() },
         Frame::Close { sequence, code: 1000, reason: String::new() },
+        Frame::Resend { from: 0 },
     ];
     assert_eq!(all.len(), Kind::ALL.len());
     all
@@ -236,7 +237,9 @@ over_both_buses! {
             send(&frame).await;
             match &frame {
                 // These say nothing about the response: it still comes.
-                Frame::Credit { .. } | Frame::Cancel | Frame::Sync(_) => send(&Frame::Head(response_head(true, "well"))).await,
+                Frame::Credit { .. } | Frame::Cancel | Frame::Sync(_) | Frame::Resend { .. } => {
+                    send(&Frame::Head(response_head(true, "well"))).await;
+                }
                 // A refusal is tried elsewhere, five times.
                 Frame::Refused(code) => {
                     for _ in 0..5 {
