@@ -4,16 +4,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod apart;
+mod browser;
 mod dev;
 mod directories;
 mod mistakes;
 mod outages;
 mod plain;
+mod plain_websocket;
 mod programs;
 mod readme;
+mod t15_forged_control;
 mod t18_exactly_once;
 mod t1_long_addresses;
 mod t21_bad_guests;
 mod t2_subject_injection;
 mod t4_reserved_headers;
+mod websockets;
 mod workspace;
