@@ -308,10 +308,13 @@ impl Sending {
 impl Kept {
     fn keep(&mut self, bytes: usize, step: Step) -> Outcome {
         let room = KEPT_BYTES - self.bytes;
-        if bytes > room || self.steps.len() == KEPT_STEPS {
-            return Err(SendingError::TooLarge {
-                limit_bytes: if self.steps.len() == KEPT_STEPS { 0 } else { room },
-            });
+        if self.steps.len() == KEPT_STEPS {
+            return Err(SendingError::Unavailable(
+                "on-open has sent as much as it may to its own connection",
+            ));
+        }
+        if bytes > room {
+            return Err(SendingError::TooLarge { limit_bytes: room });
         }
         self.bytes += bytes;
         self.steps.push(step);
@@ -373,7 +376,7 @@ mod tests {
             sending.send(&own, Message::text("x")).await.unwrap();
         }
         let refused = sending.send(&own, Message::text("x")).await;
-        assert!(matches!(refused, Err(SendingError::TooLarge { limit_bytes: 0 })), "{refused:?}");
+        assert!(matches!(refused, Err(SendingError::Unavailable(_))), "{refused:?}");
         assert_eq!(sending.into_kept().steps.len(), KEPT_STEPS);
 
         let (mut sending, own) = opening();

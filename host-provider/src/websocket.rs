@@ -10,6 +10,7 @@ use bytes::Bytes;
 use h8s_nats::{Accept, Incoming, Refused, WebSocket, WebSocketSender, WebSocketUpgrade};
 use h8s_wire::{Close, Host, Message, PathTokens};
 use http::{HeaderMap, Request, Response, StatusCode, header};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::bindings::h8s::exported::lifecycle::{self as wit, GuestIndices};
@@ -156,6 +157,9 @@ impl Connection {
         loop {
             match socket.next().await {
                 Incoming::Message { message, again } => {
+                    // A client that says much would otherwise have this thread for itself. And the word that the last
+                    // message has been handled leaves before the next is begun: others wait for it on this thread.
+                    yield_now().await;
                     if let Some(close) = self.handle(sender, message, again).await {
                         return End::Close(close);
                     }

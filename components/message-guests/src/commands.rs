@@ -44,7 +44,7 @@ pub fn on_message(from: &Origin, message: Frame) -> Result<(), String> {
     let outcome = match name {
         "echo" => Ok(rest.to_owned()),
         "bytes" => return send(me, &Frame::Binary(rest.into())).map_err(|error| format!("{error:?}")),
-        "origin" => Ok(format!("{} {} {}", from.path, from.subject, from.repeated)),
+        "origin" => Ok(format!("{} {} {} {rest}", from.path, from.subject, from.repeated)),
         "error" => return Err(rest.to_owned()),
         "close-me" => close_me(me, rest),
         _ => run(name, rest),

@@ -15,7 +15,7 @@ impl request_reply::Guest for Original {
             return Err("failing as asked".into());
         }
         let headers =
-            vec![KeyValue { key: "h8s-provider-test-header".into(), value: vec!["You can do it!".into()] }];
+            vec![KeyValue { key: "x-provider-test-header".into(), value: vec!["You can do it!".into()] }];
         Ok(Msg { headers, data: described(&msg).into(), reply: msg.reply, subject: String::new() })
     }
 }

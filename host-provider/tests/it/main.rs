@@ -5,12 +5,17 @@
 mod bodies;
 mod cache;
 mod coverage;
+mod edge;
 mod faults;
 mod heads;
 mod limits;
 mod load;
 mod log;
 mod program;
+mod request_reply;
 mod sandbox;
+mod sending;
 mod stand;
 mod streams;
+mod survival;
+mod websockets;
