@@ -19,7 +19,8 @@ use crate::body::ComponentBody;
 use crate::component::Component;
 use crate::exchange::Exchange;
 use crate::fault::plain;
-use crate::sending::{Reach, Sending};
+use crate::reach::Reach;
+use crate::sending::Sending;
 use crate::{request_reply, websocket};
 
 /// Answers requests with a component, each with an instance of its own. Clones share the component's limits.

@@ -5,9 +5,15 @@
 //! - [`Flags`]: what `h8s-host` is told (`flags.rs`, `table.rs`), which comes to a [`HostConfig`] (`host.rs`)
 //! - [`HostEngine`]: the engine that all components of a process share (`engine.rs`, `swap.rs`)
 //! - [`load()`]: reads, checks, compiles and links components (`load.rs`, `component.rs`, `interface.rs`), with
-//!   compiled code kept in a [`CodeCache`] (`cache.rs`)
+//!   compiled code kept in a [`CodeCache`] (`cache.rs`), and finds what they can do (`exports.rs`)
 //! - [`ComponentService`]: answers requests (`dispatch.rs`), within limits (`admission.rs`, `limits.rs`)
-//! - an exchange (`exchange.rs`) runs one instance (`instance.rs`), whose response body (`body.rs`) keeps it going
+//! - every call runs one instance (`instance.rs`)
+//! - an exchange (`exchange.rs`, `incoming_handler.rs`): its response body (`body.rs`) keeps the instance going; or a
+//!   message for a message (`request_reply.rs`, `msg.rs`)
+//! - a WebSocket (`websocket.rs`) is opened and closed (`lifecycle.rs`), and its messages are handled (`receiver.rs`)
+//! - what components send (`sending.rs`, `sender.rs`): to the connection they are called for (`own.rs`), or to whom
+//!   they can reach ([`connect()`], `reach.rs`)
+//! - the WIT packages in Rust: ours and the original's (`bindings.rs`, `original.rs`)
 //! - what goes wrong in a guest is a [`Fault`] (`fault.rs`); what it prints goes to the log (`output.rs`)
 
 mod admission;
@@ -31,6 +37,8 @@ mod load;
 mod msg;
 mod original;
 mod output;
+mod own;
+mod reach;
 mod receiver;
 mod request_reply;
 mod sender;

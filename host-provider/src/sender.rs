@@ -5,7 +5,8 @@ use h8s_wire::{Close, ConnectionEntry, Message};
 use crate::bindings::h8s::imported::sender::Host;
 use crate::bindings::h8s::imported::types::{self, Connection, Error, Frame, KeyValue};
 use crate::msg::train_case;
-use crate::sending::{Sending, SendingError};
+use crate::reach::SendingError;
+use crate::sending::Sending;
 
 impl types::Host for Sending {
     fn convert_error(&mut self, error: SendingError) -> wasmtime::Result<Error> {
@@ -42,15 +43,15 @@ impl Host for Sending {
     }
 
     async fn join(&mut self, connection: String, group: String) -> Result<(), SendingError> {
-        self.join(&connection, group).await
+        self.join(&connection, &group).await
     }
 
     async fn leave(&mut self, connection: String, group: String) -> Result<(), SendingError> {
-        self.leave(&connection, group).await
+        self.leave(&connection, &group).await
     }
 
     async fn broadcast_group(&mut self, group: String, frame: Frame) -> Result<(), SendingError> {
-        self.broadcast_group(group, message(frame)).await
+        self.broadcast_group(&group, message(frame)).await
     }
 }
 

@@ -2,130 +2,20 @@
 //! `original.rs`).
 //!
 //! What goes to the connection that the call is about takes the way that its message came: in order, with the client's
-//! credit. Everything else is published for the gateways, through [`Connections`].
+//! credit. Everything else is published for the gateways, through [`Connections`](h8s_nats::Connections).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use h8s_nats::{ConnectionOver, Connections, SendError, WebSocketSender};
-use h8s_wire::push::{Audience, Group};
-use h8s_wire::{Close, ConnectionEntry, ConnectionId, Host, Message, PathPattern, Subjects};
-
-use tokio::time::{sleep, timeout};
+use h8s_nats::SendError;
+use h8s_wire::push::{Audience, Group, Push};
+use h8s_wire::{Close, ConnectionEntry, ConnectionId, Message, PathPattern};
 
 use crate::limits::Limits;
+use crate::own::{Kept, Own, OwnState, Step};
+use crate::reach::{Reach, SendingError};
 
 /// A larger message is refused before it goes anywhere: gateways take no larger one.
 const MESSAGE_BYTES: usize = 1 << 20;
-
-/// What `on-open` may keep for later: well within the window in which a connection needs no credit.
-const KEPT_BYTES: usize = 256 << 10;
-
-/// The same in number.
-const KEPT_STEPS: usize = 64;
-
-/// How long a connection may have been open before this host hears of it. Milliseconds are usual.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
-
-/// Between two looks at whether it has.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
-
-/// What all calls of a component can reach.
-#[derive(Default)]
-pub(crate) struct Reach {
-    pub(crate) subjects: Subjects,
-    /// Whose connections are within reach.
-    pub(crate) hosts: Vec<Host>,
-    /// `None` where the component imports no `sender`, or before there is a connection to NATS.
-    pub(crate) connections: Option<Connections>,
-}
-
-/// Why something could not be done; nothing of it has been.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SendingError {
-    #[error("there is no such connection")]
-    Unknown,
-    #[error("the connection is closed")]
-    Closed,
-    #[error("the connection is of a host that this component does not serve")]
-    Foreign,
-    #[error("too large: the limit is {limit_bytes} bytes")]
-    TooLarge { limit_bytes: usize },
-    #[error("{0}")]
-    Invalid(&'static str),
-    #[error("{0}")]
-    Unavailable(&'static str),
-}
-
-impl From<SendError> for SendingError {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Unknown => Self::Unknown,
-            SendError::Closed => Self::Closed,
-            SendError::Foreign => Self::Foreign,
-            SendError::TooLarge { limit_bytes } => Self::TooLarge { limit_bytes },
-            SendError::Group => {
-                Self::Invalid("a group's name has 1 to 128 bytes, no control characters and no spaces around")
-            }
-            SendError::Close => Self::Invalid("this close code may not be sent"),
-            SendError::Text => Self::Invalid("a text message is UTF-8"),
-            SendError::Disconnected => Self::Unavailable("NATS is away"),
-        }
-    }
-}
-
-impl From<ConnectionOver> for SendingError {
-    fn from(ConnectionOver: ConnectionOver) -> Self {
-        Self::Closed
-    }
-}
-
-/// The connection that a call is about.
-pub(crate) struct Own {
-    id: ConnectionId,
-    state: OwnState,
-    /// What the guest wants it closed with, once the call has returned.
-    close: Option<Close>,
-}
-
-enum OwnState {
-    /// Not accepted yet: what is wanted of it is kept.
-    Opening(Kept),
-    Open(WebSocketSender),
-    Closed,
-}
-
-/// What `on-open` wanted of its own connection.
-#[derive(Default)]
-pub(crate) struct Kept {
-    pub(crate) steps: Vec<Step>,
-    bytes: usize,
-    pub(crate) close: Option<Close>,
-}
-
-/// One such thing.
-pub(crate) enum Step {
-    Send(Message),
-    Join(String),
-    Leave(String),
-}
-
-impl Own {
-    /// During `on-open`.
-    pub(crate) fn opening(id: ConnectionId) -> Self {
-        Self { id, state: OwnState::Opening(Kept::default()), close: None }
-    }
-
-    /// During `handle-message`.
-    pub(crate) fn open(id: ConnectionId, sender: WebSocketSender) -> Self {
-        Self { id, state: OwnState::Open(sender), close: None }
-    }
-
-    /// During `on-close`.
-    pub(crate) fn closed(id: ConnectionId) -> Self {
-        Self { id, state: OwnState::Closed, close: None }
-    }
-}
 
 /// See the module.
 pub(crate) struct Sending {
@@ -133,13 +23,15 @@ pub(crate) struct Sending {
     own: Option<Own>,
     calls_left: usize,
     bytes_left: usize,
+    list_bytes: usize,
 }
 
 type Outcome<T = ()> = Result<T, SendingError>;
 
 impl Sending {
     pub(crate) fn new(reach: Arc<Reach>, own: Option<Own>, limits: &Limits) -> Self {
-        Self { reach, own, calls_left: limits.sends, bytes_left: limits.sent_bytes }
+        let (calls_left, bytes_left) = (limits.sends, limits.sent_bytes);
+        Self { reach, own, calls_left, bytes_left, list_bytes: limits.memory_bytes / 2 }
     }
 
     pub(crate) fn reach(&self) -> &Arc<Reach> {
@@ -154,7 +46,10 @@ impl Sending {
     /// What `on-open` left to be done.
     pub(crate) fn into_kept(self) -> Kept {
         match self.own {
-            Some(Own { state: OwnState::Opening(kept), close, .. }) => Kept { close, ..kept },
+            Some(Own { state: OwnState::Opening(mut kept), close, .. }) => {
+                kept.close = close;
+                kept
+            }
             _ => Kept::default(),
         }
     }
@@ -162,8 +57,8 @@ impl Sending {
     /// Everybody within reach.
     pub(crate) fn list(&mut self) -> Outcome<Vec<Arc<ConnectionEntry>>> {
         self.spend(0)?;
-        let connections = self.connections()?;
-        Ok(self.reach.hosts.iter().flat_map(|host| connections.list(host)).collect())
+        let connections = self.reach.connections()?;
+        self.within_memory(self.reach.hosts.iter().flat_map(|host| connections.list(host)).collect())
     }
 
     /// Those whose subject matches.
@@ -172,8 +67,18 @@ impl Sending {
         if !is_subject_pattern(subject) {
             return Err(SendingError::Invalid("this is no NATS subject"));
         }
-        let connections = self.connections()?;
-        Ok(self.reach.hosts.iter().flat_map(|host| connections.matching(host, subject)).collect())
+        let connections = self.reach.connections()?;
+        self.within_memory(
+            self.reach.hosts.iter().flat_map(|host| connections.matching(host, subject)).collect(),
+        )
+    }
+
+    /// A list that the guest could not take is not made for it: clients say what is in it, and the host would have to
+    /// find room for it first.
+    fn within_memory(&self, list: Vec<Arc<ConnectionEntry>>) -> Outcome<Vec<Arc<ConnectionEntry>>> {
+        let bytes: usize = list.iter().map(|entry| bytes_of(entry)).sum();
+        let limit_bytes = self.list_bytes;
+        if bytes > limit_bytes { Err(SendingError::TooLarge { limit_bytes }) } else { Ok(list) }
     }
 
     pub(crate) async fn send(&mut self, to: &str, message: Message) -> Outcome {
@@ -183,7 +88,7 @@ impl Sending {
             Some(OwnState::Open(sender)) => Ok(sender.clone().send(message).await?),
             Some(OwnState::Opening(kept)) => kept.keep(message.data.len(), Step::Send(message)),
             Some(OwnState::Closed) => Err(SendingError::Closed),
-            None => Ok(self.connections()?.send(self.host_of(id)?, id, &message).await?),
+            None => self.reach.push(id, &Push::Message(message)).await,
         }
     }
 
@@ -199,37 +104,35 @@ impl Sending {
                 self.own.iter_mut().for_each(|own| own.close = Some(close.clone()));
                 Ok(())
             }
-            None => Ok(self.connections()?.close(self.host_of(id)?, id, &close).await?),
+            None => self.reach.push(id, &Push::Close(close)).await,
         }
     }
 
-    pub(crate) async fn join(&mut self, who: &str, group: String) -> Outcome {
-        self.spend(0)?;
-        let id = parse(who)?;
-        named(&group)?;
-        match self.own_mut(id)? {
-            Some(OwnState::Opening(kept)) => kept.keep(group.len(), Step::Join(group)),
-            Some(OwnState::Closed) => Err(SendingError::Closed),
-            Some(OwnState::Open(_)) => {
-                self.own_is_known(id).await?;
-                Ok(self.connections()?.join(self.host_of(id)?, id, &group).await?)
-            }
-            None => Ok(self.connections()?.join(self.host_of(id)?, id, &group).await?),
-        }
+    pub(crate) async fn join(&mut self, who: &str, group: &str) -> Outcome {
+        self.regroup(who, Step::Join(named(group)?)).await
     }
 
-    pub(crate) async fn leave(&mut self, who: &str, group: String) -> Outcome {
+    pub(crate) async fn leave(&mut self, who: &str, group: &str) -> Outcome {
+        self.regroup(who, Step::Leave(named(group)?)).await
+    }
+
+    async fn regroup(&mut self, who: &str, step: Step) -> Outcome {
         self.spend(0)?;
         let id = parse(who)?;
-        named(&group)?;
         match self.own_mut(id)? {
-            Some(OwnState::Opening(kept)) => kept.keep(group.len(), Step::Leave(group)),
-            Some(OwnState::Closed) => Err(SendingError::Closed),
-            Some(OwnState::Open(_)) => {
-                self.own_is_known(id).await?;
-                Ok(self.connections()?.leave(self.host_of(id)?, id, &group).await?)
-            }
-            None => Ok(self.connections()?.leave(self.host_of(id)?, id, &group).await?),
+            Some(OwnState::Opening(kept)) => return kept.keep(0, step),
+            Some(OwnState::Closed) => return Err(SendingError::Closed),
+            Some(OwnState::Open(_)) => self.reach.heard_of(id).await?,
+            None => {}
+        }
+        self.reach.push(id, &step.into()).await
+    }
+
+    /// Does one thing that `on-open` wanted, now that its connection is open.
+    pub(crate) async fn catch_up(&mut self, id: ConnectionId, step: Step) -> Outcome {
+        match step {
+            Step::Send(message) => self.send(&id.to_string(), message).await,
+            regroup => self.regroup(&id.to_string(), regroup).await,
         }
     }
 
@@ -242,14 +145,14 @@ impl Sending {
         self.broadcast_to(&audience, message).await
     }
 
-    pub(crate) async fn broadcast_group(&mut self, group: String, message: Message) -> Outcome {
+    pub(crate) async fn broadcast_group(&mut self, group: &str, message: Message) -> Outcome {
         self.spend(message.data.len())?;
-        self.broadcast_to(&Audience::Group(named(&group)?), message).await
+        self.broadcast_to(&Audience::Group(named(group)?), message).await
     }
 
     /// Once for each host; most components serve one.
     async fn broadcast_to(&self, audience: &Audience, message: Message) -> Outcome {
-        let connections = self.connections()?;
+        let connections = self.reach.connections()?;
         for host in &self.reach.hosts {
             connections.broadcast(host, audience, &message).await?;
         }
@@ -277,49 +180,12 @@ impl Sending {
             _ => Ok(None),
         }
     }
-
-    fn connections(&self) -> Outcome<&Connections> {
-        self.reach.connections.as_ref().ok_or(SendingError::Unavailable("there is no connection to NATS"))
-    }
-
-    /// Waits until this host has heard of a connection that was opened here just now: that it is open, and what it says,
-    /// come on two ways.
-    async fn own_is_known(&self, id: ConnectionId) -> Outcome {
-        let connections = self.connections()?;
-        let known = async {
-            while connections.get(id).is_none() {
-                sleep(LOOK_AGAIN).await;
-            }
-        };
-        // Whoever has closed meanwhile is never heard of: what follows says so.
-        let _ = timeout(HEARD_WITHIN, known).await;
-        Ok(())
-    }
-
-    /// The host of a connection, as far as it is one of ours; of others any will do, for they are refused.
-    fn host_of(&self, id: ConnectionId) -> Outcome<&Host> {
-        let entry = self.connections()?.get(id);
-        let own =
-            self.reach.hosts.iter().find(|host| entry.as_ref().is_some_and(|entry| entry.host == **host));
-        own.or(self.reach.hosts.first()).ok_or(SendingError::Unavailable("this component serves no host"))
-    }
 }
 
-impl Kept {
-    fn keep(&mut self, bytes: usize, step: Step) -> Outcome {
-        let room = KEPT_BYTES - self.bytes;
-        if self.steps.len() == KEPT_STEPS {
-            return Err(SendingError::Unavailable(
-                "on-open has sent as much as it may to its own connection",
-            ));
-        }
-        if bytes > room {
-            return Err(SendingError::TooLarge { limit_bytes: room });
-        }
-        self.bytes += bytes;
-        self.steps.push(step);
-        Ok(())
-    }
+/// About what an entry takes in a guest's memory.
+fn bytes_of(entry: &ConnectionEntry) -> usize {
+    let fields: usize = entry.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
+    256 + entry.path.len() + entry.subject.len() + entry.query.as_ref().map_or(0, String::len) + fields
 }
 
 /// What is no id is nobody's.
@@ -370,29 +236,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_on_open_sends_is_kept_within_bounds() {
-        let (mut sending, own) = opening();
-        for _ in 0..KEPT_STEPS {
-            sending.send(&own, Message::text("x")).await.unwrap();
-        }
-        let refused = sending.send(&own, Message::text("x")).await;
-        assert!(matches!(refused, Err(SendingError::Unavailable(_))), "{refused:?}");
-        assert_eq!(sending.into_kept().steps.len(), KEPT_STEPS);
-
-        let (mut sending, own) = opening();
-        sending.send(&own, Message::binary(vec![0; KEPT_BYTES - 10])).await.unwrap();
-        let refused = sending.send(&own, Message::binary(vec![0; 11])).await;
-        assert!(matches!(refused, Err(SendingError::TooLarge { limit_bytes: 10 })), "{refused:?}");
-    }
-
-    #[tokio::test]
     async fn after_its_close_a_connection_takes_nothing() {
         let (mut sending, own) = opening();
         let bad = sending.close(&own, Close::new(1006, "")).await;
         assert!(matches!(bad, Err(SendingError::Invalid(_))), "{bad:?}");
         sending.close(&own, Close::new(4000, "enough")).await.unwrap();
         assert!(matches!(sending.send(&own, Message::text("x")).await, Err(SendingError::Closed)));
-        assert!(matches!(sending.join(&own, "a".into()).await, Err(SendingError::Closed)));
+        assert!(matches!(sending.join(&own, "a").await, Err(SendingError::Closed)));
         assert_eq!(sending.into_kept().close, Some(Close::new(4000, "enough")));
     }
 

@@ -20,9 +20,10 @@ use crate::exports::Receiver;
 use crate::fault::{Fault, RequestLabel, plain, shortened};
 use crate::instance::Guest;
 use crate::lifecycle::{Closed, Open, is_offered, offered, refused};
+use crate::own::{Kept, Own};
 use crate::receiver::Receive;
 use crate::sender::fields;
-use crate::sending::{Kept, Own, Sending, Step};
+use crate::sending::Sending;
 
 /// Names of the handshake (RFC 6455 §4.1): guests see what it is about, and not how it is done.
 const HANDSHAKE: [header::HeaderName; 4] =
@@ -140,12 +141,7 @@ impl Connection {
     async fn settle(&self, sender: &WebSocketSender, kept: Kept) -> Option<Close> {
         let mut sending = self.sending(Own::open(self.id, sender.clone()));
         for step in kept.steps {
-            let id = self.id.to_string();
-            let done = match step {
-                Step::Send(message) => sending.send(&id, message).await,
-                Step::Join(group) => sending.join(&id, group).await,
-                Step::Leave(group) => sending.leave(&id, group).await,
-            };
+            let done = sending.catch_up(self.id, step).await;
             if let Err(error) = done {
                 tracing::debug!(component = self.component(), connection = %self.id, %error, "not done after on-open");
             }

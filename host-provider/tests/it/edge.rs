@@ -39,11 +39,18 @@ fn interest(at: &str, path: &str, method: MethodPattern) -> Interest {
 
 /// A component, and the host that it is served for, at every path.
 pub(crate) async fn served(component: &str, at: &str, limits: Limits) -> Served {
+    served_at(component, &[at], limits).await
+}
+
+/// The same for several hosts.
+pub(crate) async fn served_at(component: &str, hosts: &[&str], limits: Limits) -> Served {
     let service = serve(component, limits).await;
     let http = service.serves_http().then_some(MethodPattern::Any);
     let websockets = service.serves_websockets().then_some(MethodPattern::WebSocket);
-    let interests = http.into_iter().chain(websockets).map(|method| interest(at, "/*", method)).collect();
-    Served { interests, service }
+    let methods: Vec<MethodPattern> = http.into_iter().chain(websockets).collect();
+    let interests =
+        hosts.iter().flat_map(|at| methods.iter().map(|method| interest(at, "/*", method.clone())));
+    Served { interests: interests.collect(), service }
 }
 
 /// Serves components as `h8s-host` does.
@@ -139,7 +146,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn open(requester: &Requester, at: &str, path: &str) -> Self {
-        match within(requester.open_websocket(&host(at), upgrade(at, path))).await.unwrap() {
+        Self::open_with(requester, at, upgrade(at, path)).await
+    }
+
+    pub(crate) async fn open_with(requester: &Requester, at: &str, upgrade: Request<()>) -> Self {
+        match within(requester.open_websocket(&host(at), upgrade)).await.unwrap() {
             WebSocketAnswer::Accepted { headers, mut leg } => {
                 let pushed = Arc::new(Pushed::default());
                 leg.establish(pushed.clone());

@@ -5,7 +5,9 @@ use h8s_test_support::{Bus, eventually};
 use h8s_wire::Close;
 use http::StatusCode;
 
-use crate::edge::{Client, Edge, HOST, gateway, post, respond, served, websockets_are_known};
+use crate::edge::{
+    Client, Edge, HOST, gateway, post, respond, served, served_at, upgrade, websockets_are_known,
+};
 use crate::log;
 
 /// Waits until the component knows of so many.
@@ -152,6 +154,82 @@ async fn t21_a_component_reaches_no_connection_of_a_foreign_host() {
     // and nothing comes but what its own component sends
     assert_eq!(run("foreign.example", "broadcast last").await, "done");
     foreign.pushed.are(&["last"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_of_several_hosts_reaches_all_of_them() {
+    // given one component for two hosts, with a client at each
+    let bus = Bus::embedded().await;
+    let one = [served_at("message-guests", &["a.example", "b.example"], Limits::default()).await];
+    let _responder = respond(&bus.url(), &one).await;
+    let requester = gateway(&bus.url()).await;
+    websockets_are_known(&requester, "b.example").await;
+    let at_a = Client::open(&requester, "a.example", "/").await;
+    let at_b = Client::open(&requester, "b.example", "/").await;
+    let run = async |command: &str| post(&requester, "a.example", "/run", command).await.1;
+    eventually("both are known", async || run("count").await == "2").await;
+    // when, then
+    assert_eq!(run(&format!("send {} hello", at_b.id())).await, "done");
+    assert_eq!(run("broadcast all").await, "done");
+    at_a.pushed.are(&["all"]).await;
+    at_b.pushed.are(&["hello", "all"]).await;
+    let gone = at_b.id();
+    at_b.close(1000, "").await;
+    let told = async || run(&format!("send {gone} x")).await == "Error::ClosedConnection";
+    eventually("that it is closed is known", told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t21_a_list_that_no_guest_could_take_is_an_error() {
+    // given a component with little memory, and clients with much to say of themselves
+    let edge = Edge::of("message-guests", Limits { memory_bytes: 2 << 20, ..Limits::default() }).await;
+    let mut clients = Vec::new();
+    for n in 0..30 {
+        let mut upgrade = upgrade(HOST, if n == 0 { "/one" } else { "/" });
+        upgrade.headers_mut().insert("x-large", "x".repeat(40_000).parse().unwrap());
+        clients.push(Client::open_with(&edge.requester, HOST, upgrade).await);
+    }
+    let told = "Error::TooLarge(1048576)";
+    eventually("it is too much", async || edge.post("/run", "count").await.1 == told).await;
+    // then a part of it can still be had
+    let one = edge.post("/run", "list h8s.ws.ws.example.app._.one").await.1;
+    assert!(one.contains("/one") && one.len() > 40_000, "{}", one.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t21_more_than_any_call_may_hand_over_is_a_trap() {
+    let edge = Edge::guests().await;
+    let mut client = edge.open("/").await;
+    client.say(&format!("large {} {}", client.id(), 3 << 20)).await;
+    assert_eq!(client.closed().await.code, 1011);
+    log::line(&[&log::of(&edge.service), "component failed", "fuel"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t19_a_client_that_does_not_read_makes_its_own_call_wait_and_no_other() {
+    // given a client to which more is sent than it may be ahead of its reading
+    let edge = Edge::guests().await;
+    let (mut slow, mut quick) = (edge.open("/").await, edge.open("/").await);
+    slow.say(&format!("flood {} 9000", slow.id())).await;
+    eventually("it is under way", async || edge.service.running() == 1).await;
+    // when it does not read
+    for n in 0..20 {
+        assert_eq!(quick.ask(&format!("echo {n}")).await, n.to_string());
+    }
+    // then its call waits, and nobody else's
+    assert_eq!(edge.service.running(), 1);
+    // and all is there when it does
+    for _ in 0..9000 {
+        assert_eq!(slow.hear().await, "flood");
+    }
+    assert_eq!(slow.hear().await, "all sent");
+}
+
+#[tokio::test]
+async fn who_imports_no_sender_asks_for_nobody() {
+    for (component, sends) in [("hello", false), ("guests", false), ("sender", true), ("original", true)] {
+        assert_eq!(served(component, HOST, Limits::default()).await.service.sends(), sends, "{component}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
