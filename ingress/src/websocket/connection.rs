@@ -79,7 +79,8 @@ impl Connection {
             }
             let reads = self.input.is_empty() && leg.has_room();
             let takes = self.outbox.is_low();
-            if timer.deadline() != self.clock.next() {
+            // One that is too early finds nothing due and is set anew: cheaper than setting it with every message.
+            if timer.is_elapsed() || timer.deadline() > self.clock.next() {
                 timer.as_mut().reset(self.clock.next());
             }
             tokio::select! {
@@ -113,7 +114,8 @@ impl Connection {
                     if !more {
                         self.metrics.websockets.received.inc();
                     }
-                    leg.send(kind, data, more).await;
+                    // Boxed for as long as it takes: otherwise every quiet connection keeps 1.5 KiB of room for it.
+                    Box::pin(leg.send(kind, data, more)).await;
                 }
                 Ok(Some(Event::Ping(payload))) => self.outbox.pong(&payload),
                 Ok(Some(Event::Pong) | None) => {}

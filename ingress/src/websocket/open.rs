@@ -111,8 +111,13 @@ impl WebSockets {
         leg.establish(outbox);
         let ending = connection.converse(&mut leg, self.shutdown.clone(), self.drain_window).await;
         tracing::debug!(connection = %leg.id(), ?ending, "a WebSocket ends");
-        connection.finish(&ending, self.config.close_timeout).await;
-        self.metrics.websockets.closed(&ending);
+        // Boxed, so that a connection which goes on has no room set aside for its end.
+        Box::pin(self.end(connection, leg, slot, &ending)).await;
+    }
+
+    async fn end(&self, mut connection: Connection, leg: Box<Leg>, slot: Slot, ending: &Ending) {
+        connection.finish(ending, self.config.close_timeout).await;
+        self.metrics.websockets.closed(ending);
         let socket = async {
             connection.linger().await;
             drop(slot);

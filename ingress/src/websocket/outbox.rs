@@ -267,3 +267,84 @@ fn poll_direct(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn connected() -> (TcpStream, OwnedWriteHalf) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_, write) = listener.accept().await.unwrap().0.into_split();
+        // As after the 101: it was written to.
+        write.writable().await.unwrap();
+        (client, write)
+    }
+
+    fn outbox(direct: Option<OwnedWriteHalf>, limit_bytes: usize, drops_oldest: bool) -> Outbox {
+        Outbox::new(direct, limit_bytes, drops_oldest, Arc::new(Metrics::new()))
+    }
+
+    fn delivery(bytes: usize) -> Delivery {
+        Delivery::new(Message::binary(vec![0; bytes]))
+    }
+
+    #[tokio::test]
+    async fn a_push_is_written_by_whoever_delivers_it() {
+        let (mut client, write) = connected().await;
+        let outbox = outbox(Some(write), 1000, false);
+
+        outbox.deliver(&Delivery::new(Message::text("now")));
+
+        // Nobody polls the outbox.
+        let mut frame = [0; 5];
+        client.read_exact(&mut frame).await.unwrap();
+        assert_eq!(&frame, b"\x81\x03now");
+        assert!(outbox.lock().queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_waits_within_the_limit() {
+        let (_client, write) = connected().await;
+        let outbox = outbox(Some(write), 200_000, false);
+        let big = delivery(100_000);
+
+        while outbox.metrics.websockets.slow_closed.get() == 0 {
+            outbox.deliver(&big);
+        }
+
+        let state = outbox.lock();
+        assert_eq!(state.ending, Some(Ending::Slow));
+        assert!(state.queue.bytes() <= 200_000 + 100_010, "{}", state.queue.bytes());
+    }
+
+    #[test]
+    fn or_the_oldest_make_room() {
+        let outbox = outbox(None, 1000, true);
+
+        for _ in 0..100 {
+            outbox.deliver(&delivery(100));
+        }
+
+        let metrics = &outbox.metrics.websockets;
+        assert_eq!((metrics.pushes.get(), metrics.slow_closed.get()), (100, 0));
+        assert_eq!(metrics.slow_dropped.get(), 100 - 6);
+        assert!(outbox.lock().queue.bytes() <= 1000 && outbox.lock().ending.is_none());
+    }
+
+    #[test]
+    fn nothing_comes_after_the_close_frame() {
+        let outbox = outbox(None, 1000, false);
+        outbox.finish(&Close::new(1000, ""), false);
+        let closed_bytes = outbox.lock().queue.bytes();
+
+        outbox.deliver(&delivery(10));
+        outbox.send(&Message::text("late"));
+        outbox.pong(b"late");
+
+        assert_eq!(outbox.lock().queue.bytes(), closed_bytes);
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use h8s_ingress::{Config, Drained, WebSocketConfig};
 use h8s_nats::{Accept, Incoming, WebSocket};
+use h8s_test_support::http_client::HttpClient;
 use h8s_test_support::websocket_client::{Frame, Opcode};
 use tokio::time::Instant;
 
@@ -113,6 +114,24 @@ async fn a_shutdown_in_mid_message_closes_1012_and_waits_for_the_responder() {
     assert_eq!(gateway.ingress.ended().await, Drained::Whole);
     assert_eq!(soon(hears.recv()).await, Some(heard("whole")));
     assert_eq!(soon(hears.recv()).await, Some(ended(1012, "restarting")));
+}
+
+#[tokio::test]
+async fn a_shutdown_closes_websockets_over_http2_too() {
+    let bus = Bus::embedded().await;
+    let _responder = echoing(&bus).await;
+    let config = Config { grace_period: Duration::from_secs(1), ..config() };
+    let gateway = Gateway::with(&bus, config).await.serving().await;
+    let mut http2 = HttpClient::http2(&format!("http://{}", gateway.ingress.address)).await;
+    let mut client = gateway.upgrade("/").over_http2(&mut http2).await.unwrap();
+
+    gateway.ingress.shutdown.drain();
+
+    assert_eq!(client.next().await, Event::Close(1012, "restarting".into()));
+    client.close(1012, "").await;
+    assert_eq!(client.rest().await, [Event::End]);
+    drop(client);
+    assert_eq!(gateway.ingress.ended().await, Drained::Whole);
 }
 
 /// T22: a drain spreads its closes over the window, so that the clients do not come back all at once.

@@ -307,6 +307,30 @@ async fn over_http2_refusals_are_responses_and_large_messages_pass() {
 }
 
 #[tokio::test]
+async fn over_http2_other_protocols_and_tunnels_are_501() {
+    let ingress = start(hello()).await;
+    let mut http2 = HttpClient::http2(&format!("http://{}", ingress.address)).await;
+    let connect = |protocol: Option<&'static str>| {
+        let mut request = http::Request::connect(format!("http://{}/", ingress.address));
+        if let Some(protocol) = protocol {
+            request = request.extension(hyper::ext::Protocol::from_static(protocol));
+        }
+        request.body(h8s_test_support::http_client::empty()).unwrap()
+    };
+
+    for protocol in [Some("connect-udp"), None] {
+        let mut status = None;
+        // Before the server's SETTINGS are there, extended CONNECT fails at the client.
+        eventually("there is an answer", async || {
+            status = http2.send(connect(protocol)).await.ok().map(|response| response.status().as_u16());
+            status.is_some()
+        })
+        .await;
+        assert_eq!(status, Some(501), "{protocol:?}");
+    }
+}
+
+#[tokio::test]
 async fn over_tls_it_is_the_same() {
     let bus = Bus::embedded().await;
     let (_responder, mut hears) = hearing(&bus).await;
