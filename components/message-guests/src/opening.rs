@@ -23,6 +23,7 @@ pub const NAMES: &[&str] = &[
 const ACCEPTED: Result<Acceptance, Refusal> = Ok(Acceptance { protocol: None });
 
 pub fn on_open(connection: Connection) -> Result<Acceptance, Refusal> {
+    println!("opening");
     let me = &connection.id;
     match connection.path.rsplit('/').next().unwrap_or_default() {
         "refuse" => Err(refusal(403, describe(&connection))),

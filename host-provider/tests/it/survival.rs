@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use h8s_nats::Requester;
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::{Process, program};
-use h8s_test_support::{Bus, over_both_buses};
+use h8s_test_support::{Bus, eventually, over_both_buses};
 
 use crate::edge::{Client, HOST, gateway, websockets_are_known};
 
@@ -86,7 +86,10 @@ async fn opened(requester: &Requester, count: usize) -> Vec<Client> {
     websockets_are_known(requester, HOST).await;
     let mut clients = Vec::new();
     for _ in 0..count {
-        clients.push(Client::open(requester, HOST, "/").await);
+        // One that has chosen: whoever goes on must stay with that.
+        let client = Client::open(requester, HOST, "/choose").await;
+        assert_eq!(client.protocol.as_deref(), Some("other"));
+        clients.push(client);
     }
     clients
 }
@@ -141,8 +144,9 @@ over_both_buses! {
         assert!(first.wait_for_exit().await.success());
         // and each connection was opened once and is closed once
         second.wait_for_line("closed").await;
-        let closed = |host: &Process| host.output().matches("closed ").count();
-        assert_eq!(closed(&first), 0, "{}", first.output());
-        h8s_test_support::eventually("all are closed", async || closed(&second) == 5).await;
+        let calls = |host: &Process, call: &str| host.output().matches(call).count();
+        eventually("all are closed", async || calls(&second, "closed ") == 5).await;
+        assert_eq!((calls(&first, "opening"), calls(&second, "opening")), (5, 0));
+        assert_eq!(calls(&first, "closed "), 0, "{}", first.output());
     }
 }

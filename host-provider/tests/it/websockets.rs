@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use h8s_host_provider::Limits;
+use h8s_test_support::eventually;
 use h8s_wire::{Close, Message, MessageKind};
 use http::StatusCode;
 use tokio::task::JoinSet;
@@ -260,12 +261,16 @@ async fn a_slow_connection_holds_up_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn open_connections_take_no_instance() {
+    // given a component that does one thing at a time
     let edge = Edge::of("message-guests", Limits { concurrency: 1, queue: 0, ..Limits::default() }).await;
+    // when many connections are open
     let mut clients = Vec::new();
     for _ in 0..10 {
         clients.push(edge.open("/").await);
     }
-    assert_eq!(edge.service.open_websockets(), 10);
-    assert_eq!(edge.post("/run", "count").await, (StatusCode::OK, "10".into()));
+    // then none of them keeps a request from its turn
+    let counted = (StatusCode::OK, "10".into());
+    eventually("all are counted", async || edge.post("/run", "count").await == counted).await;
+    assert_eq!((edge.service.open_websockets(), edge.service.running()), (10, 0));
     assert_eq!(Client::open(&edge.requester, HOST, "/").await.ask("echo x").await, "x");
 }
