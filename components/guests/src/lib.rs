@@ -1,5 +1,8 @@
 //! The host's test guest: one component, one behaviour per path.
 //!
+//! It exports `request-reply` as well, which would answer everything with an error: every test shows which export goes
+//! first.
+//!
 //! `GET /` lists the behaviours, one name per line; the host's tests compare that list with what they
 //! test, so that none can be added here without a test there.
 
@@ -75,6 +78,21 @@ impl wasip2::exports::http::incoming_handler::Guest for Guests {
         }
     }
 }
+
+wit_bindgen::generate!({
+    path: "../../wit/provider",
+    inline: "package h8s:guests; world guests { export h8s:provider/request-reply@0.1.0; }",
+    generate_all,
+});
+
+/// Never called: what `incoming-handler` can answer, it does.
+impl exports::h8s::provider::request_reply::Guest for Guests {
+    fn handle_message(_msg: h8s::provider::types::Msg) -> Result<h8s::provider::types::Msg, String> {
+        Err("a request has come as a message".into())
+    }
+}
+
+export!(Guests);
 
 fn list() -> String {
     BEHAVIOURS.iter().map(|(name, _)| format!("{name}\n")).collect()
