@@ -1,0 +1,120 @@
+//! One message to all of a host, beside the same message to each of them, beside a loop that only writes.
+
+use bytes::Bytes;
+use h8s_nats::Connections;
+use h8s_test_support::NatsServer;
+use h8s_wire::push::Audience;
+use h8s_wire::{ConnectionId, Message, MessageKind};
+
+use crate::client;
+use crate::cost::{Cost, Meter};
+use crate::raw::RawLoop;
+use crate::readers::{self, Order, Readers};
+use crate::stand::{self, Gateway};
+
+const CONNECTIONS: usize = 5_000;
+const MESSAGE_BYTES: usize = 128;
+/// One after the other without a pause, until all clients have all of them: a round.
+const MESSAGES: usize = 5;
+/// Deliveries of a round.
+const DELIVERIES: usize = CONNECTIONS * MESSAGES;
+/// Of each kind, in turns, so that whatever else the machine does touches all alike.
+const ROUNDS: usize = 20;
+/// Rounds that are not counted: the first ones fill caches and buffers.
+const WARM_UP: usize = 3;
+
+pub(crate) async fn measure() {
+    readers::raise_descriptors();
+    let message = Message { kind: MessageKind::Binary, data: Bytes::from(vec![b'x'; MESSAGE_BYTES]) };
+    let frame = [&client::head(0x82, 0, MESSAGE_BYTES)[..], &message.data].concat();
+    let mut stand = Stand::start(frame.len()).await;
+    let mut raw = RawLoop::start(CONNECTIONS, MESSAGES, frame).await;
+
+    let (mut broadcasts, mut singles, mut writes) = <(Cost, Cost, Cost)>::default();
+    for round in 0..WARM_UP + ROUNDS {
+        stand.broadcast(&message, &mut broadcasts).await;
+        stand.each(&message, &mut singles).await;
+        raw.round(MESSAGES, &mut writes).await;
+        if round + 1 == WARM_UP {
+            (broadcasts, singles, writes) = Default::default();
+        }
+    }
+    show(&broadcasts, &singles, &writes);
+}
+
+fn show(broadcast: &Cost, single: &Cost, raw: &Cost) {
+    let row = |name: &str, cost: &Cost| {
+        let (thousands, cpu) = (cost.rate(DELIVERIES) / 1000.0, cost.each(DELIVERIES));
+        println!(
+            "  {name:22}{thousands:6.0}k/s   {:6.1?} p50, {:6.1?} p90   cpu {cpu:5.1?} each",
+            cost.median(),
+            cost.at(90)
+        );
+    };
+    println!(
+        "broadcast: {MESSAGE_BYTES} bytes to {CONNECTIONS} connections, {MESSAGES} times in a row, {ROUNDS} rounds"
+    );
+    row("one broadcast", broadcast);
+    row("one push for each", single);
+    row("a loop that writes", raw);
+    let (broadcast, single, raw) =
+        (broadcast.rate(DELIVERIES), single.rate(DELIVERIES), raw.rate(DELIVERIES));
+    println!("  a broadcast is {:.1} times one push for each   target 3", broadcast / single);
+    println!(
+        "  a broadcast is {:.2} of the loop               target 250k/s where the loop makes 400k/s",
+        broadcast / raw
+    );
+}
+
+/// A gateway with all the connections.
+struct Stand {
+    connections: Connections,
+    ids: Vec<ConnectionId>,
+    /// Who sends, passes on, and delivers.
+    processes: Vec<u32>,
+    readers: Readers,
+    _gateway: Gateway,
+    _responder: h8s_nats::Responder,
+    _nats: NatsServer,
+}
+
+impl Stand {
+    async fn start(frame_bytes: usize) -> Self {
+        let mut nats = NatsServer::start().await;
+        let responder = stand::quiet(&nats.url()).await;
+        let gateway = Gateway::start(&nats.url()).await;
+        let round_bytes = DELIVERIES * frame_bytes;
+        let order =
+            Order { address: gateway.address, count: CONNECTIONS, path: Some("/".into()), round_bytes };
+        let readers = Readers::start(&order).await;
+        let connections = stand::connections(&nats.url()).await;
+        let ids: Vec<_> = connections.list(&stand::host()).iter().map(|entry| entry.connection).collect();
+        assert_eq!(ids.len(), CONNECTIONS, "the registry knows them all");
+        let ids_of_others = [nats.process().id(), gateway.process.id()];
+        let processes = ids_of_others.into_iter().flatten().chain([std::process::id()]).collect();
+        Self { connections, ids, processes, readers, _gateway: gateway, _responder: responder, _nats: nats }
+    }
+
+    /// Each message once on NATS, until all clients have it.
+    async fn broadcast(&mut self, message: &Message, cost: &mut Cost) {
+        let meter = Meter::start(&self.processes);
+        for _ in 0..MESSAGES {
+            let sent = self.connections.broadcast(&stand::host(), &Audience::All, message).await;
+            sent.expect("a broadcast is published");
+        }
+        self.readers.round().await;
+        meter.stop(cost);
+    }
+
+    /// Each message once on NATS for each client, until all have it.
+    async fn each(&mut self, message: &Message, cost: &mut Cost) {
+        let meter = Meter::start(&self.processes);
+        for _ in 0..MESSAGES {
+            for id in &self.ids {
+                self.connections.send(&stand::host(), *id, message).await.expect("a push is published");
+            }
+        }
+        self.readers.round().await;
+        meter.stop(cost);
+    }
+}
