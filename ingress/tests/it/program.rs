@@ -22,6 +22,12 @@ fn every_mistake_is_one_sentence_and_all_are_said_at_once() {
         "--host-filters=a..b",
         "--trusted-proxies=10.0.0.0/99",
         "--max-connections=0",
+        "--max-websockets=0",
+        "--allowed-origins=a.example",
+        "--max-message-size=big",
+        "--websocket-queue=big",
+        "--drop-oldest=a.example",
+        "--reopen-timeout=5",
         "--authorization-key=",
         "--log-format=xml",
         "--no-such-flag",
@@ -36,6 +42,12 @@ fn every_mistake_is_one_sentence_and_all_are_said_at_once() {
         "--host-filters",
         "--trusted-proxies",
         "--max-connections",
+        "--max-websockets",
+        "--allowed-origins",
+        "--max-message-size",
+        "--websocket-queue",
+        "--drop-oldest",
+        "--reopen-timeout",
         "--authorization-key",
         "--log-format",
         "--no-such-flag",
@@ -46,11 +58,16 @@ fn every_mistake_is_one_sentence_and_all_are_said_at_once() {
 
 #[test]
 fn what_no_flag_shows_alone_is_said_together_too() {
-    let output = h8sd(&["--tls-cert=c.pem", "--request-timeout=0s", "--nats-url=nonsense://x"]);
+    let output = h8sd(&[
+        "--tls-cert=c.pem",
+        "--request-timeout=0s",
+        "--websocket-ping-interval=0s",
+        "--nats-url=nonsense://x",
+    ]);
 
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    for flag in ["--tls-key", "--request-timeout", "--nats-url"] {
+    for flag in ["--tls-key", "--request-timeout", "--websocket-ping-interval", "--nats-url"] {
         assert!(said.contains(flag), "{flag}: {said}");
     }
 }
