@@ -25,10 +25,14 @@ use crate::registry::random_id;
 use crate::requester::StartError;
 use crate::round_trip;
 
+/// The first page of a list, from whichever gateway, comes within this time: every gateway answers.
+const LIST_BEGIN: Duration = Duration::from_secs(1);
 /// A list is complete when no page has come for this long and every list that began has ended.
 const LIST_QUIET: Duration = Duration::from_millis(200);
 /// At most this long does a start wait for lists.
 const FIRST_LIST: Duration = Duration::from_secs(2);
+/// After a list that came faster than it was taken, or was disturbed.
+const LIST_AGAIN: Duration = Duration::from_secs(2);
 /// Between two lists of one host: many events that do not fit must not make many lists.
 const LIST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -371,13 +375,19 @@ impl Lister {
     }
 
     async fn take_pages(&self, exchange: &PlainExchange) {
-        while let Ok(answer) = tokio::time::timeout(LIST_QUIET, exchange.next()).await {
+        let mut patience = LIST_BEGIN;
+        while let Ok(answer) = tokio::time::timeout(patience, exchange.next()).await {
+            patience = LIST_QUIET;
             match answer.map(|message| Page::decode(&message.payload)) {
                 Ok(Ok(page)) => self.view.lock().take_page(page, Instant::now()),
                 Ok(Err(error)) => warn!(host = %self.host, %error, "a page of connections is ignored"),
                 // No gateway is there.
                 Err(PlainFailure::NoResponders) => return,
-                Err(PlainFailure::Overflow | PlainFailure::Disturbed) => return self.view.stale.notify_one(),
+                Err(PlainFailure::Overflow | PlainFailure::Disturbed) => {
+                    self.view.stale.notify_one();
+                    // Asking at once what did not fit would not make it fit.
+                    return tokio::time::sleep(LIST_AGAIN).await;
+                }
             }
         }
     }

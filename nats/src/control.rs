@@ -36,6 +36,11 @@ impl ControlFrames {
         (Self { queue }, items)
     }
 
+    /// The queue as its own task has it: it ends with the last of the others.
+    pub(crate) fn weak(&self) -> mpsc::WeakUnboundedSender<Item> {
+        self.queue.downgrade()
+    }
+
     pub(crate) fn push(&self, to: Subject, own: Option<Subject>, frame: Bytes) {
         // A task that is gone belongs to a process that ends.
         let _ = self.queue.send(Item::Frame { to, own, frame });
@@ -56,7 +61,11 @@ impl ControlFrames {
 }
 
 /// Publishes until the queue's other end is gone.
-pub(crate) async fn publish_all(connection: Connection, mut items: mpsc::UnboundedReceiver<Item>) {
+pub(crate) async fn publish_all(
+    connection: Connection,
+    queue: mpsc::WeakUnboundedSender<Item>,
+    mut items: mpsc::UnboundedReceiver<Item>,
+) {
     while let Some(item) = items.recv().await {
         match item {
             Item::Frame { to, own, frame } if connection.is_connected() => {
@@ -66,7 +75,14 @@ pub(crate) async fn publish_all(connection: Connection, mut items: mpsc::Unbound
                 }
             }
             Item::Frame { .. } => {}
-            Item::Again(mailbox) => publish_again(&connection, &mailbox).await,
+            Item::Again(mailbox) => {
+                publish_again(&connection, &mailbox).await;
+                if mailbox.has_again()
+                    && let Some(queue) = queue.upgrade()
+                {
+                    let _ = queue.send(Item::Again(mailbox));
+                }
+            }
             Item::Mark(mark) => {
                 let _ = mark.send(());
             }
@@ -74,9 +90,13 @@ pub(crate) async fn publish_all(connection: Connection, mut items: mpsc::Unbound
     }
 }
 
-/// Publishes until the mailbox has nothing more. While NATS is away nothing is published: the `SYNC` afterwards asks.
+/// Publishes some of what the mailbox has: a writer that never ceases must not keep everybody else waiting. While NATS
+/// is away nothing is published: the `SYNC` afterwards asks.
 async fn publish_again(connection: &Connection, mailbox: &Mailbox) {
-    while let Some((peer, frame)) = mailbox.next_again() {
+    /// Half a window of the largest parts, which takes a fast connection a millisecond.
+    const FRAMES_A_TURN: usize = 8;
+    for _ in 0..FRAMES_A_TURN {
+        let Some((peer, frame)) = mailbox.next_again() else { return };
         if connection.is_connected()
             && let Err(error) = connection.publish(peer, mailbox.own.clone(), frame).await
         {

@@ -79,6 +79,17 @@ impl Exchange {
         }
     }
 
+    /// The same, in order with what was sent before: who hears it has heard the answers.
+    pub(crate) async fn handled_in_order(&self, frames: u64) {
+        let (limit, handled) = self.mailbox.note_handled(frames);
+        // What is lost, the peer's next probe brings.
+        if let (Some(peer), Ok(frame)) = (self.mailbox.peer(), Frame::Credit { limit, handled }.encode())
+            && self.port.connection.is_connected()
+        {
+            let _ = self.port.publish(peer, self.mailbox.own.clone(), frame).await;
+        }
+    }
+
     /// Tells the peer that we are done with so many of its frames.
     pub(crate) fn handled(&self, frames: u64) {
         let (limit, handled) = self.mailbox.note_handled(frames);
@@ -98,6 +109,25 @@ impl Exchange {
     /// We do not read the peer's direction any more. Said once, and not to a peer that is gone.
     pub(crate) fn leave(&self) {
         self.leave_with(&Frame::Cancel);
+    }
+
+    /// Both sides know that it is over: nothing more is to be said.
+    pub(crate) fn settled(&self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    /// Not in the registry any more, whoever still holds it.
+    pub(crate) fn forget(&self) {
+        self.port.exchanges.remove(self.id);
+    }
+
+    /// Publishes our `HEAD` of a WebSocket, which is sent again if it is lost.
+    pub(crate) async fn send_retained_head(&self, frame: Bytes) {
+        self.mailbox.retain(frame.clone());
+        let Some(peer) = self.mailbox.peer() else { return };
+        if self.port.publish(peer, self.mailbox.own.clone(), frame).await.is_err() {
+            self.send_again(0);
+        }
     }
 
     /// The same, in other words.

@@ -6,7 +6,7 @@ use async_nats::{Message, SubscribeError, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use h8s_wire::{ConnectionSubject, Inbox};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, unconstrained};
 use tracing::debug;
 
 use crate::link::{Connection, Link};
@@ -37,7 +37,8 @@ impl GatewayInbox {
                     None => return,
                 },
                 Some(mark) = marks.recv() => {
-                    while let Some(Some(message)) = inbox.next().now_or_never() {
+                    // Without tokio's own pauses, in which more seems to be there than is.
+                    while let Some(Some(message)) = unconstrained(inbox.next()).now_or_never() {
                         self.deliver(message);
                     }
                     let _ = mark.send(());
@@ -106,7 +107,7 @@ async fn answer(open: &OpenConnections, connection: &Connection, question: Messa
     let Some(reply) = question.reply.filter(|reply| replies.cover(reply)) else {
         return debug!(%host, "a list of connections was asked for, with a reply that is no inbox of the host's");
     };
-    let Some((revision, connections)) = open.list(&host) else { return };
+    let (revision, connections) = open.list(&host);
     for page in open_connections::pages(open.gateway, revision, &connections, PAGE_BYTES) {
         let headers = async_nats::HeaderMap::new();
         if let Err(error) = connection.publish_plain(reply.clone(), None, headers, page).await {

@@ -166,6 +166,7 @@ impl Leg {
                         self.state = State::Over(close);
                         continue;
                     }
+                    self.had_room &= leg.has_room();
                     if !self.had_room {
                         ready!(leg.poll_room(cx));
                         self.had_room = true;
@@ -192,6 +193,7 @@ impl Leg {
                         }
                         Ok(Received { item: Item::Close(close), frames }) => {
                             leg.exchange.handled(frames);
+                            leg.exchange.settled();
                             self.state = State::Over(sendable(close));
                         }
                         Err(error) => self.lost(error),
@@ -215,8 +217,13 @@ impl Leg {
                 self.state = State::Over(Close::new(1012, "the service restarts"));
             }
             // It has handled the close, and its word about that was lost.
-            ReadError::Failed(Failure::Aborted(AbortCode::Unknown, _)) if self.is_closing => {}
+            ReadError::Failed(Failure::Aborted(AbortCode::Unknown, _))
+                if self.is_closing
+                    && self.backlog.is_empty()
+                    && leg.exchange.mailbox.retained_frames() <= 1 => {}
             ReadError::Failed(failure) if is_survived(&failure) => {
+                // If it lives after all: somebody else has the connection.
+                leg.exchange.send_soon(&Frame::Cancel);
                 debug!(connection = %self.id, cause = ?failure, "the responder is gone: opening again");
                 self.reopen(*request, &leg);
             }
@@ -259,26 +266,38 @@ impl Leg {
 
     /// Goes on until there is nothing that the responder has not handled.
     fn poll_handled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        /// Whoever floods a client that is gone must not keep a thread.
+        const EVENTS_A_TURN: usize = 64;
+        for _ in 0..EVENTS_A_TURN {
             // What comes for the client has nobody to go to.
             let event = self.poll_next(cx);
             match (&self.state, event) {
                 (State::Over(_), _) => return Poll::Ready(()),
                 (_, Poll::Ready(_)) => {}
                 (State::Native(_, leg), Poll::Pending) if self.backlog.is_empty() => {
-                    return leg.exchange.mailbox.poll_all_handled(cx).map(drop);
+                    // Where sending has failed, the reader tells why, and whether somebody else is to be asked.
+                    if ready!(leg.exchange.mailbox.poll_all_handled(cx)).is_ok() {
+                        leg.exchange.settled();
+                        return Poll::Ready(());
+                    }
                 }
                 (_, Poll::Pending) => return Poll::Pending,
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 /// Says again what has to be said again, as far as there is room. Whether there is room for more.
 fn flush(backlog: &mut VecDeque<Again>, leg: &mut NativeLeg, cx: &Context<'_>) -> bool {
     loop {
+        let room = match backlog.front() {
+            Some(Again::Close(_)) => leg.writer.poll_room_to_close(cx),
+            Some(Again::Part { .. }) | None => leg.writer.poll_room(cx),
+        };
         // A failure is for the reader to tell.
-        if !matches!(leg.writer.poll_room(cx), Poll::Ready(Ok(()))) {
+        if !matches!(room, Poll::Ready(Ok(()))) {
             return false;
         }
         match backlog.pop_front() {
@@ -316,17 +335,6 @@ impl Again {
                 Some(Self::Close(Close::new(u16::try_from(code).unwrap_or(Close::NO_CODE), reason)))
             }
             _ => None,
-        }
-    }
-}
-
-impl Drop for Leg {
-    fn drop(&mut self) {
-        // Whoever forgets it has lost the client.
-        if let State::Native(_, leg) = &mut self.state
-            && self.backlog.is_empty()
-        {
-            leg.writer.close_now(&Close::new(Close::ABNORMAL, ""));
         }
     }
 }

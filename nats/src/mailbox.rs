@@ -126,6 +126,8 @@ struct State {
     retained: Option<Retained>,
     /// The peer has been asked for lost frames, and none has come yet.
     is_asked: bool,
+    /// NATS was away, and the peer has not been heard since: a WebSocket may have another owner by now.
+    is_suspended: bool,
     unread: bool,
     failure: Option<Failure>,
     reader: Option<Waker>,
@@ -168,11 +170,15 @@ impl Mailbox {
 
     /// Takes in one message. Says what the peer should be told about it, if anything.
     pub(crate) fn deliver(&self, reply: Option<&Subject>, message: Bytes, beat: u64) -> Option<Answer> {
-        self.heard.store(beat, Ordering::Relaxed);
         let mut state = self.lock();
-        if !state.is_from_peer(reply, self) || state.failure.is_some() {
+        if !state.is_from_peer(reply, self) {
             return None;
         }
+        self.heard.store(beat, Ordering::Relaxed);
+        if state.failure.is_some() {
+            return state.is_over(&message);
+        }
+        state.resume();
         let result = match Peek::of(&message) {
             Ok(Peek { sequence: Some(sequence), .. }) if state.is_out_of_order(sequence) => {
                 return state.ask_for_lost(sequence).map(Answer::Resend);
@@ -208,8 +214,17 @@ impl Mailbox {
     }
 
     /// The server says that nobody subscribes to where our last frame went.
-    pub(crate) fn no_responders(&self) {
-        self.fail(Failure::NoResponders);
+    ///
+    /// Where messages are carried, a gateway is waited for: its clients are there as long as it beats. `is_settled`: we
+    /// have not just come back ourselves, maybe before the peer.
+    pub(crate) fn no_responders(&self, is_settled: bool) {
+        let mut state = self.lock();
+        let carries_messages = state.retained.is_some();
+        if carries_messages && state.peer.is_some() && (self.side == Side::Responder || !is_settled) {
+            return;
+        }
+        state.fail(Failure::NoResponders);
+        state.wake();
     }
 
     /// Ends both directions. What was accepted before is still read.
@@ -224,9 +239,13 @@ impl Mailbox {
         self.heard.store(beat, Ordering::Relaxed);
         let mut state = self.lock();
         state.limit = state.limit.max(entry.limit);
+        state.resume();
         // A gateway that is lost takes its connections with it: what it has, it need not get again.
         if let (Side::Responder, Some(retained)) = (self.side, &mut state.retained) {
             retained.release(entry.received);
+        }
+        if state.failure.is_some() && state.retained.is_some() {
+            return Some(Answer::Abort(AbortCode::Unknown));
         }
         let is_lost = entry.sent > state.received && !state.ended && state.failure.is_none();
         let answer = match (is_lost, &state.retained) {
@@ -242,6 +261,12 @@ impl Mailbox {
         };
         state.wake();
         answer
+    }
+
+    /// NATS is away. An owner waits with what it has until it has heard that it is still the owner.
+    pub(crate) fn suspend(&self) {
+        let mut state = self.lock();
+        state.is_suspended = self.side == Side::Responder && state.retained.is_some();
     }
 
     /// Keeps a frame of a message, in case it is lost. Whether it is to be published now.
@@ -260,11 +285,37 @@ impl Mailbox {
     /// The next frame to be sent again, and to whom.
     pub(crate) fn next_again(&self) -> Option<(Subject, Bytes)> {
         let mut state = self.lock();
-        if state.failure.is_some() {
-            return None;
-        }
         let peer = state.peer.clone()?;
         state.retained.as_mut()?.next_again().map(|frame| (peer, frame))
+    }
+
+    /// Whether something is still to be sent again.
+    pub(crate) fn has_again(&self) -> bool {
+        self.lock().retained.as_ref().is_some_and(Retained::has_again)
+    }
+
+    /// How many frames the peer has not named as handled.
+    pub(crate) fn retained_frames(&self) -> u64 {
+        self.lock().retained.as_ref().map_or(0, Retained::len)
+    }
+
+    /// Whether a frame may be sent that brings our costs to `cost`: within credit, and while not more than `most_bytes`
+    /// are kept for the case that they are lost.
+    pub(crate) fn has_room(&self, cost: u64, most_bytes: usize) -> bool {
+        self.lock().has_room(cost, most_bytes)
+    }
+
+    /// Waits for that, or until sending is over.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>, cost: u64, most_bytes: usize) -> Poll<Result<(), Stop>> {
+        let mut state = self.lock();
+        if let Some(stop) = state.stop() {
+            return Poll::Ready(Err(stop));
+        }
+        if state.has_room(cost, most_bytes) {
+            return Poll::Ready(Ok(()));
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Every frame that the peer has not named as handled; nothing is kept any more.
@@ -304,11 +355,6 @@ impl Mailbox {
         (state.granted, state.handled)
     }
 
-    /// What we may send, as far as we have been told.
-    pub(crate) fn limit(&self) -> u64 {
-        self.lock().limit
-    }
-
     /// How far this exchange has come, and whether the peer has been silent too long.
     pub(crate) fn beat(
         &self,
@@ -322,6 +368,10 @@ impl Mailbox {
             return None;
         }
         let state = self.lock();
+        // What is over here is not kept alive there.
+        if state.failure.is_some() {
+            return None;
+        }
         let sent = self.sent.load(Ordering::Acquire);
         Some(SyncEntry { exchange, sent, received: state.received, limit: state.granted })
     }
@@ -345,6 +395,17 @@ impl Mailbox {
     /// The next sequenced frame.
     pub(crate) fn poll_frame(&self, cx: &Context<'_>) -> Poll<Result<Bytes, Failure>> {
         let mut state = self.lock();
+        // Whoever has lost a connection to another owner does not go on with what it has of it.
+        if let (Side::Responder, Some(failure)) = (self.side, &state.failure)
+            && state.retained.is_some()
+            && !state.ended
+        {
+            return Poll::Ready(Err(failure.clone()));
+        }
+        if state.is_suspended {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         if let Some(frame) = state.queue.pop_front() {
             // Messages are handled when their reader says so.
             if state.retained.is_none() {
@@ -436,6 +497,25 @@ impl State {
             }
             (None, _) | (_, None) => false,
         }
+    }
+
+    /// The peer is there, and shares this exchange.
+    fn resume(&mut self) {
+        if std::mem::take(&mut self.is_suspended) {
+            self.wake_reader();
+        }
+    }
+
+    fn has_room(&self, cost: u64, most_bytes: usize) -> bool {
+        let kept = self.retained.as_ref().map_or(0, Retained::bytes);
+        self.limit >= cost && kept <= most_bytes
+    }
+
+    /// What the peer of a WebSocket is told that is over here, and maybe not there.
+    fn is_over(&self, message: &[u8]) -> Option<Answer> {
+        let kind = Peek::of(message).map(|peek| peek.kind);
+        let is_said = matches!(kind, Ok(Kind::Abort | Kind::Cancel | Kind::Refused) | Err(_));
+        (self.retained.is_some() && !is_said).then_some(Answer::Abort(AbortCode::Unknown))
     }
 
     /// Only where what is lost can be had again; elsewhere it ends the exchange.

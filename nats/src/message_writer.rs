@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h8s_wire::{Close, Frame, Message, MessageFlags, MessageKind, frame_cost};
+use h8s_wire::{
+    AbortCode, Close, Frame, MAX_CLOSE_REASON_BYTES, Message, MessageFlags, MessageKind, frame_cost,
+};
 
 use crate::exchange::Exchange;
-use crate::mailbox::Stop;
+use crate::mailbox::{Failure, Stop};
 
 /// Parts of a message are of this size, so that two of them and what they cost fit the smallest window.
 pub(crate) const PART_BYTES: usize = 64 * 1024;
@@ -16,6 +18,10 @@ pub(crate) const PART_BYTES: usize = 64 * 1024;
 const MESSAGE_OVERHEAD_BYTES: usize = 10;
 /// What the largest part costs.
 const PART_COST: u64 = frame_cost(PART_BYTES + MESSAGE_OVERHEAD_BYTES);
+/// What the largest `CLOSE` costs.
+const CLOSE_COST: u64 = frame_cost(MAX_CLOSE_REASON_BYTES + MESSAGE_OVERHEAD_BYTES);
+/// What may be kept beside a message that is being handled: twice what the largest window lets be under way.
+const KEPT_BYTES: usize = 2 * 1024 * 1024;
 
 /// See the module.
 pub(crate) struct MessageWriter {
@@ -24,22 +30,32 @@ pub(crate) struct MessageWriter {
     spent: u64,
     /// The number of the next frame.
     next: u64,
+    /// A message has been begun, and not ended.
+    is_within: bool,
+    /// While more than this is kept, nothing more is sent: credit is the peer's to give, our memory is not.
+    most_kept_bytes: usize,
 }
 
 impl MessageWriter {
-    /// Our `HEAD` was frame 0.
-    pub(crate) fn new(exchange: Arc<Exchange>) -> Self {
-        Self { exchange, spent: 0, next: 1 }
+    /// Our `HEAD` was frame 0. The peer handles messages of up to `message_bytes` whole, and until then they are kept.
+    pub(crate) fn new(exchange: Arc<Exchange>, message_bytes: usize) -> Self {
+        let most_kept_bytes = message_bytes.saturating_add(KEPT_BYTES);
+        Self { exchange, spent: 0, next: 1, is_within: false, most_kept_bytes }
     }
 
     /// Whether a part of any size may be sent now.
     pub(crate) fn has_room(&self) -> bool {
-        self.exchange.mailbox.limit() >= self.spent + PART_COST
+        self.exchange.mailbox.has_room(self.spent + PART_COST, self.most_kept_bytes)
     }
 
     /// Waits until it [has room](Self::has_room), or sending is over.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
-        self.exchange.mailbox.poll_credit(cx, self.spent + PART_COST - 1).map(|limit| limit.map(drop))
+        self.exchange.mailbox.poll_room(cx, self.spent + PART_COST, self.most_kept_bytes)
+    }
+
+    /// The same for a `CLOSE`, which is small.
+    pub(crate) fn poll_room_to_close(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
+        self.exchange.mailbox.poll_room(cx, self.spent + CLOSE_COST, usize::MAX)
     }
 
     /// Sends one part of at most [`PART_BYTES`]. There must be room.
@@ -71,13 +87,20 @@ impl MessageWriter {
         self.exchange.leave_with(&Frame::Close { sequence: self.next, code, reason });
     }
 
-    /// Sends a whole message, in parts, as credit comes.
+    /// Sends a whole message, in parts, as credit comes. After one that was cut off, by a caller that did not wait for
+    /// its end, nothing can be sent: it would become part of that message.
     pub(crate) async fn send(&mut self, message: &Message) -> Result<(), Stop> {
+        if self.is_within {
+            let reason = "a message was cut off".to_owned();
+            self.exchange.abort(AbortCode::Failed, reason, Failure::Closed);
+            return Err(Stop::Failed);
+        }
         let mut rest = message.data.clone();
         loop {
             let part = rest.split_to(rest.len().min(PART_BYTES));
             poll_fn(|cx| self.poll_room(cx)).await?;
             let more = !rest.is_empty();
+            self.is_within = more;
             self.send_part(message.kind, part, more, false).await;
             if !more {
                 return Ok(());

@@ -75,7 +75,7 @@ impl Opened {
     /// Waits for the response's head. Its body streams on.
     pub(crate) async fn response(mut self) -> Result<Response<Body>, ExchangeError> {
         let (head, end, first) = self.head().await?;
-        Ok(self.into_response(head, end, first))
+        Ok(self.respond(head, end, first))
     }
 
     /// Waits for the head of the answer to a WebSocket: a 2xx after which something follows is a yes.
@@ -94,7 +94,7 @@ impl Opened {
         if let Some(exchange) = &self.exchange {
             exchange.mailbox.carries_bytes();
         }
-        let response = self.into_response(head, end, first);
+        let response = self.respond(head, end, first);
         Ok(WebSocketHead { response, accepted: None, holds_state })
     }
 
@@ -115,7 +115,7 @@ impl Opened {
         }
     }
 
-    fn into_response(&mut self, head: ResponseHead, end: bool, first: Bytes) -> Response<Body> {
+    fn respond(&mut self, head: ResponseHead, end: bool, first: Bytes) -> Response<Body> {
         let body = match (end, self.exchange.take()) {
             (false, Some(exchange)) => Body::native(exchange, first, self.granted),
             (true, Some(_)) | (_, None) => Body::whole(first),

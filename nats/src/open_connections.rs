@@ -108,7 +108,7 @@ impl OpenConnections {
         inbox: Inbox,
     ) -> Arc<Self> {
         let (notices, items) = ControlFrames::new();
-        tokio::spawn(control::publish_all(connection, items));
+        tokio::spawn(control::publish_all(connection, notices.weak(), items));
         Arc::new(Self { subjects, inbox, gateway, table: Mutex::default(), notices })
     }
 
@@ -186,11 +186,13 @@ impl OpenConnections {
         self.notices.push(subject(self.subjects.connections(about, host)), None, payload.into());
     }
 
-    /// The revision of a host's list, and each entry of it in JSON. `None` where there are none.
-    pub(crate) fn list(&self, host: &Host) -> Option<(u64, Vec<Arc<OpenConnection>>)> {
+    /// A host's connections, and the revision at which they are these.
+    pub(crate) fn list(&self, host: &Host) -> (u64, Vec<Arc<OpenConnection>>) {
         let table = self.lock();
-        let of_host = table.hosts.get(host)?;
-        Some((of_host.revision, of_host.connections.values().cloned().collect()))
+        match table.hosts.get(host) {
+            Some(of_host) => (of_host.revision, of_host.connections.values().cloned().collect()),
+            None => (table.revision, Vec::new()),
+        }
     }
 
     /// Takes what came in for one connection: from anyone who may publish to it.

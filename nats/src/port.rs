@@ -9,6 +9,7 @@ use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use h8s_wire::{AbortCode, Frame, Inbox, Kind, Peek, Subjects, Sync, SyncEntry};
+use tokio::time::Instant;
 use tracing::trace;
 
 use crate::control::{self, ControlFrames};
@@ -22,6 +23,11 @@ pub(crate) const BEAT: Duration = Duration::from_secs(5);
 const PROBE: Duration = Duration::from_secs(1);
 /// This many silent beats end what is shared.
 const SILENT_BEATS: u64 = 3;
+
+/// Between two rounds of comparing what was sent and received: a consumer that is too slow must not be asked ever more.
+const COMPARE_PAUSE: Duration = Duration::from_millis(500);
+/// After a reconnect the other end may still be on its way back: "no responders" says nothing about it for so long.
+const RETURN_MILLIS: u64 = 2_000;
 
 /// What the other end's inboxes look like: frames are published to nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +44,10 @@ pub(crate) struct Port {
     pub(crate) subjects: Subjects,
     pub(crate) exchanges: Registry<Mailbox>,
     pub(crate) side: Side,
-    /// Counts beats since the start.
+    started: Instant,
+    /// When the connection was disturbed last, or came back, in milliseconds since the start.
+    disturbed: AtomicU64,
+    /// Counts beats since the start, as far as NATS was there.
     beat: AtomicU64,
     control: ControlFrames,
 }
@@ -47,13 +56,21 @@ impl Port {
     /// A port, and the task that publishes its control frames until the port is gone.
     pub(crate) fn new(connection: Connection, subjects: Subjects, side: Side) -> Arc<Self> {
         let (control, items) = ControlFrames::new();
-        tokio::spawn(control::publish_all(connection.clone(), items));
+        tokio::spawn(control::publish_all(connection.clone(), control.weak(), items));
         let exchanges = Registry::default();
-        Arc::new(Self { connection, subjects, exchanges, side, beat: AtomicU64::new(0), control })
+        let (started, disturbed, beat) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { connection, subjects, exchanges, side, started, disturbed, beat, control })
     }
 
     pub(crate) fn now(&self) -> u64 {
         self.beat.load(Ordering::Relaxed)
+    }
+
+    /// Others that were disturbed with us may not be back yet.
+    fn is_just_back(&self) -> bool {
+        let disturbed = self.disturbed.load(Ordering::Relaxed);
+        let now = self.started.elapsed().as_millis() as u64;
+        disturbed > 0 && now.saturating_sub(disturbed) < RETURN_MILLIS
     }
 
     /// Publishes a frame; the reply tells the peer where we are, and the server where to say that nobody listens.
@@ -90,7 +107,8 @@ impl Port {
         };
         let mailbox = self.exchanges.get(id);
         if message.status == Some(StatusCode::NO_RESPONDERS) {
-            return mailbox.iter().for_each(|mailbox| mailbox.no_responders());
+            let is_settled = !self.is_just_back();
+            return mailbox.iter().for_each(|mailbox| mailbox.no_responders(is_settled));
         }
         let Message { subject, reply, payload, .. } = message;
         match mailbox {
@@ -176,6 +194,7 @@ impl Port {
         let mut state = self.connection.state.clone();
         let mut disturbances = state.borrow_and_update().disturbances;
         let mut to_compare = false;
+        let mut compare_at = Instant::now();
         let mut ticks = tokio::time::interval(BEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         ticks.tick().await;
@@ -183,9 +202,17 @@ impl Port {
         probes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                // While NATS is away nobody can be heard: silence says nothing.
                 _ = ticks.tick() => {
-                    self.beat.fetch_add(1, Ordering::Relaxed);
-                    self.send_syncs(false, None);
+                    if self.connection.is_connected() {
+                        self.beat.fetch_add(1, Ordering::Relaxed);
+                        self.send_syncs(false, None);
+                    }
+                }
+                () = tokio::time::sleep_until(compare_at), if to_compare && state.borrow().connected => {
+                    to_compare = false;
+                    compare_at = Instant::now() + COMPARE_PAUSE;
+                    self.send_syncs(true, None);
                 }
                 _ = probes.tick(), if self.side == Side::Gateway => self.probe(),
                 changed = state.changed() => {
@@ -198,8 +225,8 @@ impl Port {
                         to_compare = true;
                         self.end_unanswered();
                     }
-                    if now.connected && std::mem::take(&mut to_compare) {
-                        self.send_syncs(true, None);
+                    if now.connected {
+                        self.disturbed.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
                     }
                 }
             }
@@ -219,11 +246,13 @@ impl Port {
         }
     }
 
-    /// What nobody has answered yet may or may not have arrived.
+    /// What nobody has answered yet may or may not have arrived. What somebody has, is compared afterwards.
     fn end_unanswered(&self) {
         for (_, mailbox) in self.exchanges.all() {
             if mailbox.peer().is_none() {
                 mailbox.fail(Failure::Disturbed);
+            } else {
+                mailbox.suspend();
             }
         }
     }

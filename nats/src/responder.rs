@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::Message;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use h8s_wire::{Announcement, Dialect, Host, Interest, PatternMap, ResponderId};
+use h8s_wire::{Announcement, Dialect, Host, Interest, MethodPattern, PatternMap, ResponderId};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use tokio::sync::watch;
@@ -34,6 +34,8 @@ const QUEUE_GROUP: &str = "h8s";
 const ANNOUNCE: Duration = Duration::from_secs(5);
 /// Exchanges at once, beyond which they are refused; services have their own, lower limits.
 const MAX_EXCHANGES: usize = 10_000;
+/// WebSockets owned at once, beyond which more are refused: some kilobytes each.
+const MAX_WEBSOCKETS: usize = 100_000;
 /// Far above what gateways let through by default (1 MiB).
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// What a responder calls: any tower service from requests to responses, cloned for each exchange.
@@ -120,6 +122,7 @@ pub struct Responder {
     /// Tells the subscriptions what to do.
     stage: watch::Sender<Stage>,
     exchanges: TaskTracker,
+    websockets: TaskTracker,
     /// WebSockets are to be opened again elsewhere.
     moving: CancellationToken,
     cut: CancellationToken,
@@ -151,6 +154,7 @@ impl Responder {
             announcer: None,
             stage,
             exchanges: TaskTracker::new(),
+            websockets: TaskTracker::new(),
             moving: CancellationToken::new(),
             cut: CancellationToken::new(),
             subscriptions: Subscriptions::new(stages),
@@ -201,7 +205,11 @@ impl Responder {
                 cut: self.cut.clone(),
                 max_message_bytes,
             });
-            let exchanges = self.exchanges.clone();
+            // An idle WebSocket takes no request's place.
+            let (exchanges, max_exchanges) = match interest.method {
+                MethodPattern::WebSocket => (self.websockets.clone(), MAX_WEBSOCKETS),
+                _ => (self.exchanges.clone(), max_exchanges),
+            };
             let take = move |message: Message| {
                 let serving = serving.clone();
                 if exchanges.len() < max_exchanges {
@@ -291,9 +299,9 @@ impl Responder {
         Ok(())
     }
 
-    /// Exchanges being served now.
+    /// Exchanges being served now, WebSockets among them.
     pub fn open_exchanges(&self) -> usize {
-        self.exchanges.len()
+        self.exchanges.len() + self.websockets.len()
     }
 
     /// Stops without losing anything: takes interest back, unsubscribes, serves what was under way, and waits until
@@ -319,14 +327,16 @@ impl Responder {
         self.stage.send_replace(Stage::Ending);
         self.moving.cancel();
         self.exchanges.close();
+        self.websockets.close();
         let done = tokio::time::timeout_at(deadline, async {
             self.subscriptions.ended().await;
             self.exchanges.wait().await;
+            self.websockets.wait().await;
             self.port.idle().await;
         });
         let all = done.await.is_ok();
         if !all {
-            warn!(open = self.exchanges.len(), "the grace period is over: aborting what is still open");
+            warn!(open = self.open_exchanges(), "the grace period is over: aborting what is still open");
             self.cut.cancel();
             let _ = tokio::time::timeout(Duration::from_secs(1), self.exchanges.wait()).await;
         }

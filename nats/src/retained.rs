@@ -14,6 +14,7 @@ pub(crate) struct Retained {
     again: Option<u64>,
     /// What was handled when somebody last looked.
     looked: u64,
+    bytes: usize,
 }
 
 impl Retained {
@@ -29,13 +30,17 @@ impl Retained {
 
     /// Keeps one more. Whether it may be published now: not while older ones are on their way again.
     pub(crate) fn push(&mut self, frame: Bytes) -> bool {
+        self.bytes += frame.len();
         self.frames.push_back(frame);
         self.again.is_none()
     }
 
     /// The peer will never ask for what came before `handled`.
     pub(crate) fn release(&mut self, handled: u64) {
-        while self.first < handled && self.frames.pop_front().is_some() {
+        while self.first < handled
+            && let Some(frame) = self.frames.pop_front()
+        {
+            self.bytes -= frame.len();
             self.first += 1;
         }
         if self.frames.is_empty() {
@@ -60,6 +65,21 @@ impl Retained {
         frame
     }
 
+    /// Whether something is still to be sent again.
+    pub(crate) fn has_again(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// What is kept, in frames.
+    pub(crate) fn len(&self) -> u64 {
+        self.frames.len() as u64
+    }
+
+    /// What is kept, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether something is waiting to be handled, and nothing has been since the last look.
     pub(crate) fn is_stuck(&mut self) -> bool {
         let before = std::mem::replace(&mut self.looked, self.first);
@@ -70,6 +90,7 @@ impl Retained {
     pub(crate) fn take(&mut self) -> VecDeque<Bytes> {
         self.first = self.next();
         self.again = None;
+        self.bytes = 0;
         std::mem::take(&mut self.frames)
     }
 }

@@ -166,6 +166,9 @@ impl<S: HttpService> Served<'_, S> {
 
     /// Asks the service whether it takes a WebSocket, and keeps the exchange for as long as somebody owns it.
     async fn run_websocket(mut self, epoch: ConnectionEpoch, head: RequestHead) {
+        if self.serving.moving.is_cancelled() {
+            return self.back.send_soon(&self.serving.port, &Frame::Refused(RefusedCode::Draining));
+        }
         self.granted = window();
         let Some(exchange) = self.register(self.granted) else { return };
         let (opens, opened) = watch::channel(false);
@@ -205,8 +208,7 @@ impl<S: HttpService> Served<'_, S> {
             Ok(frame) => frame,
             Err(error) => return self.fail(error.into()),
         };
-        exchange.mailbox.retain(frame);
-        exchange.send_again(0);
+        exchange.send_retained_head(frame).await;
         opens.send_replace(true);
         tokio::select! {
             _ = given_up.recv() => {}

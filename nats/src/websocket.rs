@@ -127,7 +127,7 @@ impl WebSocket {
     fn new(offer: &Offer) -> Self {
         let exchange = offer.exchange.clone();
         let sender = Sending {
-            writer: Mutex::new(MessageWriter::new(exchange.clone())),
+            writer: Mutex::new(MessageWriter::new(exchange.clone(), 0)),
             opened: offer.opened.clone(),
         };
         Self {
@@ -157,7 +157,7 @@ impl WebSocket {
             return last.clone();
         }
         if let Some(frames) = self.in_hand.take() {
-            self.exchange.handled(frames);
+            self.exchange.handled_in_order(frames).await;
         }
         let incoming = tokio::select! {
             biased;
@@ -183,7 +183,10 @@ impl WebSocket {
 
     fn lost(&self, error: &ReadError) -> Incoming {
         let closed = match error {
-            ReadError::Failed(Failure::Cancelled | Failure::Aborted(AbortCode::Unknown, _)) => false,
+            // The last: our own process stops, and somebody else goes on.
+            ReadError::Failed(
+                Failure::Cancelled | Failure::Aborted(AbortCode::Unknown, _) | Failure::Closed,
+            ) => false,
             ReadError::Failed(_) | ReadError::Invalid(_) => true,
             ReadError::TooLarge => {
                 let reason = "a message is larger than this responder takes".to_owned();
@@ -202,8 +205,11 @@ impl WebSocket {
     /// Closes the connection. Returns when the gateway has taken the close, or is gone.
     pub async fn close(mut self, close: Close) {
         if self.last.is_none() {
-            self.last = Some(Incoming::Close(close.clone()));
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sender.close(&close)).await;
+            // Until the gateway has it, dropping this gives the connection up.
+            let taken = tokio::time::timeout(CLOSE_TIMEOUT, self.sender.close(&close)).await;
+            if matches!(taken, Ok(Ok(()))) {
+                self.last = Some(Incoming::Close(close));
+            }
         }
     }
 }
@@ -223,6 +229,7 @@ impl Drop for WebSocket {
             }
             Some(_) => {}
         }
+        self.exchange.forget();
     }
 }
 
@@ -253,7 +260,8 @@ impl WebSocketSender {
     /// [`ConnectionOver`].
     ///
     /// # Cancel safety
-    /// A message of up to 64 KiB is sent whole or not at all; a larger one may be cut off, which ends the connection.
+    /// A message of up to 64 KiB is sent whole or not at all. A larger one may be cut off: then nothing can be sent after
+    /// it, and the connection ends with the next attempt.
     pub async fn send(&self, message: Message) -> Result<(), ConnectionOver> {
         let mut writer = self.opened().await?;
         writer.send(&message).await.map_err(|_| ConnectionOver)
@@ -267,7 +275,7 @@ impl WebSocketSender {
 
     async fn close(&self, close: &Close) -> Result<(), ConnectionOver> {
         let mut writer = self.opened().await?;
-        poll_fn(|cx| writer.poll_room(cx)).await.map_err(|_| ConnectionOver)?;
+        poll_fn(|cx| writer.poll_room_to_close(cx)).await.map_err(|_| ConnectionOver)?;
         writer.queue_close(close);
         writer.all_handled().await.map_err(|_| ConnectionOver)
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_wire::{
-    ConnectionEntry, ConnectionEpoch, ConnectionId, Frame, HeadFrame, HeadKind, Host, MethodPattern,
-    PathTokens, RequestHead, encode_head,
+    AbortCode, Close, ConnectionEntry, ConnectionEpoch, ConnectionId, Frame, HeadFrame, HeadKind, Host,
+    MethodPattern, PathTokens, RequestHead, encode_head,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use rand::RngExt;
@@ -27,8 +27,13 @@ use crate::request;
 use crate::requester::{REFUSAL_PAUSES, RESPONDER_PAUSE, Shared};
 use crate::window::window;
 
+/// How long a responder may take to say that it has the question, before another is asked: those that are there say so
+/// at once.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What became of asking.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart as soon as it is there")]
 pub enum WebSocketAnswer {
     /// The client gets its 101 with these fields; then call [`Leg::establish`].
     Accepted {
@@ -51,7 +56,7 @@ pub(crate) struct NativeLeg {
 
 impl Drop for NativeLeg {
     fn drop(&mut self) {
-        self.exchange.leave();
+        self.writer.close_now(&Close::new(Close::ABNORMAL, ""));
         self.exchange.mailbox.fail(crate::mailbox::Failure::Closed);
     }
 }
@@ -135,11 +140,13 @@ impl WebSocketRequest {
         }
     }
 
-    /// Asks the responders of one interest, as `epoch` says.
+    /// Asks the responders of one interest, as `epoch` says. One that is there takes the question at once, within
+    /// `patience`, however long the answer takes.
     async fn ask_native(
         &self,
         shared: &Shared,
         route: &crate::interest::NativeRoute,
+        patience: Duration,
     ) -> Result<Asked, ExchangeError> {
         let mut head = self.head().ok_or(ExchangeError::Lost)?;
         let offered = head.headers.clone();
@@ -147,12 +154,13 @@ impl WebSocketRequest {
         let granted = window();
         let frame = encode_head(&HeadKind::Request(Box::new(head)), false, granted, b"")?;
         let opening = Opening { frame, granted, carries: Carries::Messages };
-        let opened = Opened::open(&shared.port, &shared.inbox, route, &opening).await?;
+        let opened = Opened::open(&shared.port, &shared.inbox, route, &opening);
+        let opened = tokio::time::timeout(patience, opened).await.unwrap_or(Err(ExchangeError::Timeout))?;
         let answer = opened.websocket().await?;
         let Some(exchange) = answer.accepted else { return Ok(Asked::Refused(answer.response)) };
         let leg = NativeLeg {
             reader: MessageReader::new(exchange.clone(), granted, shared.config.max_message_bytes),
-            writer: MessageWriter::new(exchange.clone()),
+            writer: MessageWriter::new(exchange.clone(), shared.config.max_message_bytes),
             exchange,
             holds_state: answer.holds_state,
         };
@@ -175,7 +183,7 @@ impl WebSocketRequest {
                 return Ok(WebSocketAnswer::Accepted { headers: HeaderMap::new(), leg });
             };
             let asked_at = Instant::now();
-            let error = match self.ask_native(shared, &route).await {
+            let error = match self.ask_native(shared, &route, shared.config.request_timeout).await {
                 Ok(Asked::Refused(response)) => return Ok(WebSocketAnswer::Refused(response)),
                 Ok(Asked::Accepted(headers, leg)) => {
                     let protocol = chosen(&headers).map(ToOwned::to_owned);
@@ -198,10 +206,14 @@ impl WebSocketRequest {
                         }
                     }
                 }
-                ExchangeError::Refused(_) => match refusals.next() {
-                    Some(pause) => tokio::time::sleep(*pause).await,
-                    None => return Err(error),
-                },
+                // One that stops before it has answered has done nothing that lasts.
+                ExchangeError::Refused(_)
+                | ExchangeError::Aborted { code: AbortCode::Moving | AbortCode::Stopping, .. } => {
+                    match refusals.next() {
+                        Some(pause) => tokio::time::sleep(*pause).await,
+                        None => return Err(error),
+                    }
+                }
                 error => return Err(error),
             }
         }
@@ -211,17 +223,17 @@ impl WebSocketRequest {
     pub(crate) async fn ask_again(
         mut self,
         shared: Arc<Shared>,
-        until: Instant,
+        mut until: Instant,
     ) -> (Self, Option<NativeLeg>) {
         while Instant::now() < until {
+            until += shared.time_away().await;
             let route = shared.interest.route(&self.host, &MethodPattern::WebSocket, &self.path);
-            if let Route::Native(route) = route
-                && shared.link.is_connected()
-            {
+            if let Route::Native(route) = route {
                 self.epoch += 1;
                 let asked_at = Instant::now();
                 let attempt = until.min(asked_at + shared.config.request_timeout);
-                let asked = tokio::time::timeout_at(attempt, self.ask_native(&shared, &route)).await;
+                let asked = self.ask_native(&shared, &route, TAKE_TIMEOUT);
+                let asked = tokio::time::timeout_at(attempt, asked).await;
                 match asked.unwrap_or(Err(ExchangeError::Timeout)) {
                     Ok(Asked::Accepted(headers, leg)) if self.is_settled_on(&headers) => {
                         return (self, Some(leg));
@@ -244,6 +256,14 @@ impl WebSocketRequest {
 }
 
 impl Shared {
+    /// Waits until NATS is there. How long that took.
+    async fn time_away(&self) -> Duration {
+        let began = Instant::now();
+        let mut state = self.link.native.state.clone();
+        let _ = state.wait_for(|state| state.connected).await;
+        began.elapsed()
+    }
+
     /// Until an announcement or the next look, whichever comes first; not everybody at the same moment.
     async fn responder_pause(&self) {
         let jitter = rand::rng().random_range(0.5..1.5);

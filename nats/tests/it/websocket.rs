@@ -219,6 +219,24 @@ over_both_buses! {
         drop(stalled);
     }
 
+    async fn a_message_that_its_sender_cuts_off_never_becomes_part_of_another(bus) {
+        let _responder = owner(&bus.url(), Accept::default(), |mut websocket| async move {
+            let sender = websocket.sender();
+            // More than a window: it waits for credit that does not come.
+            let large = sender.send(Message::text("a".repeat(3 * 1024 * 1024)));
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(100), large).await.is_err());
+            assert!(sender.send(Message::text("b")).await.is_err());
+            websocket.next().await;
+        })
+        .await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+        // Reads nothing until the responder has given up.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert_eq!(client.closed().await.code, 1011);
+    }
+
     async fn a_message_beyond_the_gateways_limit_closes_with_1009(bus) {
         let _responder = owner(&bus.url(), Accept::default(), |websocket| async move {
             let large = Message::binary(vec![0; 9 * 1024 * 1024]);

@@ -232,25 +232,106 @@ fn expect(event: &LegEvent, next: u32) -> u32 {
 }
 
 #[tokio::test]
-async fn stale_owners_hear_that_somebody_else_goes_on() {
+async fn a_stale_owner_does_not_go_on_with_what_it_has() {
     let bus = h8s_test_support::Bus::real().await;
     let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
     let (heard, mut hears) = mpsc::unbounded_channel();
+    let (finish, may_finish) = watch::channel(false);
     let _first = owner(&proxy.url(), Accept::default(), move |mut websocket: WebSocket| {
-        let heard = heard.clone();
-        async move { heard.send(websocket.next().await).unwrap() }
+        let (heard, mut may_finish) = (heard.clone(), may_finish.clone());
+        async move {
+            heard.send(websocket.next().await).unwrap();
+            may_finish.wait_for(|may| *may).await.unwrap();
+            heard.send(websocket.next().await).unwrap();
+        }
     })
     .await;
     let requester = gateway(&bus.url()).await;
     served(&requester, "/").await;
     let (_, mut client) = opened(&requester, "/").await;
+    for text in ["1", "2", "3"] {
+        client.say(text).await;
+    }
+    let message = Message::text("1");
+    assert_eq!(within(hears.recv()).await, Some(Incoming::Message { message, again: false }));
     let _second = echo_responder(&bus.url()).await;
-    // Away for a moment: the gateway finds nobody there, and asks somebody else.
+    // Away until somebody else has it.
     proxy.refuse(true);
     proxy.cut();
-    client.say("hello").await;
-    assert_eq!(client.hear().await, "hello");
+    for text in ["1", "2", "3"] {
+        assert_eq!(client.hear().await, text);
+    }
     proxy.refuse(false);
+    client.say("4").await;
+    assert_eq!(client.hear().await, "4");
+    // Whether it is back already or not: it does not go on before it has heard whose connection it is.
+    finish.send(true).unwrap();
     assert_eq!(within(hears.recv()).await, Some(Incoming::Gone { closed: false }));
     assert_eq!(requester.open_connections(), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_that_reconnects_has_lost_nothing_of_what_was_said_meanwhile() {
+    let bus = h8s_test_support::Bus::real().await;
+    let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
+    let _responder = owner(&bus.url(), Accept::default(), |websocket| async move {
+        for n in 0.. {
+            if websocket.sender().send(Message::text(n.to_string())).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let requester = gateway(&proxy.url()).await;
+    served(&requester, "/").await;
+    let (_, mut client) = opened(&requester, "/").await;
+    for n in 0..1000 {
+        assert_eq!(client.hear().await, n.to_string());
+        if n % 250 == 100 {
+            proxy.cut();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outage_longer_than_three_beats_closes_nothing() {
+    let mut bus = h8s_test_support::Bus::real().await;
+    let _responder = echo_responder(&bus.url()).await;
+    let requester = gateway(&bus.url()).await;
+    served(&requester, "/").await;
+    let (_, mut client) = opened(&requester, "/").await;
+    bus.stop().await;
+    eventually("the gateway notices", async || !requester.is_connected()).await;
+    client.say("meanwhile").await;
+    // The outage is the subject: it has to last.
+    let outage = tokio::time::timeout(Duration::from_secs(22), client.leg.next()).await;
+    assert!(outage.is_err(), "{outage:?}");
+    bus.restart().await;
+    assert_eq!(client.hear().await, "meanwhile");
+}
+
+#[tokio::test]
+async fn an_owner_can_close_a_client_that_does_not_read() {
+    let bus = h8s_test_support::Bus::real().await;
+    let _responder = owner(&bus.url(), Accept::default(), |websocket| async move {
+        let sender = websocket.sender();
+        let flood = async { while sender.send(Message::binary(vec![0; 1000])).await.is_ok() {} };
+        assert!(
+            tokio::time::timeout(Duration::from_millis(500), flood).await.is_err(),
+            "it waits for credit"
+        );
+        websocket.close(Close::new(1013, "read!")).await;
+    })
+    .await;
+    let requester = gateway(&bus.url()).await;
+    served(&requester, "/").await;
+    let (_, mut client) = opened(&requester, "/").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    loop {
+        match client.event().await {
+            LegEvent::Message(_) => {}
+            event => return assert_eq!(event, LegEvent::Close(Close::new(1013, "read!"))),
+        }
+    }
 }
