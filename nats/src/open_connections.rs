@@ -252,26 +252,44 @@ impl OpenConnections {
         }
     }
 
-    /// Takes a broadcast and writes it to everybody whom it is for. Others on this thread have their turns in between.
+    /// Takes a broadcast and writes it to everybody whom it is for, on as many threads as there are: each delivery is
+    /// about one write to a socket. Returns when all is done, so that broadcasts keep their order.
     pub(crate) async fn broadcast(&self, message: NatsMessage) {
-        /// Each costs about one write to a socket: a few hundred microseconds of them at a time.
-        const DELIVERIES_A_TURN: usize = 100;
+        /// Fewer are not worth another thread: a few milliseconds.
+        const LEAST_SHARE: usize = 500;
         let Some(host) = self.subjects.parse_broadcast(&message.subject) else { return };
         let decoded = push::decode_broadcast(plain_headers::iter(message.headers.as_ref()), message.payload);
         let (audience, message) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => return debug!(%host, %error, "a broadcast is dropped"),
         };
-        let delivery = Delivery::new(message);
-        for turn in self.audience(&host, &audience).chunks(DELIVERIES_A_TURN) {
-            turn.iter().for_each(|connection| connection.outlet.deliver(&delivery));
-            tokio::task::yield_now().await;
+        let delivery = Arc::new(Delivery::new(message));
+        let mut audience = self.audience(&host, &audience);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = audience.len().div_ceil(threads).max(LEAST_SHARE);
+        let mut others = Vec::new();
+        while audience.len() > share {
+            others.push(tokio::spawn(deliver(audience.split_off(audience.len() - share), delivery.clone())));
+        }
+        deliver(audience, delivery).await;
+        for other in others {
+            let _ = other.await;
         }
     }
 
     /// Where a client's pushes come in.
     pub(crate) fn push_inbox(&self, id: ConnectionId) -> async_nats::Subject {
         subject(self.inbox.push(id))
+    }
+}
+
+/// Delivers to each. Others on this thread have their turns in between.
+async fn deliver(connections: Vec<Arc<OpenConnection>>, delivery: Arc<Delivery>) {
+    /// A few hundred microseconds at a time.
+    const DELIVERIES_A_TURN: usize = 100;
+    for turn in connections.chunks(DELIVERIES_A_TURN) {
+        turn.iter().for_each(|connection| connection.outlet.deliver(&delivery));
+        tokio::task::yield_now().await;
     }
 }
 
