@@ -53,7 +53,9 @@ pub(crate) fn refused(refusal: Refusal) -> Result<Response<Bytes>, Fault> {
         for value in &field.value {
             let value = HeaderValue::from_str(value)
                 .map_err(|_| Fault::BadResponse("refused a WebSocket with a header whose value is none"))?;
-            headers.append(name.clone(), value);
+            headers
+                .try_append(name.clone(), value)
+                .map_err(|_| Fault::BadResponse("refused a WebSocket with more headers than there can be"))?;
         }
     }
     h8s_wire::reserved::strip_hop_by_hop(&mut headers);

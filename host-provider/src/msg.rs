@@ -81,13 +81,13 @@ fn authority(parts: &Parts) -> Option<Authority> {
     parts.uri.authority().cloned().or_else(host)
 }
 
-/// Each name once, where it first came, with all its values.
+/// Each name once, with all its values: those of one name come one after the other, as in every header map.
 pub(crate) fn grouped<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(&'a str, Vec<String>)> {
     let mut grouped: Vec<(&str, Vec<String>)> = Vec::new();
     for (name, value) in fields {
-        match grouped.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            Some((_, values)) => values.push(value.to_owned()),
-            None => grouped.push((name, vec![value.to_owned()])),
+        match grouped.last_mut() {
+            Some((known, values)) if known.eq_ignore_ascii_case(name) => values.push(value.to_owned()),
+            _ => grouped.push((name, vec![value.to_owned()])),
         }
     }
     grouped

@@ -8,7 +8,7 @@ use h8s_wire::{ConnectionId, Host, Subjects};
 use tokio::time::{sleep, timeout};
 
 /// How long a connection may have been open before this host hears of it. Milliseconds are usual.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Between two looks at whether it has.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -34,7 +34,7 @@ impl Reach {
     pub(crate) async fn heard_of(&self, id: ConnectionId) -> Result<(), SendingError> {
         let connections = self.connections()?;
         let known = async {
-            while connections.get(id).is_none() {
+            while connections.get(id).is_none() && !connections.was_closed(id) {
                 sleep(LOOK_AGAIN).await;
             }
         };

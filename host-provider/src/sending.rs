@@ -5,10 +5,13 @@
 //! credit. Everything else is published for the gateways, through [`Connections`](h8s_nats::Connections).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use h8s_nats::SendError;
 use h8s_wire::push::{Audience, Group, Push};
 use h8s_wire::{Close, ConnectionEntry, ConnectionId, Message, PathPattern};
+
+use tokio::time::timeout;
 
 use crate::limits::Limits;
 use crate::own::{Kept, Own, OwnState, Step};
@@ -16,6 +19,13 @@ use crate::reach::{Reach, SendingError};
 
 /// A larger message is refused before it goes anywhere: gateways take no larger one.
 const MESSAGE_BYTES: usize = 1 << 20;
+
+/// How long a client may take to read before what its own message brought about goes no further: a guest waits for it,
+/// and others wait for its place.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What such a client is told (the registry of RFC 6455 §11.7).
+const TRY_AGAIN_LATER: u16 = 1013;
 
 /// See the module.
 pub(crate) struct Sending {
@@ -85,7 +95,17 @@ impl Sending {
         self.spend(message.data.len())?;
         let id = parse(to)?;
         match self.own_mut(id)? {
-            Some(OwnState::Open(sender)) => Ok(sender.clone().send(message).await?),
+            Some(OwnState::Open(sender)) => {
+                let sender = sender.clone();
+                match timeout(READ_TIMEOUT, sender.send(message)).await {
+                    Ok(sent) => Ok(sent?),
+                    Err(_) => {
+                        let slow = Close::new(TRY_AGAIN_LATER, "the client reads too slowly");
+                        self.own.iter_mut().for_each(|own| own.close = Some(slow.clone()));
+                        Err(SendingError::Closed)
+                    }
+                }
+            }
             Some(OwnState::Opening(kept)) => kept.keep(message.data.len(), Step::Send(message)),
             Some(OwnState::Closed) => Err(SendingError::Closed),
             None => self.reach.push(id, &Push::Message(message)).await,

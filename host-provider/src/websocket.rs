@@ -21,6 +21,7 @@ use crate::fault::{Fault, RequestLabel, plain, shortened};
 use crate::instance::Guest;
 use crate::lifecycle::{Closed, Open, is_offered, offered, refused};
 use crate::own::{Kept, Own};
+use crate::reach::SendingError;
 use crate::receiver::Receive;
 use crate::sender::fields;
 use crate::sending::Sending;
@@ -67,6 +68,17 @@ enum End {
     Close(Close),
     /// It goes on at another host.
     Elsewhere,
+}
+
+impl End {
+    /// By the last that came.
+    fn of(last: Incoming) -> Self {
+        match last {
+            Incoming::Close(close) => Self::Over(close),
+            Incoming::Gone { closed: true } => Self::Over(Close::new(Close::ABNORMAL, "")),
+            Incoming::Gone { closed: false } | Incoming::Moved | Incoming::Message { .. } => Self::Elsewhere,
+        }
+    }
 }
 
 /// What is known of one connection for as long as it lives.
@@ -130,8 +142,9 @@ impl Connection {
         match end {
             End::Over(close) => self.closed(close).await,
             End::Close(close) => {
-                socket.close(close.clone()).await;
-                self.closed(close).await;
+                if socket.close(close.clone()).await {
+                    self.closed(close).await;
+                }
             }
             End::Elsewhere => {}
         }
@@ -143,7 +156,12 @@ impl Connection {
         for step in kept.steps {
             let done = sending.catch_up(self.id, step).await;
             if let Err(error) = done {
+                // Whoever has left meanwhile needs nothing of it.
+                let is_gone = matches!(error, SendingError::Unknown | SendingError::Closed);
                 tracing::debug!(component = self.component(), connection = %self.id, %error, "not done after on-open");
+                if is_gone {
+                    break;
+                }
             }
         }
         kept.close
@@ -156,20 +174,23 @@ impl Connection {
                     // A client that says much would otherwise have this thread for itself. And the word that the last
                     // message has been handled leaves before the next is begun: others wait for it on this thread.
                     yield_now().await;
+                    let permit = tokio::select! {
+                        biased;
+                        permit = self.shared.admission.admit_patiently() => permit,
+                        lost = socket.lost() => return End::of(lost),
+                    };
+                    let Ok(_permit) = permit else { return End::Elsewhere };
                     if let Some(close) = self.handle(sender, message, again).await {
                         return End::Close(close);
                     }
                 }
-                Incoming::Close(close) => return End::Over(close),
-                Incoming::Gone { closed: true } => return End::Over(Close::new(Close::ABNORMAL, "")),
-                Incoming::Gone { closed: false } | Incoming::Moved => return End::Elsewhere,
+                last => return End::of(last),
             }
         }
     }
 
     /// One message. Gives back what the connection is to be closed with, if it is.
     async fn handle(&self, sender: &WebSocketSender, message: Message, repeated: bool) -> Option<Close> {
-        let Ok(_permit) = self.shared.admission.admit_patiently().await else { return None };
         let call = Receive { receiver: self.receiver.clone(), from: self.origin(repeated), message };
         let ending = self.guest(Own::open(self.id, sender.clone()), call).outcome(self.deadline()).await;
         match ending {

@@ -1,6 +1,7 @@
 //! Every open connection of some hosts, over all gateways; and messages to them (`PROTOCOL.md §6`).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ const FIRST_LIST: Duration = Duration::from_secs(2);
 const LIST_AGAIN: Duration = Duration::from_secs(2);
 /// Between two lists of one host: many events that do not fit must not make many lists.
 const LIST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What may wait for the socket, roughly: then senders wait.
+const UNFLUSHED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why a message is not sent. Nothing has been published then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +79,8 @@ pub struct Connections(Arc<Inner>);
 struct Inner {
     link: Link,
     hosts: HashMap<Host, Arc<HostView>>,
+    /// Published since everything was known to have left.
+    unflushed_bytes: AtomicUsize,
     _background: JoinSet<()>,
 }
 
@@ -117,7 +123,8 @@ impl Connections {
         for lister in first_lists {
             tasks.spawn(lister.keep());
         }
-        Ok(Self(Arc::new(Inner { link, hosts: views, _background: tasks })))
+        let unflushed_bytes = AtomicUsize::new(0);
+        Ok(Self(Arc::new(Inner { link, hosts: views, unflushed_bytes, _background: tasks })))
     }
 
     /// The open connections of a host, in no order.
@@ -135,6 +142,11 @@ impl Connections {
     /// One connection, of whichever host.
     pub fn get(&self, id: ConnectionId) -> Option<Arc<ConnectionEntry>> {
         self.0.hosts.values().find_map(|view| view.lock().get(id).cloned())
+    }
+
+    /// Whether a connection was open not long ago, and is not any more.
+    pub fn was_closed(&self, id: ConnectionId) -> bool {
+        self.0.hosts.values().any(|view| view.lock().was_closed(id))
     }
 
     /// How many connections are open, of all hosts.
@@ -246,7 +258,14 @@ impl Connections {
         if payload.len() > limit_bytes {
             return Err(SendError::TooLarge { limit_bytes });
         }
-        match plain.publish_plain(subject(to), None, headers, payload).await {
+        let bytes = payload.len();
+        let published = plain.publish_plain(subject(to), None, headers, payload).await;
+        // The client library queues so many messages, of whatever size. Others share its connection.
+        if self.0.unflushed_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > UNFLUSHED_BYTES {
+            let _ = plain.client.flush().await;
+            self.0.unflushed_bytes.store(0, Ordering::Relaxed);
+        }
+        match published {
             Ok(()) => Ok(()),
             Err(PublishError::TooLarge) => Err(SendError::TooLarge { limit_bytes }),
             Err(error) => {

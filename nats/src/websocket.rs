@@ -156,16 +156,14 @@ impl WebSocket {
         if let Some(last) = &self.last {
             return last.clone();
         }
+        // What is not accepted yet cannot be handed over.
+        let _ = self.sender.0.opened.clone().wait_for(|opened| *opened).await;
         if let Some(frames) = self.in_hand.take() {
             self.exchange.handled_in_order(frames).await;
         }
         let incoming = tokio::select! {
             biased;
-            () = self.moving.cancelled() => {
-                let reason = "somebody else goes on".to_owned();
-                self.exchange.abort(AbortCode::Moving, reason, Failure::Closed);
-                Incoming::Moved
-            }
+            () = self.moving.cancelled() => self.hand_over(),
             received = poll_fn(|cx| self.reader.poll_next(cx)) => match received {
                 Ok(received) => {
                     self.in_hand = Some(received.frames);
@@ -174,20 +172,48 @@ impl WebSocket {
                         Item::Close(close) => Incoming::Close(close),
                     }
                 }
-                Err(error) => self.lost(&error),
+                Err(error) => self.gone(&error),
             },
         };
         self.last = Some(incoming.clone());
         incoming
     }
 
-    fn lost(&self, error: &ReadError) -> Incoming {
+    /// Waits until somebody else is to have the connection: for an owner that has got a message, and not begun with it.
+    /// That message then does not count as handled.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn lost(&mut self) -> Incoming {
+        let lost = tokio::select! {
+            biased;
+            () = self.moving.cancelled() => self.hand_over(),
+            _ = self.exchange.stopped() => Incoming::Gone { closed: self.is_over() },
+        };
+        self.in_hand = None;
+        self.last = Some(lost.clone());
+        lost
+    }
+
+    fn hand_over(&self) -> Incoming {
+        let reason = "somebody else goes on".to_owned();
+        self.exchange.abort(AbortCode::Moving, reason, Failure::Closed);
+        Incoming::Moved
+    }
+
+    /// Whether an exchange that failed has taken the connection with it: it goes on where the gateway has opened it
+    /// again, or will, since our own process stops.
+    fn is_over(&self) -> bool {
+        !matches!(
+            self.exchange.mailbox.failure(),
+            Some(Failure::Cancelled | Failure::Aborted(AbortCode::Unknown, _) | Failure::Closed)
+        )
+    }
+
+    fn gone(&self, error: &ReadError) -> Incoming {
         let closed = match error {
-            // The last: our own process stops, and somebody else goes on.
-            ReadError::Failed(
-                Failure::Cancelled | Failure::Aborted(AbortCode::Unknown, _) | Failure::Closed,
-            ) => false,
-            ReadError::Failed(_) | ReadError::Invalid(_) => true,
+            ReadError::Failed(_) => self.is_over(),
+            ReadError::Invalid(_) => true,
             ReadError::TooLarge => {
                 let reason = "a message is larger than this responder takes".to_owned();
                 self.exchange.abort(AbortCode::Failed, reason, Failure::Closed);
@@ -202,13 +228,34 @@ impl WebSocket {
         self.sender.clone()
     }
 
-    /// Closes the connection. Returns when the gateway has taken the close, or is gone.
-    pub async fn close(mut self, close: Close) {
-        if self.last.is_none() {
-            // Until the gateway has it, dropping this gives the connection up.
-            let taken = tokio::time::timeout(CLOSE_TIMEOUT, self.sender.close(&close)).await;
-            if matches!(taken, Ok(Ok(()))) {
-                self.last = Some(Incoming::Close(close));
+    /// Closes the connection. Returns when the gateway has taken the close, or is gone: whether the connection is over.
+    /// Otherwise somebody else owns it by now.
+    pub async fn close(mut self, close: Close) -> bool {
+        match &self.last {
+            Some(Incoming::Close(_) | Incoming::Gone { closed: true }) => return true,
+            Some(_) => return false,
+            None => {}
+        }
+        let (sender, said) = (self.sender.clone(), close.clone());
+        let mut closing = std::pin::pin!(sender.close(&said));
+        // Until the gateway has it, dropping this gives the connection up.
+        loop {
+            match tokio::time::timeout(CLOSE_TIMEOUT, &mut closing).await {
+                Ok(Ok(())) => {
+                    self.last = Some(Incoming::Close(close));
+                    return true;
+                }
+                Ok(Err(ConnectionOver)) => {
+                    let closed = self.is_over();
+                    self.last = Some(Incoming::Gone { closed });
+                    return closed;
+                }
+                // What cannot be said while NATS is away is said afterwards.
+                Err(_) if !self.exchange.port.connection.is_connected() => {
+                    let mut state = self.exchange.port.connection.state.clone();
+                    let _ = state.wait_for(|state| state.connected).await;
+                }
+                Err(_) => return true,
             }
         }
     }

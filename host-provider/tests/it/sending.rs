@@ -1,6 +1,7 @@
 //! What components can send, to whom, and what they are told when they cannot.
 
 use h8s_host_provider::Limits;
+use h8s_nats::LegEvent;
 use h8s_test_support::{Bus, eventually};
 use h8s_wire::Close;
 use http::StatusCode;
@@ -223,6 +224,23 @@ async fn t19_a_client_that_does_not_read_makes_its_own_call_wait_and_no_other() 
         assert_eq!(slow.hear().await, "flood");
     }
     assert_eq!(slow.hear().await, "all sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t19_a_client_that_never_reads_costs_its_own_connection() {
+    let edge = Edge::guests().await;
+    let mut slow = edge.open("/").await;
+    slow.say(&format!("flood {} 9000", slow.id())).await;
+    eventually("it is under way", async || edge.service.running() == 1).await;
+    eventually("its place is given back", async || edge.service.running() == 0).await;
+    loop {
+        match slow.event().await {
+            LegEvent::Message(_) => {}
+            event => {
+                return assert!(matches!(&event, LegEvent::Close(close) if close.code == 1013), "{event:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
