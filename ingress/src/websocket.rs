@@ -77,19 +77,29 @@ impl WebSockets {
     fn slot(&self) -> Option<Slot> {
         let permit = self.slots.clone().try_acquire_owned().ok()?;
         self.metrics.websockets.open.inc();
-        Some(Slot { metrics: self.metrics.clone(), _permit: permit })
+        Some(Slot { counted: Some(self.metrics.clone()), _permit: permit })
     }
 }
 
-/// A place among those that may be open, from before the responder is asked until the client's socket is closed.
+/// A place among those that may be open, from before the responder is asked until it has handled what the client said
+/// last: that waits here, and whoever comes and goes quickly must not have more of it than its place.
 #[derive(Debug)]
 struct Slot {
-    metrics: Arc<Metrics>,
+    /// Counted among the open ones, until the client's socket is closed.
+    counted: Option<Arc<Metrics>>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    fn client_left(&mut self) {
+        if let Some(metrics) = self.counted.take() {
+            metrics.websockets.open.dec();
+        }
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.metrics.websockets.open.dec();
+        self.client_left();
     }
 }

@@ -154,10 +154,19 @@ impl Leg {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn next(&mut self) -> LegEvent {
-        poll_fn(|cx| self.poll_next(cx)).await
+        poll_fn(|cx| self.poll_next(cx, true)).await
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LegEvent> {
+    /// The same but messages, for a client that does not take any now: room still comes, a responder that is gone is
+    /// still replaced, and the end is still told.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn next_but_messages(&mut self) -> LegEvent {
+        poll_fn(|cx| self.poll_next(cx, false)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, takes: bool) -> Poll<LegEvent> {
         loop {
             match &mut self.state {
                 State::Over(close) => return Poll::Ready(LegEvent::Close(close.clone())),
@@ -185,6 +194,9 @@ impl Leg {
                     if flush(&mut self.backlog, leg, cx) && !self.had_room {
                         self.had_room = true;
                         return Poll::Ready(LegEvent::Room);
+                    }
+                    if !takes {
+                        ready!(leg.exchange.mailbox.poll_failed(cx));
                     }
                     match ready!(leg.reader.poll_next(cx)) {
                         Ok(Received { item: Item::Message { message, .. }, frames }) => {
@@ -270,7 +282,7 @@ impl Leg {
         const EVENTS_A_TURN: usize = 64;
         for _ in 0..EVENTS_A_TURN {
             // What comes for the client has nobody to go to.
-            let event = self.poll_next(cx);
+            let event = self.poll_next(cx, true);
             match (&self.state, event) {
                 (State::Over(_), _) => return Poll::Ready(()),
                 (_, Poll::Ready(_)) => {}

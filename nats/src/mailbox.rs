@@ -392,6 +392,16 @@ impl Mailbox {
         }
     }
 
+    /// Waits until nothing more is to be had from here: it has failed, and what came before has been taken.
+    pub(crate) fn poll_failed(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.failure.is_some() && state.queue.is_empty() {
+            return Poll::Ready(());
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// The next sequenced frame.
     pub(crate) fn poll_frame(&self, cx: &Context<'_>) -> Poll<Result<Bytes, Failure>> {
         let mut state = self.lock();

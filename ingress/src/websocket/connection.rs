@@ -88,7 +88,7 @@ impl Connection {
                     Step::Read | Step::Moved => {}
                     Step::Ended(ending) => return ending,
                 },
-                event = leg.next(), if takes => match event {
+                event = heard(leg, takes) => match event {
                     LegEvent::Message(message) => self.outbox.send(&message),
                     LegEvent::Close(close) => return Ending::Responder(close),
                     LegEvent::Room => {}
@@ -109,6 +109,8 @@ impl Connection {
     /// Takes what was read apart, and passes it on as far as there is room.
     async fn receive(&mut self, leg: &mut Leg) -> Option<Ending> {
         while !self.input.is_empty() && leg.has_room() {
+            // Pings and the smallest of fragments cost a client nothing, and there is no credit for them.
+            tokio::task::consume_budget().await;
             match self.decoder.next(&mut self.input) {
                 Ok(Some(Event::Part { kind, data, more })) => {
                     if !more {
@@ -161,11 +163,15 @@ impl Connection {
 
     fn look_at_clock(&mut self, reads: bool) -> Option<Ending> {
         let now = Instant::now();
-        if !reads {
-            // Nobody listens: silence says nothing about the client.
+        let due = self.clock.due(now)?;
+        if !reads && matches!(due, Due::Ping | Due::Silent) {
+            // Nobody listens: silence says nothing about the client. What is between must see something pass, and a
+            // client that is gone is found out by what it does not take.
             self.clock.heard(now);
+            self.outbox.ping();
+            return None;
         }
-        match self.clock.due(now)? {
+        match due {
             Due::Ping => {
                 self.outbox.ping();
                 None
@@ -179,10 +185,29 @@ impl Connection {
     /// Closes the socket: with a close handshake where there is a client to have it with, within `close_timeout`. What the
     /// client sends meanwhile is not passed on.
     pub(crate) async fn finish(&mut self, ending: &Ending, close_timeout: Duration) {
-        if ending.is_said() {
-            self.outbox.finish(&ending.close(), ending.is_at_once());
+        /// As long as a client may take nothing at all while the connection is open.
+        const TURNS: usize = 12;
+        if !ending.is_said() {
+            return;
+        }
+        self.outbox.finish(&ending.close(), ending.is_at_once());
+        for _ in 0..TURNS {
+            let before = self.outbox.written_bytes();
             let handshake = self.close_handshake(ending.awaits_answer());
-            self.is_orderly = matches!(timeout(close_timeout, handshake).await, Ok(Ok(())));
+            if let Ok(had) = timeout(close_timeout, handshake).await {
+                self.is_orderly = had.is_ok();
+                return;
+            }
+            // Whoever still takes what was sent before is to have the close as well.
+            if self.outbox.is_flushed() || self.outbox.written_bytes() == before {
+                break;
+            }
+        }
+        // All is said, and only the answer is missing: a reset would take back what is on its way.
+        self.is_orderly = self.outbox.is_flushed();
+        if self.is_orderly {
+            let ended = poll_fn(|cx| self.outbox.poll_shutdown(cx, &mut self.stream));
+            let _ = timeout(close_timeout, ended).await;
         }
     }
 
@@ -221,6 +246,11 @@ impl Connection {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// The leg's next, without messages while too much waits for the client.
+async fn heard(leg: &mut Leg, takes: bool) -> LegEvent {
+    if takes { leg.next().await } else { leg.next_but_messages().await }
 }
 
 /// The socket ends with the connection, whoever still holds the outbox.

@@ -115,12 +115,12 @@ impl WebSockets {
         Box::pin(self.end(connection, leg, slot, &ending)).await;
     }
 
-    async fn end(&self, mut connection: Connection, leg: Box<Leg>, slot: Slot, ending: &Ending) {
+    async fn end(&self, mut connection: Connection, leg: Box<Leg>, mut slot: Slot, ending: &Ending) {
         connection.finish(ending, self.config.close_timeout).await;
         self.metrics.websockets.closed(ending);
         let socket = async {
             connection.linger().await;
-            drop(slot);
+            slot.client_left();
         };
         tokio::join!(socket, leg.close(ending.close()));
     }

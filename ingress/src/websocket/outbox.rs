@@ -83,7 +83,17 @@ impl Outbox {
 
     /// Is there room for the responder's next message?
     pub(crate) fn is_low(&self) -> bool {
-        self.lock().queue.bytes() < LOW_WATER_BYTES
+        self.lock().queue.owner_bytes() < LOW_WATER_BYTES
+    }
+
+    /// What the socket has taken by now, ever.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.lock().queue.written_bytes()
+    }
+
+    /// Nothing waits.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.lock().queue.is_empty()
     }
 
     /// Sends the responder's message. For the connection's task, which then writes.
@@ -143,7 +153,7 @@ impl Outbox {
                 Poll::Pending => false,
             },
             written_bytes: queue.written_bytes(),
-            is_low: queue.bytes() < LOW_WATER_BYTES,
+            is_low: queue.owner_bytes() < LOW_WATER_BYTES,
             ending: ending.take(),
         })
     }
@@ -203,7 +213,7 @@ impl State {
         };
         match socket.try_write(&frame) {
             Ok(written) if written == frame.len() => return false,
-            Ok(written) => self.queue.push_rest(frame.slice(written..)),
+            Ok(written) => self.queue.push_rest(source, frame.slice(written..)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.queue.push(source, frame),
             // The task finds out by itself.
             Err(_) => self.stage = Stage::Over,

@@ -32,6 +32,7 @@ pub(super) enum Source {
 pub(super) struct Queue {
     /// The rest of what has been begun.
     writing: Bytes,
+    is_writing_push: bool,
     pongs: Vec<u8>,
     latest_pong: usize,
     frames: VecDeque<(Source, Bytes)>,
@@ -50,8 +51,15 @@ impl Queue {
     }
 
     /// What everything that waits costs.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.writing.len() + self.pongs.len() + self.frames_bytes
+    }
+
+    /// What of it is the responder's that owns the connection: others' pushes must not keep it waiting.
+    pub(super) fn owner_bytes(&self) -> usize {
+        let writing = if self.is_writing_push { 0 } else { self.writing.len() };
+        writing + self.frames_bytes - self.pushed_bytes
     }
 
     /// What has gone out of here, ever: progress, if it changes.
@@ -73,9 +81,10 @@ impl Queue {
     }
 
     /// The rest of a frame whose beginning is out already. Only while nothing waits.
-    pub(super) fn push_rest(&mut self, rest: Bytes) {
+    pub(super) fn push_rest(&mut self, source: Source, rest: Bytes) {
         debug_assert!(self.is_empty(), "a frame was begun in the middle of another");
         self.writing = rest;
+        self.is_writing_push = source == Source::Push;
     }
 
     /// Answers a ping.
@@ -99,7 +108,9 @@ impl Queue {
 
     /// Drops everything but what is begun: a frame cut in the middle would be garbage to the client.
     pub(super) fn clear(&mut self) {
-        *self = Self { writing: std::mem::take(&mut self.writing), ..Self::default() };
+        let (is_writing_push, written_bytes) = (self.is_writing_push, self.written_bytes);
+        let writing = std::mem::take(&mut self.writing);
+        *self = Self { writing, is_writing_push, written_bytes, ..Self::default() };
     }
 
     /// Writes until nothing waits, or the socket takes no more.
@@ -147,10 +158,12 @@ impl Queue {
     fn take_next(&mut self) -> Bytes {
         if !self.pongs.is_empty() {
             self.latest_pong = 0;
+            self.is_writing_push = false;
             return std::mem::take(&mut self.pongs).into();
         }
         let Some((source, frame)) = self.frames.pop_front() else { return Bytes::new() };
         self.forget(source, &frame);
+        self.is_writing_push = source == Source::Push;
         frame
     }
 
@@ -195,7 +208,7 @@ mod tests {
     fn any_amount_per_write_gives_the_same_bytes_and_leaves_nothing() {
         for bytes_each in 1..12 {
             let mut queue = Queue::default();
-            queue.push_rest(Bytes::from("rest"));
+            queue.push_rest(Source::Owner, Bytes::from("rest"));
             queue.push(Source::Owner, Bytes::from("own"));
             queue.push(Source::Push, Bytes::from("pushed"));
             assert_eq!(written(&mut queue, bytes_each, usize::MAX), "restownpushed");
@@ -249,6 +262,16 @@ mod tests {
         assert!(queue.has_room(&big, 10));
         queue.push(Source::Push, big.clone());
         assert!(!queue.has_room(&big, 2000) && queue.has_room(&big, 3000));
+    }
+
+    #[test]
+    fn pushes_do_not_keep_the_owner_waiting() {
+        let mut queue = filled(&[(Source::Push, "pushed"), (Source::Owner, "own"), (Source::Push, "more")]);
+        assert_eq!(queue.owner_bytes(), 3 + ENTRY_BYTES);
+        written(&mut queue, 2, 1);
+        assert_eq!(queue.owner_bytes(), 3 + ENTRY_BYTES, "a push is half out");
+        written(&mut queue, 5, 1);
+        assert_eq!(queue.owner_bytes(), 2, "the owner's is");
     }
 
     #[test]

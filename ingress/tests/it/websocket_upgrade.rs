@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use h8s_ingress::{Config, WebSocketConfig};
 use h8s_nats::{Accept, Responder, WebSocketUpgrade};
+use h8s_test_support::eventually;
 use h8s_test_support::http_client::HttpClient;
 use h8s_test_support::websocket_client::Upgrade;
 use http::Response;
@@ -147,7 +148,8 @@ async fn beyond_the_limit_it_is_503_and_nobody_is_asked() {
 
     drop(first);
     gateway.ingress.metric_becomes("h8s_ingress_websockets", "", 0.0).await;
-    gateway.connect().await;
+    // Once the responder has handled the end.
+    eventually("there is a place again", async || gateway.upgrade("/").send().await.is_ok()).await;
 }
 
 #[tokio::test]
