@@ -68,32 +68,10 @@ pub(crate) fn refused(refusal: Refusal) -> Result<Response<Bytes>, Fault> {
     Ok(response)
 }
 
-/// Whether a subprotocol is one that the client offers (RFC 6455 §11.3.4: a list, perhaps over several fields).
-pub(crate) fn is_offered(protocol: &str, headers: &HeaderMap) -> bool {
-    offered(headers).any(|offered| offered == protocol)
-}
-
-/// Every subprotocol that the client offers, the one it likes best first.
-pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
-    let names = lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
-    names.map(|name| name.trim_matches([' ', '\t'])).filter(|name| !name.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bindings::h8s::imported::types::KeyValue;
-
-    #[test]
-    fn offers_are_lists_over_several_fields() {
-        let mut headers = HeaderMap::new();
-        for list in ["chat, superchat", "", " v2 ,"] {
-            headers.append(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list));
-        }
-        assert_eq!(offered(&headers).collect::<Vec<_>>(), ["chat", "superchat", "v2"]);
-        assert!(is_offered("v2", &headers) && !is_offered("Chat", &headers) && !is_offered("", &headers));
-    }
 
     fn refusal(status: u16, name: &str, value: &str) -> Result<Response<Bytes>, Fault> {
         let headers = vec![KeyValue { key: name.into(), value: vec![value.into()] }];

@@ -3,12 +3,13 @@
 //! Everything is a `msg` there. A connection is named by its `reply`, which for guests is an opaque text; here it is
 //! the connection's id.
 
-use h8s_wire::{ConnectionEntry, Message, MessageKind, plain, push};
+use h8s_wire::plain::{self, train_case};
+use h8s_wire::{ConnectionEntry, Message, MessageKind, push};
 
 use crate::bindings::h8s::exported::receiver::Origin;
 use crate::bindings::original::imported::sender::Host;
 use crate::bindings::original::imported::types::{self, KeyValue, Msg};
-use crate::msg::{self, grouped, train_case};
+use crate::msg::{self, grouped};
 use crate::sending::Sending;
 
 /// What the provider says when a message has been sent.

@@ -1,10 +1,10 @@
 //! `h8s:provider/sender`, as guests import it.
 
+use h8s_wire::plain::train_case;
 use h8s_wire::{Close, ConnectionEntry, Message};
 
 use crate::bindings::h8s::imported::sender::Host;
 use crate::bindings::h8s::imported::types::{self, Connection, Error, Frame, KeyValue};
-use crate::msg::train_case;
 use crate::reach::SendingError;
 use crate::sending::Sending;
 

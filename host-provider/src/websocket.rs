@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use h8s_nats::{Accept, Incoming, Refused, WebSocket, WebSocketSender, WebSocketUpgrade};
+use h8s_wire::subprotocol::{is_offered, offered};
 use h8s_wire::{Close, Host, Message, PathTokens};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use tokio::task::yield_now;
@@ -19,7 +20,7 @@ use crate::dispatch::Shared;
 use crate::exports::Receiver;
 use crate::fault::{Fault, RequestLabel, plain, shortened};
 use crate::instance::Guest;
-use crate::lifecycle::{Closed, Open, is_offered, offered, refused};
+use crate::lifecycle::{Closed, Open, refused};
 use crate::own::{Kept, Own};
 use crate::reach::SendingError;
 use crate::receiver::Receive;

@@ -10,7 +10,7 @@ use http_body::{Frame as BodyFrame, SizeHint};
 
 use crate::error::BodyError;
 use crate::exchange::Exchange;
-use crate::mailbox::Failure;
+use crate::failure::Failure;
 use crate::plain_stream::PlainStream;
 use crate::port::Side;
 use crate::window::Reading;

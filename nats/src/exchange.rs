@@ -8,8 +8,9 @@ use async_nats::Subject;
 use bytes::Bytes;
 use h8s_wire::{AbortCode, ExchangeId, Frame, Inbox, Replies};
 
+use crate::failure::{Failure, Stop};
 use crate::link::PublishError;
-use crate::mailbox::{Failure, Mailbox, Stop, Terms};
+use crate::mailbox::{Mailbox, Terms};
 use crate::port::{Port, subject};
 
 /// Shared by the two directions; gone from the registry when both are done with it.
@@ -55,11 +56,19 @@ impl Exchange {
         }
     }
 
+    /// Publishes a frame that is counted elsewhere, or has no number. Nothing where no peer is known yet.
+    pub(crate) async fn publish_to_peer(&self, frame: Bytes) -> Result<(), PublishError> {
+        match self.mailbox.peer() {
+            Some(peer) => self.port.publish(peer, self.mailbox.own.clone(), frame).await,
+            None => Ok(()),
+        }
+    }
+
     /// Tells the peer that its `HEAD` has been taken, before anything else is said.
     pub(crate) async fn accept(&self, granted: u64) {
         let accepted = Frame::Credit { limit: granted, handled: 1 };
-        if let (Some(peer), Ok(frame)) = (self.mailbox.peer(), accepted.encode())
-            && self.port.publish(peer, self.mailbox.own.clone(), frame).await.is_err()
+        if let Ok(frame) = accepted.encode()
+            && self.publish_to_peer(frame).await.is_err()
         {
             self.mailbox.fail(Failure::Disturbed);
         }
@@ -79,21 +88,29 @@ impl Exchange {
         }
     }
 
-    /// The same, in order with what was sent before: who hears it has heard the answers.
-    pub(crate) async fn handled_in_order(&self, frames: u64) {
-        let (limit, handled) = self.mailbox.note_handled(frames);
-        // What is lost, the peer's next probe brings.
-        if let (Some(peer), Ok(frame)) = (self.mailbox.peer(), Frame::Credit { limit, handled }.encode())
-            && self.port.connection.is_connected()
-        {
-            let _ = self.port.publish(peer, self.mailbox.own.clone(), frame).await;
-        }
-    }
-
     /// Tells the peer that we are done with so many of its frames.
     pub(crate) fn handled(&self, frames: u64) {
         let (limit, handled) = self.mailbox.note_handled(frames);
         self.send_soon(&Frame::Credit { limit, handled });
+    }
+
+    /// The same, in order with what was sent before: who hears it has heard the answers.
+    pub(crate) async fn handled_in_order(&self, frames: u64) {
+        let (limit, handled) = self.mailbox.note_handled(frames);
+        if let Ok(frame) = (Frame::Credit { limit, handled }).encode()
+            && self.port.connection.is_connected()
+        {
+            // What is lost, the peer's next probe brings.
+            let _ = self.publish_to_peer(frame).await;
+        }
+    }
+
+    /// Publishes our `HEAD` of a WebSocket, which is sent again if it is lost.
+    pub(crate) async fn send_retained_head(&self, frame: Bytes) {
+        self.mailbox.retain(frame.clone());
+        if self.publish_to_peer(frame).await.is_err() {
+            self.send_again(0);
+        }
     }
 
     /// Our direction will not complete.
@@ -111,6 +128,13 @@ impl Exchange {
         self.leave_with(&Frame::Cancel);
     }
 
+    /// The same, in other words.
+    pub(crate) fn leave_with(&self, last: &Frame) {
+        if self.mailbox.failure().is_none() && !self.left.swap(true, Ordering::Relaxed) {
+            self.send_soon(last);
+        }
+    }
+
     /// Both sides know that it is over: nothing more is to be said.
     pub(crate) fn settled(&self) {
         self.left.store(true, Ordering::Relaxed);
@@ -119,22 +143,6 @@ impl Exchange {
     /// Not in the registry any more, whoever still holds it.
     pub(crate) fn forget(&self) {
         self.port.exchanges.remove(self.id);
-    }
-
-    /// Publishes our `HEAD` of a WebSocket, which is sent again if it is lost.
-    pub(crate) async fn send_retained_head(&self, frame: Bytes) {
-        self.mailbox.retain(frame.clone());
-        let Some(peer) = self.mailbox.peer() else { return };
-        if self.port.publish(peer, self.mailbox.own.clone(), frame).await.is_err() {
-            self.send_again(0);
-        }
-    }
-
-    /// The same, in other words.
-    pub(crate) fn leave_with(&self, last: &Frame) {
-        if self.mailbox.failure().is_none() && !self.left.swap(true, Ordering::Relaxed) {
-            self.send_soon(last);
-        }
     }
 
     pub(crate) async fn opened(&self) -> Result<(), Failure> {

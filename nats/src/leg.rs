@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::delivery::Outlet;
-use crate::mailbox::Failure;
+use crate::failure::Failure;
 use crate::message_reader::{Item, ReadError, Received};
 use crate::open_connections::Place;
 use crate::plain_leg::PlainLeg;

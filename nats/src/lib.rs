@@ -21,6 +21,7 @@ mod control;
 mod delivery;
 mod error;
 mod exchange;
+mod failure;
 mod gateway_inbox;
 mod inline;
 mod interest;

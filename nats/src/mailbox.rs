@@ -9,61 +9,12 @@ use std::task::{Context, Poll, Waker};
 
 use async_nats::Subject;
 use bytes::Bytes;
-use h8s_wire::{AbortCode, Frame, FrameError, Kind, Peek, RefusedCode, Replies, SyncEntry, frame_cost};
+use h8s_wire::{AbortCode, Frame, Kind, Peek, Replies, SyncEntry, frame_cost};
 
-use crate::error::BoxError;
+use crate::failure::{Failure, Stop};
 use crate::port::Side;
 use crate::retained::Retained;
 use crate::window;
-
-/// Why an exchange is over before it is complete.
-#[derive(Clone, Debug)]
-pub(crate) enum Failure {
-    /// Nobody subscribes to where the last frame went: before the first answer nobody serves, later the peer died.
-    NoResponders,
-    Refused(RefusedCode),
-    /// The peer says so.
-    Aborted(AbortCode, String),
-    /// The peer's client has gone.
-    Cancelled,
-    /// Frames were lost, repeated or reordered.
-    Lost,
-    /// The peer sent more than it was allowed.
-    OverLimit,
-    Malformed(FrameError),
-    /// Nothing heard for three beats.
-    Silent,
-    /// NATS was away before anybody answered; it may or may not have been executed.
-    Disturbed,
-    /// Our own side gave up.
-    Closed,
-    /// The body that we send failed at its source.
-    Body(std::sync::Arc<BoxError>),
-}
-
-impl Failure {
-    /// What the peer should hear of a failure that was found here.
-    fn abort_code(&self) -> Option<AbortCode> {
-        match self {
-            Self::Lost => Some(AbortCode::Lost),
-            Self::OverLimit => Some(AbortCode::OverLimit),
-            Self::Malformed(FrameError::UnknownKind(_) | FrameError::UnknownVersion(_)) => {
-                Some(AbortCode::Unsupported)
-            }
-            Self::Malformed(_) => Some(AbortCode::Malformed),
-            _ => None,
-        }
-    }
-}
-
-/// Why the writer stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// The reader of our direction has gone; the other direction may go on.
-    Unread,
-    /// The exchange is over; the reader of the other direction finds out why.
-    Failed,
-}
 
 /// What an exchange starts with.
 pub(crate) struct Terms {
@@ -307,12 +258,21 @@ impl Mailbox {
 
     /// Waits for that, or until sending is over.
     pub(crate) fn poll_room(&self, cx: &Context<'_>, cost: u64, most_bytes: usize) -> Poll<Result<(), Stop>> {
+        self.poll_sending(cx, |state| state.has_room(cost, most_bytes).then_some(()))
+    }
+
+    /// Waits until there is what the writer looks for, or sending is over.
+    fn poll_sending<T>(
+        &self,
+        cx: &Context<'_>,
+        look: impl FnOnce(&State) -> Option<T>,
+    ) -> Poll<Result<T, Stop>> {
         let mut state = self.lock();
         if let Some(stop) = state.stop() {
             return Poll::Ready(Err(stop));
         }
-        if state.has_room(cost, most_bytes) {
-            return Poll::Ready(Ok(()));
+        if let Some(found) = look(&state) {
+            return Poll::Ready(Ok(found));
         }
         state.writer = Some(cx.waker().clone());
         Poll::Pending
@@ -331,16 +291,10 @@ impl Mailbox {
 
     /// Whether everything that we sent has been handled.
     pub(crate) fn poll_all_handled(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
-        let mut state = self.lock();
-        if let Some(stop) = state.stop() {
-            return Poll::Ready(Err(stop));
-        }
-        let next = state.retained.as_ref().map_or(0, Retained::next);
-        if state.peer_handled >= next {
-            return Poll::Ready(Ok(()));
-        }
-        state.writer = Some(cx.waker().clone());
-        Poll::Pending
+        self.poll_sending(cx, |state| {
+            let next = state.retained.as_ref().map_or(0, Retained::next);
+            (state.peer_handled >= next).then_some(())
+        })
     }
 
     /// The exchange turned out to carry bytes: a WebSocket was refused.
@@ -352,7 +306,12 @@ impl Mailbox {
     pub(crate) fn note_handled(&self, handled: u64) -> (u64, u64) {
         let mut state = self.lock();
         state.handled = state.handled.max(handled);
-        (state.granted, state.handled)
+        state.credit()
+    }
+
+    /// What a `CREDIT` frame says now: the limit, and how much has been handled.
+    pub(crate) fn credit(&self) -> (u64, u64) {
+        self.lock().credit()
     }
 
     /// How far this exchange has come, and whether the peer has been silent too long.
@@ -442,20 +401,12 @@ impl Mailbox {
     pub(crate) fn grant(&self, limit: u64) -> (u64, u64) {
         let mut state = self.lock();
         state.granted = state.granted.max(limit);
-        (state.granted, state.handled)
+        state.credit()
     }
 
     /// Waits until more than `spent` may be sent. The limit, or why sending is over.
     pub(crate) fn poll_credit(&self, cx: &Context<'_>, spent: u64) -> Poll<Result<u64, Stop>> {
-        let mut state = self.lock();
-        if let Some(stop) = state.stop() {
-            return Poll::Ready(Err(stop));
-        }
-        if state.limit > spent {
-            return Poll::Ready(Ok(state.limit));
-        }
-        state.writer = Some(cx.waker().clone());
-        Poll::Pending
+        self.poll_sending(cx, |state| (state.limit > spent).then_some(state.limit))
     }
 
     /// Waits until sending is over.
@@ -507,6 +458,10 @@ impl State {
             }
             (None, _) | (_, None) => false,
         }
+    }
+
+    fn credit(&self) -> (u64, u64) {
+        (self.granted, self.handled)
     }
 
     /// The peer is there, and shares this exchange.

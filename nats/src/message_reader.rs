@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use h8s_wire::{AbortCode, Close, Frame, Message, MessageKind};
 
 use crate::exchange::Exchange;
-use crate::mailbox::Failure;
+use crate::failure::Failure;
 use crate::window::Reading;
 
 /// What comes out, and how many frames it and everything before it took.

@@ -10,7 +10,7 @@ use h8s_wire::{
 };
 
 use crate::exchange::Exchange;
-use crate::mailbox::{Failure, Stop};
+use crate::failure::{Failure, Stop};
 
 /// Parts of a message are of this size, so that two of them and what they cost fit the smallest window.
 pub(crate) const PART_BYTES: usize = 64 * 1024;
@@ -112,14 +112,12 @@ impl MessageWriter {
     /// not wait for the end of it leaves no hole.
     async fn publish(&mut self, frame: Frame) {
         let Some(frame) = self.account(&frame) else { return };
-        let (mailbox, port) = (&self.exchange.mailbox, &self.exchange.port);
-        let sequence = self.next - 1;
-        if !mailbox.retain(frame.clone()) || !port.connection.is_connected() {
+        let exchange = &*self.exchange;
+        if !exchange.mailbox.retain(frame.clone()) || !exchange.port.connection.is_connected() {
             return;
         }
-        let Some(peer) = mailbox.peer() else { return };
-        let unpublished = Unpublished { exchange: &self.exchange, sequence };
-        if port.publish(peer, mailbox.own.clone(), frame).await.is_ok() {
+        let unpublished = Unpublished { exchange, sequence: self.next - 1 };
+        if exchange.publish_to_peer(frame).await.is_ok() {
             std::mem::forget(unpublished);
         }
     }

@@ -72,6 +72,10 @@ impl OpenConnection {
         if self.unserved.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    fn groups(&self) -> MutexGuard<'_, Vec<Group>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn note_unserved(&self) {
         self.unserved.store(true, Ordering::Release);
         self.waker.wake();
@@ -160,7 +164,7 @@ impl OpenConnections {
         table.connections.remove(&connection.id);
         let Some(of_host) = table.hosts.get_mut(&connection.host) else { return };
         of_host.connections.remove(&connection.id);
-        for group in connection.groups.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for group in connection.groups().drain(..) {
             of_host.leave(&group, connection.id);
         }
         of_host.revision += 1;
@@ -216,7 +220,7 @@ impl OpenConnections {
         let mut table = self.lock();
         // It may have closed meanwhile, and has left all groups.
         let Some(of_host) = table.hosts.get_mut(&connection.host) else { return };
-        let mut groups = connection.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups = connection.groups();
         if !of_host.connections.contains_key(&connection.id) || groups.contains(&group) {
             return;
         }
@@ -229,7 +233,7 @@ impl OpenConnections {
 
     fn leave(&self, connection: &OpenConnection, group: &Group) {
         let mut table = self.lock();
-        connection.groups.lock().unwrap_or_else(PoisonError::into_inner).retain(|joined| joined != group);
+        connection.groups().retain(|joined| joined != group);
         if let Some(of_host) = table.hosts.get_mut(&connection.host) {
             of_host.leave(group, connection.id);
         }

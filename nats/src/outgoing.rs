@@ -12,7 +12,7 @@ use http_body::Body;
 
 use crate::error::BoxError;
 use crate::exchange::Exchange;
-use crate::mailbox::{Failure, Stop};
+use crate::failure::{Failure, Stop};
 
 /// Room that a `DATA` frame takes beside its bytes: kind and sequence.
 const DATA_OVERHEAD_BYTES: usize = 9;

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use tracing::trace;
 
 use crate::control::{self, ControlFrames};
+use crate::failure::Failure;
 use crate::link::{Connection, PublishError};
-use crate::mailbox::{Answer, Failure, Mailbox};
+use crate::mailbox::{Answer, Mailbox};
 use crate::registry::Registry;
 
 /// Parties that share exchanges beat this often (`PROTOCOL.md §5`).
@@ -127,16 +128,10 @@ impl Port {
             Answer::Abort(code) => self.answer_abort(reply, own, code),
             Answer::Again => self.send_again(mailbox.clone()),
             Answer::Credit => {
-                if let Some(reply) = reply.filter(|reply| self.is_peers(reply)) {
-                    let (limit, handled) = mailbox.note_handled(0);
-                    self.publish_soon(reply, own, &Frame::Credit { limit, handled });
-                }
+                let (limit, handled) = mailbox.credit();
+                self.answer_with(reply, own, &Frame::Credit { limit, handled });
             }
-            Answer::Resend(from) => {
-                if let Some(reply) = reply.filter(|reply| self.is_peers(reply)) {
-                    self.publish_soon(reply, own, &Frame::Resend { from });
-                }
-            }
+            Answer::Resend(from) => self.answer_with(reply, own, &Frame::Resend { from }),
         }
     }
 
@@ -147,8 +142,13 @@ impl Port {
 
     /// Tells the sender of a frame that it leads nowhere.
     fn answer_abort(&self, reply: Option<Subject>, own: Subject, code: AbortCode) {
+        self.answer_with(reply, own, &Frame::Abort { code, reason: String::new() });
+    }
+
+    /// Answers the other side, and nobody else.
+    fn answer_with(&self, reply: Option<Subject>, own: Subject, frame: &Frame) {
         if let Some(reply) = reply.filter(|reply| self.is_peers(reply)) {
-            self.publish_soon(reply, own, &Frame::Abort { code, reason: String::new() });
+            self.publish_soon(reply, own, frame);
         }
     }
 
@@ -240,7 +240,7 @@ impl Port {
             if mailbox.is_stuck()
                 && let Some(peer) = mailbox.peer()
             {
-                let (limit, handled) = mailbox.note_handled(0);
+                let (limit, handled) = mailbox.credit();
                 self.publish_soon(peer, mailbox.own.clone(), &Frame::Credit { limit, handled });
             }
         }

@@ -206,7 +206,7 @@ impl Requester {
             return Err(ExchangeError::Disconnected);
         }
         let timeout = self.shared.config.request_timeout;
-        let (request, _) = WebSocketRequest::new(host, request, timeout)?;
+        let request = WebSocketRequest::new(host, request, timeout)?;
         let asked = request.ask(&self.shared);
         tokio::time::timeout(timeout, asked).await.unwrap_or(Err(ExchangeError::Timeout))
     }

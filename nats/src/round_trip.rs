@@ -12,7 +12,8 @@ use bytes::Bytes;
 use h8s_wire::{ExchangeId, Frame, Inbox};
 
 use crate::exchange::Exchange;
-use crate::mailbox::{Carries, Stop, Terms};
+use crate::failure::Stop;
+use crate::mailbox::{Carries, Terms};
 use crate::plain_port::PlainPort;
 use crate::port::{Port, subject};
 use crate::registry::random_id;

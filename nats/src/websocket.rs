@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::Exchange;
-use crate::mailbox::Failure;
+use crate::failure::Failure;
 use crate::message_reader::{Item, MessageReader, ReadError};
 use crate::message_writer::MessageWriter;
 

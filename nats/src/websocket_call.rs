@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use h8s_wire::subprotocol;
 use h8s_wire::{
     AbortCode, Close, ConnectionEntry, ConnectionEpoch, ConnectionId, Frame, HeadFrame, HeadKind, Host,
     MethodPattern, PathTokens, RequestHead, encode_head,
@@ -57,7 +58,7 @@ pub(crate) struct NativeLeg {
 impl Drop for NativeLeg {
     fn drop(&mut self) {
         self.writer.close_now(&Close::new(Close::ABNORMAL, ""));
-        self.exchange.mailbox.fail(crate::mailbox::Failure::Closed);
+        self.exchange.mailbox.fail(crate::failure::Failure::Closed);
     }
 }
 
@@ -77,11 +78,7 @@ enum Asked {
 }
 
 impl WebSocketRequest {
-    pub(crate) fn new(
-        host: &Host,
-        request: Request<()>,
-        timeout: Duration,
-    ) -> Result<(Self, RequestHead), ExchangeError> {
+    pub(crate) fn new(host: &Host, request: Request<()>, timeout: Duration) -> Result<Self, ExchangeError> {
         let (mut parts, ()) = request.into_parts();
         parts.method = Method::CONNECT;
         let mut head = request::head(parts, Some(timeout))?;
@@ -89,8 +86,8 @@ impl WebSocketRequest {
         head.protocol = Some("websocket".to_owned());
         head.connection = Some(ConnectionEpoch { connection, epoch: 0 });
         let path = PathTokens::of(head.target.path());
-        let frame = encode_head(&HeadKind::Request(Box::new(head.clone())), false, 0, b"")?;
-        Ok((Self { host: host.clone(), connection, path, head: frame, epoch: 0 }, head))
+        let frame = encode_head(&HeadKind::Request(Box::new(head)), false, 0, b"")?;
+        Ok(Self { host: host.clone(), connection, path, head: frame, epoch: 0 })
     }
 
     /// What everybody learns about the connection.
@@ -165,7 +162,7 @@ impl WebSocketRequest {
             holds_state: answer.holds_state,
         };
         let headers = answer.response.into_parts().0.headers;
-        match chosen(&headers).is_none_or(|protocol| offers(&offered, protocol)) {
+        match chosen(&headers).is_none_or(|protocol| subprotocol::is_offered(protocol, &offered)) {
             true => Ok(Asked::Accepted(headers, leg)),
             false => Err(ExchangeError::InvalidResponse("a subprotocol that was not offered".into())),
         }
@@ -274,9 +271,4 @@ impl Shared {
 
 fn chosen(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
-}
-
-fn offers(offered: &HeaderMap, protocol: &str) -> bool {
-    let lines = offered.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|offer| offer.trim() == protocol)
 }

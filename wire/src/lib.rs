@@ -9,6 +9,7 @@
 //! - [`Frame`]: the native dialect; [`RequestHead`], [`ResponseHead`]: its HTTP heads (RFC 9292)
 //! - [`plain`]: the plain dialect, HTTP as NATS headers; [`push`]: messages to and from WebSockets as NATS messages
 //! - [`ConnectionEntry`], [`Established`], [`Closed`], [`Beat`], [`Page`]: which WebSockets are open
+//! - [`subprotocol`]: what a WebSocket's two ends agree to speak
 //! - [`reserved`]: names that are never a client's or a responder's to set
 
 mod connection;
@@ -27,6 +28,7 @@ pub mod plain;
 pub mod push;
 pub mod reserved;
 mod subject;
+pub mod subprotocol;
 mod sync;
 mod token;
 mod varint;

@@ -293,7 +293,7 @@ fn text<'a>(name: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, PlainE
 }
 
 /// `content-type` → `Content-Type`: NATS headers are case-sensitive, and this is how responders look them up.
-fn train_case(name: &str) -> String {
+pub fn train_case(name: &str) -> String {
     let mut start = true;
     let cased = name.chars().map(|c| {
         let cased = if start { c.to_ascii_uppercase() } else { c };
