@@ -59,8 +59,8 @@ pub(crate) struct Verdict {
     pub(crate) fault: Fault,
 }
 
-/// Responders re-announce every 5 s, and a link is retried more often than that: most outages that end by themselves
-/// are over by then.
+/// Responders re-announce every 5 s, and a link or a backend is retried more often than that: most outages that end by
+/// themselves are over by then.
 const RETRY_SOON: u16 = 5;
 /// Busy passes faster than away.
 const RETRY_BUSY: u16 = 1;
@@ -109,6 +109,10 @@ fn exchange(error: &ExchangeError) -> Verdict {
         ExchangeError::Refused(Refused::Draining) => {
             unavailable("draining", "Whoever answers this address is restarting.", RETRY_BUSY)
         }
+        ExchangeError::Refused(Refused::Unreachable) => Verdict {
+            retry_after_seconds: Some(RETRY_SOON),
+            ..bad_gateway("unreachable", "What answers this address cannot be reached right now.")
+        },
         ExchangeError::Disconnected => {
             unavailable("disconnected", "The gateway has lost its connection.", RETRY_SOON)
         }

@@ -17,7 +17,8 @@ pub enum ExchangeError {
     /// Nobody serves this host, path and method. Maps to 503 with `Retry-After`.
     #[error("nobody serves this request")]
     NoResponders,
-    /// Every responder that was asked is busy or draining. Maps to 503 with `Retry-After`.
+    /// Every responder that was asked refused; this is what the last one said. Maps to 503 with `Retry-After` where
+    /// it is busy or draining, to 502 where what it passes requests on to is not there.
     #[error("{0}")]
     Refused(Refused),
     /// No response head within the request timeout. Maps to 504.
@@ -110,7 +111,19 @@ impl From<RefusedCode> for Refused {
     fn from(code: RefusedCode) -> Self {
         match code {
             RefusedCode::Draining => Self::Draining,
+            RefusedCode::Unreachable => Self::Unreachable,
+            // Of a newer responder: it has done nothing, and that is what counts.
             RefusedCode::Busy | RefusedCode::Other(_) => Self::Busy,
+        }
+    }
+}
+
+impl From<Refused> for RefusedCode {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Busy => Self::Busy,
+            Refused::Draining => Self::Draining,
+            Refused::Unreachable => Self::Unreachable,
         }
     }
 }

@@ -90,11 +90,22 @@ async fn answer<S: HttpService>(
     });
     match answered.catch_unwind().await.unwrap_or_else(|_| Err(BoxError::from("the service panicked"))) {
         Ok(answered) => answered,
-        Err(error) if error.is::<Refused>() => Err((StatusCode::SERVICE_UNAVAILABLE, "busy\n")),
-        Err(error) => {
-            warn!(%error, "a service failed");
-            Err((StatusCode::BAD_GATEWAY, "the service failed\n"))
-        }
+        Err(error) => Err(match error.downcast_ref::<Refused>() {
+            Some(refused) => refusal(*refused),
+            None => {
+                warn!(%error, "a service failed");
+                (StatusCode::BAD_GATEWAY, "the service failed\n")
+            }
+        }),
+    }
+}
+
+/// In this dialect nobody tries elsewhere.
+fn refusal(refused: Refused) -> (StatusCode, &'static str) {
+    match refused {
+        Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
+        Refused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+        Refused::Unreachable => (StatusCode::BAD_GATEWAY, "what answers this address cannot be reached\n"),
     }
 }
 

@@ -315,11 +315,7 @@ impl<S: HttpService> Served<'_, S> {
 
     fn fail(self, error: BoxError) {
         if let Some(refused) = error.downcast_ref::<Refused>() {
-            let code = match refused {
-                Refused::Busy => RefusedCode::Busy,
-                Refused::Draining => RefusedCode::Draining,
-            };
-            return self.back.send_soon(&self.serving.port, &Frame::Refused(code));
+            return self.back.send_soon(&self.serving.port, &Frame::Refused((*refused).into()));
         }
         warn!(host = %self.serving.host, error = chain(&*error), "a service failed");
         self.abort(AbortCode::Failed, error.to_string());

@@ -25,6 +25,8 @@ pub enum Refused {
     Busy,
     /// Shutting down.
     Draining,
+    /// What this responder passes requests on to cannot be reached; nothing was done.
+    Unreachable,
 }
 
 impl fmt::Display for Refused {
@@ -32,6 +34,7 @@ impl fmt::Display for Refused {
         f.write_str(match self {
             Self::Busy => "refused: busy",
             Self::Draining => "refused: draining",
+            Self::Unreachable => "refused: unreachable",
         })
     }
 }

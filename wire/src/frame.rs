@@ -277,6 +277,8 @@ codes! {
         Busy = 1: "busy",
         /// Shutting down.
         Draining = 2: "draining",
+        /// What the sender passes exchanges on to cannot be reached.
+        Unreachable = 3: "unreachable",
     }
 }
 
@@ -315,7 +317,7 @@ pub enum Frame {
     },
     /// The receiver of the other direction has gone: stop.
     Cancel,
-    /// Not now, and nothing was done: try elsewhere.
+    /// Not now or not here, and nothing was done: try elsewhere.
     Refused(RefusedCode),
     /// How far shared exchanges have come.
     Sync(Sync),

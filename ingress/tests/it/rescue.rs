@@ -15,6 +15,7 @@ fn all() -> Vec<(E, u16, Option<&'static str>)> {
         (E::NoResponders, 503, Some("5")),
         (E::Refused(Refused::Busy), 503, Some("1")),
         (E::Refused(Refused::Draining), 503, Some("1")),
+        (E::Refused(Refused::Unreachable), 502, Some("5")),
         (E::Disconnected, 503, Some("5")),
         (E::Publish(inside()), 503, Some("5")),
         (E::Timeout, 504, None),

@@ -241,6 +241,22 @@ over_both_buses! {
         assert!(answered >= 40, "{answered} of 50 found the free one");
     }
 
+    async fn who_reaches_nothing_sends_the_exchange_elsewhere(bus) {
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let counter = attempts.clone();
+        let _cut_off = responder(&bus.url(), "/*", move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            async { Err(Refused::Unreachable.into()) }
+        })
+        .await;
+        let requester = requester(&bus.url()).await;
+
+        let error = requester.send(&host(), request("POST", "/", full("again"))).await.unwrap_err();
+
+        assert!(matches!(error, ExchangeError::Refused(Refused::Unreachable)), "{error:?}");
+        assert_eq!(attempts.load(Ordering::Relaxed), 6, "one attempt and five more");
+    }
+
     async fn a_stale_announcement_costs_a_round_trip_and_no_failure(bus) {
         let general = responder(&bus.url(), "/*", |_| async { Ok(Response::new(full("general"))) }).await;
         let requester = requester(&bus.url()).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use h8s_nats::{BodyError, BoxError, ExchangeError, RequesterConfig};
+use h8s_nats::{BodyError, BoxError, ExchangeError, Refused, RequesterConfig};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -194,6 +194,19 @@ over_both_buses! {
         assert_eq!(headers.get("Status-Code").unwrap().as_str(), "202");
         assert_eq!(headers.get("X-Target").unwrap().as_str(), "http://app.example/api/a%2Eb");
         assert_eq!(reply.payload, "hello");
+    }
+
+    async fn a_prompt_is_told_what_a_refusal_means(bus) {
+        let _responder = responder(&bus.url(), "/*", |request| async move {
+            let refused = if request.uri().path() == "/busy" { Refused::Busy } else { Refused::Unreachable };
+            Err(refused.into())
+        })
+        .await;
+        let client = async_nats::connect(bus.url()).await.unwrap();
+        for (path, status) in [("busy", "503"), ("gone", "502")] {
+            let reply = client.request(format!("h8s.http.GET.example.app._.{path}"), "".into()).await.unwrap();
+            assert_eq!(reply.headers.unwrap().get("Status-Code").unwrap().as_str(), status);
+        }
     }
 
     async fn a_prompt_that_leaves_stops_a_native_stream(bus) {

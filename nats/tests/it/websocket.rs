@@ -1,7 +1,9 @@
 //! One WebSocket from a gateway's leg to the responder that owns it, and back.
 
 use bytes::Bytes;
-use h8s_nats::{Accept, ExchangeError, Incoming, LegEvent, Responder, WebSocketAnswer, WebSocketUpgrade};
+use h8s_nats::{
+    Accept, ExchangeError, Incoming, LegEvent, Refused, Responder, WebSocketAnswer, WebSocketUpgrade,
+};
 use h8s_wire::{Close, Message, MessageKind};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
@@ -65,6 +67,18 @@ over_both_buses! {
         assert_eq!((response.status().as_u16(), &response.headers()["x-why"]), (403, &"because".parse().unwrap()));
         assert_eq!(within(response.into_body().collect()).await.unwrap().to_bytes(), "not you");
         assert_eq!(requester.open_connections(), 0);
+    }
+
+    async fn who_cannot_ask_anybody_refuses_as_for_any_request(bus) {
+        let cut_off = service(|_| async { Err(Refused::Unreachable.into()) });
+        let _responder =
+            Responder::builder(link(&bus.url()).await).serve(websockets("/*"), cut_off).start().await.unwrap();
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+
+        let result = within(requester.open_websocket(&host(), upgrade("/"))).await;
+
+        assert!(matches!(result, Err(ExchangeError::Refused(Refused::Unreachable))), "{result:?}");
     }
 
     async fn an_answer_that_neither_accepts_nor_refuses_is_an_error(bus) {
