@@ -9,10 +9,10 @@
 //! | NATS | [`NatsServer`], [`Bus`] and [`over_both_buses!`] |
 //! | a bad network | [`FaultProxy`](fault_proxy::FaultProxy) |
 //! | HTTP as it should be | [`http_client`] |
-//! | HTTP as bytes | [`RawClient`](raw_client::RawClient) |
+//! | HTTP as bytes | [`RawClient`](raw_client::RawClient), [`RawOrigin`](raw_origin::RawOrigin) |
 //! | WebSockets, right and wrong | [`WebSocketClient`](websocket_client::WebSocketClient) |
 //! | our own programs | [`Process`] |
-//! | clients that are not ours | [`python::python`] |
+//! | clients and servers that are not ours | [`python::python`] |
 //! | pages, as people see them | [`browser::browser`] |
 //! | waiting | [`within`], [`soon`], [`eventually`] |
 //! | components | [`guests::guest`] |
@@ -27,6 +27,7 @@ pub mod nats_server;
 pub mod process;
 pub mod python;
 pub mod raw_client;
+pub mod raw_origin;
 mod reservation;
 mod test_tools;
 pub mod websocket_client;

@@ -1,4 +1,4 @@
-//! A Python with pinned packages, for clients that are not ours: `nats-py` above all.
+//! A Python with pinned packages, for clients and servers that are not ours: `nats-py`, `httpbin`, `grpcio`, ….
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,24 @@ use crate::process::{Process, program};
 use crate::test_tools::{self, run};
 
 /// What scripts can import besides the standard library, as pip is told: the newest releases when this was written.
-const PACKAGES: [&str; 2] = ["nats-py==2.16.0", "websockets==17.4"];
+const PACKAGES: [&str; 7] = [
+    "nats-py==2.16.0",
+    "websockets==17.4",
+    "grpcio==1.85.1",
+    "httpbin==0.10.4",
+    // What httpbin's own documentation runs it with: it streams, and takes chunked bodies.
+    "gunicorn==27.0.1",
+    "requests==2.34.2",
+    "pytest==9.2.0",
+];
+
+/// Unpacks the one archive in the directory that is the argument.
+const UNPACK: &str = "
+import pathlib, sys, tarfile
+[archive] = pathlib.Path(sys.argv[1]).glob('*.tar.gz')
+tarfile.open(archive).extractall(sys.argv[1], filter='data')
+archive.unlink()
+";
 
 /// A virtual environment that is kept in `target/test-tools`.
 #[derive(Debug)]
@@ -42,6 +59,41 @@ impl Python {
             command.args(["-c", script]);
         }
         Process::start(command.args(arguments))
+    }
+
+    /// Starts a program that one of the packages brings: `gunicorn`, say.
+    ///
+    /// # Panics
+    ///
+    /// When there is no tokio runtime.
+    pub fn start_module(&self, module: &str, arguments: &[&str]) -> Process {
+        let mut command = program(&self.interpreter);
+        Process::start(command.args(["-I", "-u", "-m", module]).args(arguments))
+    }
+
+    /// The source distribution of a package, `requests==2.34.2`, which has what is not installed: its tests. The
+    /// directory is kept in `target/test-tools`, and only read.
+    ///
+    /// # Panics
+    ///
+    /// When pip cannot fetch it; with what it says.
+    pub fn sources(&self, package: &str) -> PathBuf {
+        let (name, _) = package.split_once("==").unwrap_or_else(|| panic!("{package:?} names no version"));
+        let home = test_tools::environment(
+            &format!("{name}-sources"),
+            &[package],
+            |_| true,
+            |home| self.unpack(package, name, home),
+        )
+        .unwrap_or_else(|why| panic!("The tests need the sources of {package} from a package index: {why}"));
+        home.join(package.replace("==", "-"))
+    }
+
+    fn unpack(&self, package: &str, name: &str, home: &Path) -> Result<(), String> {
+        let pip = ["-I", "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps"];
+        let mut download = Command::new(&self.interpreter);
+        run(download.args(pip).args(["--no-binary", name, package, "--dest"]).arg(home))?;
+        run(Command::new(&self.interpreter).args(["-I", "-c", UNPACK]).arg(home)).map(drop)
     }
 
     /// Runs a script to its end; what it wrote to standard output.
@@ -119,6 +171,13 @@ asyncio.run(main())
         let said = python().run_script("import sys; print(sys.argv[1:])", &["a", "b c"]).await;
 
         assert_eq!(said, "['a', 'b c']\n");
+    }
+
+    #[test]
+    fn sources_have_what_is_not_installed() {
+        let sources = python().sources("requests==2.34.2");
+
+        assert!(sources.join("tests/test_requests.py").is_file());
     }
 
     #[tokio::test]

@@ -192,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
     }
 
     /// Everything up to and with `end`, or `None` when the connection ends first.
-    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
             if let Some(at) = memmem::find(&self.buffer, end) {
                 return Some(self.take(at + end.len()));
@@ -204,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
     }
 
     /// Reads until there are so many bytes; `false` when the connection ends first.
-    async fn fill(&mut self, bytes: usize) -> bool {
+    pub(crate) async fn fill(&mut self, bytes: usize) -> bool {
         while self.buffer.len() < bytes {
             if !self.more().await {
                 return false;
@@ -213,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
         true
     }
 
-    fn take(&mut self, most: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, most: usize) -> Vec<u8> {
         self.buffer.copy_to_bytes(most.min(self.buffer.len())).to_vec()
     }
 

@@ -1,0 +1,151 @@
+//! An origin that answers by itself, and remembers.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{RawConnection, RawRequest};
+
+/// Serves until it is dropped; open connections end with it.
+#[derive(Debug)]
+pub struct ServingOrigin {
+    address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    connections: usize,
+    open: usize,
+    requests: Vec<RawRequest>,
+    faults: Vec<String>,
+}
+
+/// Counts a connection as open for as long as its task lives, however that ends.
+struct Open(Arc<Mutex<Seen>>);
+
+impl ServingOrigin {
+    pub(super) fn start(
+        listener: TcpListener,
+        address: SocketAddr,
+        answer: impl Fn(&RawRequest) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        let (seen, answer) = (Arc::<Mutex<Seen>>::default(), Arc::new(answer));
+        let remembered = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let open = Open::new(&remembered);
+                let answer = Arc::clone(&answer);
+                connections
+                    .spawn(async move { converse(RawConnection::over(stream), &open.0, &*answer).await });
+            }
+        });
+        Self { address, seen, task }
+    }
+
+    /// `http://127.0.0.1:…`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All requests that were answered, in the order in which they were whole.
+    pub fn requests(&self) -> Vec<RawRequest> {
+        self.seen().requests.clone()
+    }
+
+    /// The last of them.
+    ///
+    /// # Panics
+    ///
+    /// When there was none.
+    pub fn last(&self) -> RawRequest {
+        self.seen().requests.last().expect("there was a request").clone()
+    }
+
+    /// What arrived that was no whole and unambiguous request, a sentence each. A request that is cut is among them.
+    pub fn faults(&self) -> Vec<String> {
+        self.seen().faults.clone()
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.seen().connections
+    }
+
+    /// How many of them are open.
+    pub fn open_connections(&self) -> usize {
+        self.seen().open
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
+    }
+}
+
+impl Drop for ServingOrigin {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Open {
+    fn new(seen: &Arc<Mutex<Seen>>) -> Self {
+        let mut all = lock(seen);
+        all.connections += 1;
+        all.open += 1;
+        drop(all);
+        Self(Arc::clone(seen))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        lock(&self.0).open -= 1;
+    }
+}
+
+async fn converse(
+    mut connection: RawConnection,
+    seen: &Mutex<Seen>,
+    answer: &(dyn Fn(&RawRequest) -> Vec<u8> + Send + Sync),
+) {
+    loop {
+        match connection.try_request().await {
+            Ok(Some(request)) => {
+                let bytes = answer(&request);
+                lock(seen).requests.push(request);
+                if !connection.send(&bytes).await || says_close(&bytes) {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(fault) => {
+                lock(seen).faults.push(fault);
+                // Whoever sent that may be gone.
+                connection
+                    .send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    .await;
+                return;
+            }
+        }
+    }
+}
+
+fn says_close(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+    text.split("\r\n\r\n").next().is_some_and(|head| head.contains("\r\nconnection: close"))
+}
+
+/// A test that panicked elsewhere is no reason to panic here.
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
