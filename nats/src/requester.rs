@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_wire::{GatewayId, Host, Inbox, MethodPattern, PathTokens};
+use h8s_wire::{GatewayId, Host, Inbox, MethodPattern, PathTokens, QueueGroupError};
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use tokio::task::JoinSet;
@@ -61,6 +61,9 @@ pub enum StartError {
     /// Announcing failed.
     #[error("NATS did not take the announcement: {0}")]
     Announce(String),
+    /// A responder in a queue group that can be none.
+    #[error(transparent)]
+    QueueGroup(#[from] QueueGroupError),
     /// A responder without anything to serve.
     #[error("there is nothing to serve")]
     Nothing,

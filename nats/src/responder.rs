@@ -6,7 +6,10 @@ use std::time::Duration;
 use async_nats::Message;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use h8s_wire::{Announcement, Dialect, Host, Interest, MethodPattern, PatternMap, ResponderId};
+use h8s_wire::{
+    Announcement, Dialect, Host, Interest, MethodPattern, PatternMap, QueueGroup, QueueGroupError,
+    ResponderId,
+};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use tokio::sync::watch;
@@ -28,8 +31,6 @@ use crate::round_trip;
 use crate::serve::{self, Serving};
 use crate::subscriptions::{Stage, Subscriptions};
 
-/// Members of one queue group share the exchanges of an interest: each goes to exactly one.
-const QUEUE_GROUP: &str = "h8s";
 /// How often interest is announced.
 const ANNOUNCE: Duration = Duration::from_secs(5);
 /// Exchanges at once, beyond which they are refused; services have their own, lower limits.
@@ -73,6 +74,7 @@ where
 pub struct ResponderBuilder<S> {
     link: Link,
     routes: Vec<(Interest, S)>,
+    queue_group: Result<QueueGroup, QueueGroupError>,
     max_exchanges: usize,
     max_message_bytes: usize,
 }
@@ -83,6 +85,18 @@ impl<S: HttpService> ResponderBuilder<S> {
     pub fn serve(mut self, interest: Interest, service: S) -> Self {
         self.routes.retain(|(known, _)| *known != interest);
         self.routes.push((interest, service));
+        self
+    }
+
+    /// The NATS queue group whose members share what is served here: each exchange goes to exactly one of them.
+    /// Default `h8s`.
+    ///
+    /// All responders of one host and path must agree on it, or **one of each group executes every request**. It is
+    /// there for NATS permissions that name a queue group. A name that is none (see [`QueueGroup`]) is an error of
+    /// [`start`](Self::start).
+    #[must_use]
+    pub fn queue_group(mut self, name: impl Into<String>) -> Self {
+        self.queue_group = name.into().parse();
         self
     }
 
@@ -117,6 +131,7 @@ pub struct Responder {
     port: Arc<Port>,
     plain: Arc<PlainPort>,
     id: ResponderId,
+    queue_group: QueueGroup,
     /// Announces until the drain begins.
     announcer: Option<JoinHandle<()>>,
     /// Tells the subscriptions what to do.
@@ -133,12 +148,18 @@ pub struct Responder {
 impl Responder {
     /// Starts with nothing to serve.
     pub fn builder<S: HttpService>(link: Link) -> ResponderBuilder<S> {
-        let max_message_bytes = MAX_MESSAGE_BYTES;
-        ResponderBuilder { link, routes: Vec::new(), max_exchanges: MAX_EXCHANGES, max_message_bytes }
+        ResponderBuilder {
+            link,
+            routes: Vec::new(),
+            queue_group: Ok(QueueGroup::default()),
+            max_exchanges: MAX_EXCHANGES,
+            max_message_bytes: MAX_MESSAGE_BYTES,
+        }
     }
 
     async fn start<S: HttpService>(builder: ResponderBuilder<S>) -> Result<Self, StartError> {
-        let ResponderBuilder { link, routes, max_exchanges, max_message_bytes } = builder;
+        let ResponderBuilder { link, routes, queue_group, max_exchanges, max_message_bytes } = builder;
+        let queue_group = queue_group?;
         let first_host =
             routes.first().map(|(interest, _)| interest.host.clone()).ok_or(StartError::Nothing)?;
         let id = ResponderId::from_bytes(random_id());
@@ -151,6 +172,7 @@ impl Responder {
             port,
             plain,
             id,
+            queue_group,
             announcer: None,
             stage,
             exchanges: TaskTracker::new(),
@@ -195,7 +217,7 @@ impl Responder {
     ) -> Result<(), StartError> {
         for (interest, service) in routes {
             let to = subject(self.link.subjects.exchange(interest));
-            let messages = self.link.native.client.queue_subscribe(to, QUEUE_GROUP.into()).await?;
+            let messages = self.link.native.client.queue_subscribe(to, self.queue_group.to_string()).await?;
             let serving = Arc::new(Serving {
                 port: self.port.clone(),
                 inbox: self.link.subjects.responder_inbox(&interest.host, self.id),
@@ -244,7 +266,8 @@ impl Responder {
             cut: self.cut.clone(),
         });
         for each in subjects {
-            let messages = self.link.plain.client.queue_subscribe(subject(each), QUEUE_GROUP.into()).await?;
+            let group = self.queue_group.to_string();
+            let messages = self.link.plain.client.queue_subscribe(subject(each), group).await?;
             let (serving, exchanges) = (serving.clone(), self.exchanges.clone());
             let take = move |message: Message| {
                 let serving = serving.clone();

@@ -6,6 +6,7 @@
 //! - [`Host`], [`PathTokens`], [`PathPattern`], [`MethodPattern`]: the parts of a subject
 //! - [`Subjects`]: every subject there is, under one prefix
 //! - [`Interest`], [`Announcement`], [`PatternMap`]: who serves what, and the most specific match
+//! - [`QueueGroup`]: who shares the exchanges of an interest
 //! - [`Frame`]: the native dialect; [`RequestHead`], [`ResponseHead`]: its HTTP heads (RFC 9292)
 //! - [`plain`]: the plain dialect, HTTP as NATS headers; [`push`]: messages to and from WebSockets as NATS messages
 //! - [`ConnectionEntry`], [`Established`], [`Closed`], [`Beat`], [`Page`]: which WebSockets are open
@@ -26,6 +27,7 @@ mod pattern;
 mod pattern_map;
 pub mod plain;
 pub mod push;
+mod queue_group;
 pub mod reserved;
 mod subject;
 pub mod subprotocol;
@@ -48,6 +50,7 @@ pub use interest::{Announcement, AnnouncementError, Dialect, Interest};
 pub use message::{Close, MAX_CLOSE_REASON_BYTES, Message, MessageKind};
 pub use pattern::{MethodPattern, PathPattern, PatternError};
 pub use pattern_map::PatternMap;
+pub use queue_group::{QueueGroup, QueueGroupError};
 pub use subject::{HttpSubject, PREFIX, PrefixError, Subject, Subjects};
 pub use sync::{Sync, SyncEntry};
 pub use token::{MAX_PATH_TOKENS, MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};

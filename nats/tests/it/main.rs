@@ -10,6 +10,7 @@ mod exchange;
 mod fixture;
 mod frames;
 mod plain;
+mod queue_group;
 mod streams;
 mod watched;
 mod websocket;

@@ -1,0 +1,95 @@
+//! Which of several responders gets an exchange, and how a permission may name them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use h8s_nats::{
+    ExchangeError, Identity, Link, NatsConfig, Requester, RequesterConfig, Responder, StartError,
+};
+use h8s_test_support::NatsServer;
+use http::Response;
+
+use crate::fixture::{
+    Bus, eventually, exchange, full, get, host, interest, link, over_both_buses, requester, service,
+};
+
+/// Counts what it executes.
+async fn counting(link: Link, group: &str, executed: &Arc<AtomicUsize>) -> Responder {
+    let executed = executed.clone();
+    let count = service(move |_| {
+        executed.fetch_add(1, Ordering::Relaxed);
+        async { Ok(Response::new(full("done"))) }
+    });
+    let builder = Responder::builder(link).serve(interest("/*"), count);
+    builder.queue_group(group).start().await.unwrap()
+}
+
+async fn ask_plainly(bus: &Bus) {
+    let client = async_nats::connect(bus.url()).await.unwrap();
+    client.request("h8s.http.GET.example.app._", "".into()).await.unwrap();
+}
+
+over_both_buses! {
+    async fn members_of_a_group_share_exchanges_in_both_dialects(bus) {
+        let executed = Arc::new(AtomicUsize::new(0));
+        let _first = counting(link(&bus.url()).await, "team", &executed).await;
+        let _second = counting(link(&bus.url()).await, "team", &executed).await;
+        let requester = requester(&bus.url()).await;
+
+        for _ in 0..20 {
+            exchange(&requester, get("/")).await;
+            ask_plainly(&bus).await;
+        }
+
+        assert_eq!(executed.load(Ordering::Relaxed), 40);
+    }
+
+    async fn each_group_executes_what_is_served_twice(bus) {
+        let executed = Arc::new(AtomicUsize::new(0));
+        let _first = counting(link(&bus.url()).await, "one", &executed).await;
+        let _second = counting(link(&bus.url()).await, "other", &executed).await;
+        let requester = requester(&bus.url()).await;
+
+        exchange(&requester, get("/")).await;
+        ask_plainly(&bus).await;
+
+        eventually("both have", async || executed.load(Ordering::Relaxed) == 4).await;
+    }
+
+    async fn a_name_that_is_none_is_said_at_the_start(bus) {
+        let nothing = service(|_| async { Ok(Response::new(full(""))) });
+        let builder = Responder::builder(link(&bus.url()).await).serve(interest("/*"), nothing);
+
+        let error = builder.queue_group("a b").start().await.unwrap_err();
+
+        assert!(matches!(error, StartError::QueueGroup(_)) && error.to_string().contains("\"a b\""), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn t14_a_permission_may_name_the_group() {
+    let users = r#"authorization { users: [
+        { user: gateway, password: x }
+        { user: team, password: x, permissions: {
+            publish: ["h8s.inbox.gw.>", "h8s.inbox.r.example.app._.>", "h8s.control.interest.*.example.app"]
+            subscribe: ["h8s.x.*.example.app._.> team", "h8s.http.*.example.app._ team", "h8s.http.*.example.app._.> team",
+                        "h8s.inbox.r.example.app._.>", "h8s.control.interest.list"]
+        } }
+    ] }"#;
+    let server = NatsServer::with_config(users).await;
+    let link = async |user: &str| {
+        let mut config = NatsConfig::anonymous(&server.url()).unwrap();
+        config.identity = Identity::User(user.into(), "x".parse().unwrap());
+        Link::connect(&config).await.unwrap()
+    };
+    let requester = Requester::start(link("gateway").await, RequesterConfig::default()).await.unwrap();
+    let executed = Arc::new(AtomicUsize::new(0));
+
+    let foreign = counting(link("team").await, "h8s", &executed).await;
+    let denied = requester.send(&host(), get("/")).await;
+    assert!(matches!(denied, Err(ExchangeError::NoResponders)), "{denied:?}");
+    drop(foreign);
+    let _member = counting(link("team").await, "team", &executed).await;
+
+    assert_eq!(exchange(&requester, get("/")).await.body(), "done");
+}

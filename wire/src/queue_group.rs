@@ -1,0 +1,71 @@
+//! Who shares the exchanges of an interest (`PROTOCOL.md §2`).
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Beside the longest subject it leaves more than half of a protocol line free.
+const MAX_BYTES: usize = 128;
+
+/// The name of a NATS queue group: `h8s` unless there is a reason.
+///
+/// One that every NATS server takes, and that a permission can name: tokens of visible ASCII without `*` and `>`,
+/// joined by `.`, 128 bytes at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QueueGroup(Box<str>);
+
+/// A text is no queue group.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no queue group: write 1 to {MAX_BYTES} letters, digits or signs without blanks, '*' and '>', and no '.' at an end or beside another"
+)]
+pub struct QueueGroupError(String);
+
+impl QueueGroup {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for QueueGroup {
+    fn default() -> Self {
+        Self("h8s".into())
+    }
+}
+
+impl FromStr for QueueGroup {
+    type Err = QueueGroupError;
+
+    fn from_str(text: &str) -> Result<Self, QueueGroupError> {
+        let is_sign = |byte: u8| byte.is_ascii_graphic() && !b"*>".contains(&byte);
+        let is_token = |token: &str| !token.is_empty() && token.bytes().all(is_sign);
+        if text.len() <= MAX_BYTES && text.split('.').all(is_token) {
+            Ok(Self(text.into()))
+        } else {
+            Err(QueueGroupError(text.chars().take(MAX_BYTES).collect()))
+        }
+    }
+}
+
+impl fmt::Display for QueueGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_servers_and_permissions_take() {
+        for good in ["h8s", "a.b-c_d", "team/7", &"x".repeat(MAX_BYTES)] {
+            assert_eq!(good.parse::<QueueGroup>().unwrap().as_str(), good);
+        }
+        for bad in
+            ["", ".", "a.", "a..b", "a b", "a\tb", "a*", ">", "é", "a\r\nPUB b", &"x".repeat(MAX_BYTES + 1)]
+        {
+            assert!(bad.parse::<QueueGroup>().unwrap_err().to_string().contains("no queue group"), "{bad}");
+        }
+    }
+}
