@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use h8s_host_provider::{Flags, HostConfig, Served, connect};
 use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use h8s_settings::Stop;
 use tokio::time::{Instant, timeout_at};
 
 /// Much less memory kept after bursts than the system's allocator keeps.
@@ -71,24 +71,4 @@ async fn serve(config: &HostConfig, nats: &NatsConfig, served: Vec<Served>) -> a
         () = stop.asked() => tracing::warn!("second signal: not waiting any longer"),
     }
     Ok(())
-}
-
-/// SIGTERM and SIGINT.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn on_signals() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    /// Waits for the next of them.
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -1,10 +1,9 @@
 //! A `[[component]]` table of the `--config` file: the flags' keys, for one component.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use h8s_settings::Mistakes;
+use h8s_settings::{Mistakes, list, parsed, text};
 use h8s_wire::MethodPattern;
 use toml::{Table, Value};
 
@@ -25,20 +24,8 @@ const MOST_MEMORY_BYTES: u64 = 4 << 30;
 
 /// The components of a file. What a table does not say is as the flags have it.
 pub(crate) fn components(tables: Option<Value>, flags: &Flags, mistakes: &mut Mistakes) -> Vec<ServedSource> {
-    let tables = match tables {
-        None => return Vec::new(),
-        Some(Value::Table(table)) => vec![Value::Table(table)],
-        Some(Value::Array(tables)) => tables,
-        Some(_) => vec![Value::Boolean(false)],
-    };
-    let read = |(place, value)| match value {
-        Value::Table(table) => component(place + 1, table, flags, mistakes),
-        _ => {
-            mistakes.push(format!("{NAME}: write a table, [[{NAME}]]"));
-            None
-        }
-    };
-    tables.into_iter().enumerate().filter_map(read).collect()
+    let tables = h8s_settings::tables(tables, NAME, mistakes);
+    tables.into_iter().filter_map(|(place, table)| component(place, table, flags, mistakes)).collect()
 }
 
 fn component(place: usize, table: Table, flags: &Flags, mistakes: &mut Mistakes) -> Option<ServedSource> {
@@ -79,23 +66,8 @@ fn set(served: &mut ServedSource, key: &str, value: &Value) -> Result<(), String
     Ok(())
 }
 
-fn text(value: &Value) -> Result<String, String> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Integer(number) => Ok(number.to_string()),
-        _ => Err("write a text, in quotes".into()),
-    }
-}
-
-fn parsed<T: FromStr<Err: ToString>>(value: &Value) -> Result<T, String> {
-    text(value)?.parse().map_err(|error: T::Err| error.to_string())
-}
-
 fn methods(value: &Value) -> Result<Vec<MethodPattern>, String> {
-    match value {
-        Value::Array(names) => names.iter().map(|name| method(&text(name)?)).collect(),
-        one => text(one)?.split(',').map(|name| method(name.trim())).collect(),
-    }
+    list(value)?.iter().map(|name| method(name)).collect()
 }
 
 fn environment(value: &Value) -> Result<Vec<(String, String)>, String> {

@@ -25,7 +25,8 @@
 //! ```
 //!
 //! Where to look: [`load`](load()) is in `load.rs`; what one flag was given, and by whom, in `given.rs`; the
-//! command line in `command_line.rs`; the file in `file.rs`; the log that `--log-format` asks for in `log.rs`.
+//! command line in `command_line.rs`; the file in `file.rs`, its further tables in `table.rs`; the log that `--log-format`
+//! asks for in `log.rs`; the signals that end a program in `stop.rs`.
 
 mod command_line;
 mod duration;
@@ -36,6 +37,8 @@ mod load;
 mod log;
 mod secret;
 mod size;
+mod stop;
+mod table;
 
 pub use duration::duration;
 pub use exit::{Exit, Mistakes};
@@ -43,3 +46,5 @@ pub use load::{Loaded, load, load_with};
 pub use log::{LogFormat, may_colour};
 pub use secret::{EmptySecret, Secret};
 pub use size::size;
+pub use stop::Stop;
+pub use table::{list, parsed, tables, text};

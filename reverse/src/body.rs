@@ -1,0 +1,239 @@
+//! A backend's response body on its way to NATS.
+//!
+//! A body that breaks off is an error here, by which the client sees that it is not whole (T16). Dropping one before its
+//! end drops the connection to the backend (HTTP/1.1) or resets the stream (HTTP/2).
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::http1::{Http1, Pool};
+use crate::http2::Http2;
+use crate::upload::Progress;
+
+/// Why a response stopped after its head was out. The client sees an aborted stream.
+#[derive(Debug, thiserror::Error)]
+pub enum Cut {
+    /// The connection ended, or what came on it was not HTTP.
+    #[error("the backend broke off: {0}")]
+    Backend(#[from] hyper::Error),
+    /// It said nothing for too long.
+    #[error("the backend sent nothing for {} s", .0.as_secs())]
+    Idle(Duration),
+}
+
+/// What a responder answers with.
+#[derive(Default)]
+pub struct ReverseBody(Inner);
+
+#[derive(Default)]
+enum Inner {
+    #[default]
+    Empty,
+    /// A few words by the daemon itself.
+    Text(Bytes),
+    Http1(Box<Http1Body>),
+    /// The connection drives itself.
+    Apart(Apart),
+}
+
+impl ReverseBody {
+    /// A few words by the daemon itself.
+    pub(crate) fn text(text: &'static str) -> Self {
+        Self(Inner::Text(Bytes::from_static(text.as_bytes())))
+    }
+
+    pub(crate) fn http2(incoming: Incoming, connection: Http2, permit: OwnedSemaphorePermit) -> Self {
+        Self(Inner::Apart(Apart {
+            incoming,
+            _connection: Connection::Shared { _connection: connection, _permit: permit },
+        }))
+    }
+
+    /// A body whose connection a task of its own drives, which ends with the body.
+    pub(crate) fn driven_by(incoming: Incoming, task: AbortOnDropHandle<()>) -> Self {
+        Self(Inner::Apart(Apart { incoming, _connection: Connection::Own(task) }))
+    }
+}
+
+struct Apart {
+    incoming: Incoming,
+    _connection: Connection,
+}
+
+enum Connection {
+    Shared { _connection: Http2, _permit: OwnedSemaphorePermit },
+    Own(#[expect(dead_code, reason = "for its Drop")] AbortOnDropHandle<()>),
+}
+
+/// The body of an HTTP/1.1 response, with the connection that it comes on.
+pub(crate) struct Http1Body {
+    incoming: Incoming,
+    /// `None` once it has gone back.
+    connection: Option<Http1>,
+    back: Return,
+    upload: Arc<Progress>,
+    idle: Idle,
+}
+
+/// What becomes of a connection afterwards.
+pub(crate) struct Return {
+    pub(crate) pool: Arc<Pool>,
+    /// How long it may be kept.
+    pub(crate) keep: Duration,
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+/// Ends an exchange in which nothing moves. Time in which nobody reads does not count.
+pub(crate) struct Idle {
+    timeout: Duration,
+    pieces: u64,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Idle {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { timeout, pieces: 0, sleep: None }
+    }
+
+    fn moved(&mut self) {
+        self.sleep = None;
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>, upload: &Progress) -> Poll<Cut> {
+        let pieces = upload.pieces();
+        if self.pieces != pieces {
+            self.pieces = pieces;
+            self.moved();
+        }
+        let until = Instant::now() + self.timeout;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        sleep.as_mut().poll(cx).map(|()| Cut::Idle(self.timeout))
+    }
+}
+
+impl Http1Body {
+    /// The body of a response whose head is there.
+    pub(crate) async fn begin(
+        incoming: Incoming,
+        mut connection: Http1,
+        back: Return,
+        upload: Arc<Progress>,
+        idle: Idle,
+    ) -> ReverseBody {
+        upload.stop_waiting();
+        if incoming.is_end_stream() && upload.is_done() {
+            let mut connection = Some(connection);
+            poll_fn(|cx| {
+                let given = connection.take().map(|connection| back.pool.give(connection, back.keep, cx));
+                Poll::Ready(given)
+            })
+            .await;
+            return ReverseBody::default();
+        }
+        if upload.is_under_way() {
+            connection.drive_apart();
+        }
+        ReverseBody(Inner::Http1(Box::new(Self {
+            incoming,
+            connection: Some(connection),
+            back,
+            upload,
+            idle,
+        })))
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self.poll_incoming(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.idle.moved();
+                // Often this was all of it, and nobody asks again.
+                if self.incoming.is_end_stream() {
+                    self.give_back(cx);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.connection = None;
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                self.give_back(cx);
+                Poll::Ready(None)
+            }
+            Poll::Pending => self.idle.poll_expired(cx, &self.upload).map(|cut| {
+                self.connection = None;
+                Some(Err(cut))
+            }),
+        }
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        if let ready @ Poll::Ready(_) = Pin::new(&mut self.incoming).poll_frame(cx) {
+            return ready;
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.drive(cx);
+        }
+        Pin::new(&mut self.incoming).poll_frame(cx)
+    }
+
+    /// For the next request; not while this one is still being sent.
+    fn give_back(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = self.connection.take()
+            && self.upload.is_done()
+        {
+            self.back.pool.give(connection, self.back.keep, cx);
+        }
+    }
+}
+
+impl Body for ReverseBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut self.get_mut().0 {
+            Inner::Empty => Poll::Ready(None),
+            Inner::Text(text) if text.is_empty() => Poll::Ready(None),
+            Inner::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Inner::Http1(body) => body.poll_frame(cx),
+            Inner::Apart(body) => Pin::new(&mut body.incoming)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(Cut::from))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Empty => true,
+            Inner::Text(text) => text.is_empty(),
+            Inner::Http1(body) => body.incoming.is_end_stream(),
+            Inner::Apart(body) => body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Inner::Http1(body) => body.incoming.size_hint(),
+            Inner::Apart(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+impl std::fmt::Debug for ReverseBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReverseBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,275 @@
+//! One request to a backend, and its response: what a [`Responder`](h8s_nats::Responder) calls.
+//!
+//! Nothing is sent twice once its first byte may have been written. No redirect is followed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use h8s_nats::{Body, ExchangeContext, Refused, WebSocketUpgrade};
+use http::header::{self, HeaderMap};
+use http::{HeaderValue, Request, Response, StatusCode, request};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::ext::on_informational;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+use tower_service::Service;
+
+use crate::backend::Way;
+use crate::body::{Http1Body, Idle, Return, ReverseBody};
+use crate::head::Version;
+use crate::http1::Http1;
+use crate::http2::Http2;
+use crate::mapping::Mapping;
+use crate::rescue::{Failure, RequestLabel, rescue};
+use crate::upload::{Progress, Upload};
+use crate::websocket;
+
+/// For gateways that do not say how long they wait.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Passes requests on to one backend. Clones are the same.
+#[derive(Clone)]
+pub struct ReverseService(Arc<Shared>);
+
+struct Shared {
+    mapping: Arc<Mapping>,
+    /// WebSockets that are open.
+    tasks: TaskTracker,
+}
+
+impl ReverseService {
+    pub(crate) fn new(mapping: Mapping) -> Self {
+        Self(Arc::new(Shared { mapping: Arc::new(mapping), tasks: TaskTracker::new() }))
+    }
+
+    /// Waits until no WebSocket is open. Meant for a service that gets no more requests.
+    pub async fn idle(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Looks, in the background, whether the backend is there, so that the log says so before the first client does.
+    pub fn probe(&self) {
+        let mapping = Arc::clone(&self.0.mapping);
+        tokio::spawn(async move { mapping.backend().probe().await });
+    }
+
+    async fn answer(self, mut request: Request<Body>) -> Result<Response<ReverseBody>, Refused> {
+        let Shared { mapping, tasks } = &*self.0;
+        let given = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
+        let deadline = given.unwrap_or_else(|| Instant::now() + DEFAULT_TIMEOUT);
+        if let Some(upgrade) = request.extensions_mut().remove::<WebSocketUpgrade>() {
+            // Messages are no body.
+            let request = request.map(drop);
+            return websocket::open(mapping, upgrade, request, deadline, tasks).await;
+        }
+        let permit = mapping.backend().permit().await?;
+        let (head, body) = request.into_parts();
+        let label = RequestLabel::of(&head);
+        let started = Instant::now();
+        let forwarded = timeout_at(deadline, forward(mapping, head, body, permit)).await;
+        let forwarded = forwarded.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed())));
+        forwarded.or_else(|failure| rescue(failure, &label, mapping.backend().url()))
+    }
+}
+
+async fn forward(
+    mapping: &Mapping,
+    head: request::Parts,
+    body: Body,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response<ReverseBody>, Failure> {
+    let mut exchange = Exchange::new(mapping, head, body)?;
+    loop {
+        let (way, is_used) = mapping.backend().way(exchange.is_grpc).await?;
+        let sent = match way {
+            Way::Http1(connection) => exchange.over_http1(connection).await?,
+            Way::Http2(connection) => exchange.over_http2(connection).await?,
+        };
+        match sent {
+            Sent::Answered(answered) => return answered.into_response(mapping, permit).await,
+            // The backend has closed a connection that had nothing to do; nothing of the request was written.
+            Sent::Not(unsent, _) if is_used => exchange = *unsent,
+            Sent::Not(_, error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A request, ready to be sent in either version.
+struct Exchange<'a> {
+    mapping: &'a Mapping,
+    head: request::Parts,
+    upload: Upload,
+    is_grpc: bool,
+    /// The client waits to be told that its body is wanted.
+    expects_continue: bool,
+}
+
+/// What became of a request.
+enum Sent<'a> {
+    Answered(Answered),
+    /// It is as it was.
+    Not(Box<Exchange<'a>>, hyper::Error),
+}
+
+/// A response, and what it comes on.
+struct Answered {
+    response: Response<Incoming>,
+    on: On,
+}
+
+enum On {
+    Http1(Http1, Arc<Progress>),
+    Http2(Http2),
+}
+
+impl<'a> Exchange<'a> {
+    fn new(mapping: &'a Mapping, mut head: request::Parts, body: Body) -> Result<Self, Failure> {
+        let declared_bytes = declared_bytes(&head.headers)?;
+        if body.is_end_stream() && declared_bytes.is_some_and(|declared| declared > 0) {
+            return Err(BODY_LENGTH);
+        }
+        let expects_continue = head.headers.remove(header::EXPECT).is_some() && !body.is_end_stream();
+        let is_grpc = is_grpc(&head.headers);
+        let upload = Upload::new(body, declared_bytes);
+        Ok(Self { mapping, head, upload, is_grpc, expects_continue })
+    }
+
+    async fn over_http1(self, mut connection: Http1) -> Result<Sent<'a>, Failure> {
+        let Self { mapping, head, mut upload, is_grpc, expects_continue } = self;
+        let progress = upload.progress();
+        let mut written = head.clone();
+        mapping.rewrite.rewrite(&mut written, Version::Http1)?;
+        let has_length = written.headers.contains_key(header::CONTENT_LENGTH);
+        if !upload.is_end_stream() && !has_length && upload.size_hint().exact().is_none() {
+            // Otherwise hyper would leave it to the method whether there is a body.
+            written.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if expects_continue {
+            written.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+            upload.wait_to_continue();
+        }
+        let mut request = Request::from_parts(written, upload);
+        if expects_continue {
+            let progress = Arc::clone(&progress);
+            on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    progress.proceed();
+                }
+            });
+        }
+        match connection.send(request).await {
+            Ok(response) => Ok(Sent::Answered(Answered { response, on: On::Http1(connection, progress) })),
+            Err(mut error) => match error.take_message() {
+                Some(request) => {
+                    let upload = request.into_body();
+                    let unsent = Self { mapping, head, upload, is_grpc, expects_continue };
+                    Ok(Sent::Not(Box::new(unsent), error.into_error()))
+                }
+                None => Err(error.into_error().into()),
+            },
+        }
+    }
+
+    async fn over_http2(self, mut connection: Http2) -> Result<Sent<'a>, Failure> {
+        let Self { mapping, head, upload, is_grpc, expects_continue } = self;
+        let mut written = head.clone();
+        mapping.rewrite.rewrite(&mut written, Version::Http2)?;
+        match connection.sender.try_send_request(Request::from_parts(written, upload)).await {
+            Ok(response) => Ok(Sent::Answered(Answered { response, on: On::Http2(connection) })),
+            Err(mut error) => match error.take_message() {
+                Some(request) => {
+                    let upload = request.into_body();
+                    let unsent = Self { mapping, head, upload, is_grpc, expects_continue };
+                    Ok(Sent::Not(Box::new(unsent), error.into_error()))
+                }
+                None => Err(error.into_error().into()),
+            },
+        }
+    }
+}
+
+impl Answered {
+    /// The backend's response as the gateway gets it.
+    async fn into_response(
+        self,
+        mapping: &Mapping,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Response<ReverseBody>, Failure> {
+        let (mut head, incoming) = self.response.into_parts();
+        if !(200..600).contains(&head.status.as_u16()) {
+            return Err(Failure::Response("it switched protocols, which nobody had asked for"));
+        }
+        let backend = mapping.backend();
+        let body = match self.on {
+            On::Http1(connection, upload) => {
+                let keep = backend.pool.keep(&head.headers);
+                let idle = Idle::new(backend.config().idle_timeout);
+                let pool = Arc::clone(&backend.pool);
+                let back = Return { pool, keep, _permit: permit };
+                Http1Body::begin(incoming, connection, back, upload, idle).await
+            }
+            On::Http2(connection) => ReverseBody::http2(incoming, connection, permit),
+        };
+        strip_response(&mut head.headers);
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+const CONTENT_LENGTH: Failure = Failure::Request("The request's content-length is not one number.\n");
+const BODY_LENGTH: Failure =
+    Failure::Request("The request's body is not as long as its content-length says.\n");
+
+/// RFC 9110 §8.6: digits, once. Whatever else it might mean, a backend could take it for something else (T5).
+fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let is_number = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
+    let number = value.to_str().ok().filter(|_| is_number && values.next().is_none());
+    number.and_then(|number| number.parse().ok()).map(Some).ok_or(CONTENT_LENGTH)
+}
+
+/// `application/grpc`, `application/grpc+proto`; not `application/grpc-web`, which is made for HTTP/1.1.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let rest = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// `Trailer` stays: it says to HTTP/1.1 clients which ones come.
+fn strip_response(headers: &mut HeaderMap) {
+    let trailer = headers.remove(header::TRAILER);
+    h8s_wire::reserved::strip_hop_by_hop(headers);
+    headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<ReverseBody>, Refused>> + Send>>;
+
+impl Service<Request<Body>> for ReverseService {
+    type Response = Response<ReverseBody>;
+    type Error = Refused;
+    type Future = Answering;
+
+    /// Always ready: what is too much is refused by the call, so that the gateway can ask elsewhere.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answering {
+        Box::pin(self.clone().answer(request))
+    }
+}
+
+impl std::fmt::Debug for ReverseService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReverseService")
+            .field("backend", &self.0.mapping.backend().url())
+            .finish_non_exhaustive()
+    }
+}

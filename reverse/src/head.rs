@@ -1,0 +1,223 @@
+//! How a request's head is rewritten for a backend: target, `Host`, what describes the client, what belongs to one hop.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use h8s_nats::ExchangeContext;
+use h8s_wire::{PathPattern, reserved};
+use http::header::{self, HeaderName};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Uri};
+
+use crate::backend_url::BackendUrl;
+use crate::rescue::Failure;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// What `Host` a backend sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's.
+    #[default]
+    Keep,
+    /// The one of the backend's URL.
+    Backend,
+    /// Always this one.
+    Fixed(Authority),
+}
+
+impl FromStr for HostHeader {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "keep" => Ok(Self::Keep),
+            "backend" => Ok(Self::Backend),
+            host => match host.parse::<Authority>() {
+                Ok(authority) if !host.contains('@') => Ok(Self::Fixed(authority)),
+                _ => Err(format!("{host:?} is no host; write keep, backend, or a host such as app.internal")),
+            },
+        }
+    }
+}
+
+/// Which version of HTTP the head is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http1,
+    Http2,
+}
+
+/// How heads of one mapping are rewritten.
+#[derive(Clone, Debug)]
+pub(crate) struct Rewrite {
+    pub(crate) url: BackendUrl,
+    pub(crate) path: PathPattern,
+    pub(crate) host_header: HostHeader,
+    pub(crate) strip_prefix: bool,
+}
+
+impl Rewrite {
+    /// Makes `head` one for the backend.
+    ///
+    /// # Errors
+    /// [`Failure::Request`]: it cannot be passed on.
+    pub(crate) fn rewrite(&self, head: &mut http::request::Parts, version: Version) -> Result<(), Failure> {
+        let context = head.extensions.remove::<ExchangeContext>().unwrap_or_default();
+        strip(&mut head.headers, version);
+        self.describe(&mut head.headers, &context);
+        let target = self.target(&head.uri)?;
+        let authority = self.authority(&head.headers)?;
+        head.uri = match version {
+            Version::Http1 => {
+                let host = HeaderValue::from_str(authority.as_str());
+                head.headers.insert(header::HOST, host.map_err(|_| UNPASSABLE_HOST)?);
+                join_cookies(&mut head.headers);
+                target.into()
+            }
+            Version::Http2 => {
+                head.headers.remove(header::HOST);
+                let uri = Uri::builder().scheme(self.url.scheme().clone()).authority(authority.into_owned());
+                uri.path_and_query(target).build().map_err(|_| UNPASSABLE_TARGET)?
+            }
+        };
+        Ok(())
+    }
+
+    /// The gateway has said who the client is; a gateway that does not is helped out.
+    fn describe(&self, headers: &mut HeaderMap, context: &ExchangeContext) {
+        if let Some(client) = context.client
+            && let Ok(client) = HeaderValue::from_str(&client.to_string())
+        {
+            headers.entry(FORWARDED_FOR).or_insert(client);
+        }
+        let scheme = if context.is_secure { "https" } else { "http" };
+        headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
+        if let Some(host) = headers.get(header::HOST).cloned() {
+            headers.entry(FORWARDED_HOST).or_insert(host);
+        }
+        if self.strip_prefix && !is_everything(&self.path) {
+            let prefix = self.path.to_string();
+            let prefix = HeaderValue::from_str(prefix.trim_end_matches('*').trim_end_matches('/'));
+            headers.extend(prefix.ok().map(|prefix| (FORWARDED_PREFIX, prefix)));
+        }
+    }
+
+    fn authority<'a>(&'a self, headers: &HeaderMap) -> Result<Cow<'a, Authority>, Failure> {
+        match &self.host_header {
+            HostHeader::Backend => Ok(Cow::Borrowed(self.url.authority())),
+            HostHeader::Fixed(authority) => Ok(Cow::Borrowed(authority)),
+            HostHeader::Keep => {
+                let host = headers.get(header::HOST).ok_or(UNPASSABLE_HOST)?;
+                Authority::try_from(host.as_bytes()).map(Cow::Owned).map_err(|_| UNPASSABLE_HOST)
+            }
+        }
+    }
+
+    /// What the client asked for, byte for byte, but for the prefix and the base.
+    fn target(&self, uri: &Uri) -> Result<PathAndQuery, Failure> {
+        let Some(asked) = uri.path_and_query() else { return Ok(PathAndQuery::from_static("/")) };
+        let base = self.url.base();
+        if !is_everything(&self.path) && has_dot_segments(asked.path()) {
+            return Err(DOT_SEGMENTS);
+        }
+        if base.is_empty() && !self.strip_prefix {
+            return Ok(asked.clone());
+        }
+        let rest = match asked.path() {
+            "*" => "",
+            path if self.strip_prefix => without_segments(path, segments(&self.path)),
+            path => path,
+        };
+        let slash = if base.is_empty() && rest.is_empty() { "/" } else { "" };
+        let query = asked.query().map(|query| format!("?{query}")).unwrap_or_default();
+        PathAndQuery::try_from(format!("{base}{slash}{rest}{query}")).map_err(|_| UNPASSABLE_TARGET)
+    }
+}
+
+const UNPASSABLE_HOST: Failure = Failure::Request("The request names no host that can be passed on.\n");
+const UNPASSABLE_TARGET: Failure = Failure::Request("The request's target cannot be passed on.\n");
+const DOT_SEGMENTS: Failure =
+    Failure::Request("The path has dot segments, which could lead out of what is served.\n");
+
+fn is_everything(path: &PathPattern) -> bool {
+    path.is_prefix() && path.tokens().is_empty()
+}
+
+fn segments(path: &PathPattern) -> usize {
+    path.tokens().split('.').filter(|token| !token.is_empty()).count()
+}
+
+/// The path from behind its first `count` segments; routing takes `//` for `/`.
+fn without_segments(path: &str, count: usize) -> &str {
+    let mut rest = path;
+    for _ in 0..count {
+        let segment = rest.trim_start_matches('/');
+        rest = &segment[segment.find('/').unwrap_or(segment.len())..];
+    }
+    rest
+}
+
+/// Where only a part of a backend is served, `..` must not lead to the rest of it, however it is written.
+fn has_dot_segments(path: &str) -> bool {
+    if !path.contains('.') && !path.contains('%') {
+        return false;
+    }
+    let decoded = decoded(path);
+    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| matches!(segment, b"." | b".."))
+}
+
+fn decoded(path: &str) -> Vec<u8> {
+    let mut rest = path.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped =
+            after.get(..2).filter(|_| byte == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(escaped) => {
+                decoded.push(escaped);
+                rest = &after[2..];
+            }
+            None => {
+                decoded.push(byte);
+                rest = after;
+            }
+        }
+    }
+    decoded
+}
+
+/// `TE: trailers` is the one of those fields that a backend must see: without it there are no trailers.
+fn strip(headers: &mut HeaderMap, version: Version) {
+    let takes_trailers = headers.get_all(header::TE).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    });
+    let trailer = headers.remove(header::TRAILER);
+    reserved::strip_hop_by_hop(headers);
+    headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
+    if takes_trailers {
+        headers.insert(header::TE, TRAILERS);
+        if version == Version::Http1 {
+            // RFC 9110 §10.1.4
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        }
+    }
+}
+
+/// HTTP/2 clients send one field for each cookie; HTTP/1.1 has one for all (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}

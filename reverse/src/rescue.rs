@@ -1,0 +1,100 @@
+//! The one place where what went wrong with a backend becomes an answer.
+//!
+//! What the client reads names no address and no cause: those go to the log, once.
+
+use std::time::Duration;
+
+use h8s_nats::Refused;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use crate::backend_url::BackendUrl;
+use crate::body::ReverseBody;
+
+/// Why there is no response of the backend's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Nothing was done: somebody else may be asked.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// What was asked for cannot be passed on. Maps to 400.
+    #[error("{0}")]
+    Request(&'static str),
+    /// The connection ended before the response began, or what came on it was not HTTP. Maps to 502.
+    #[error("no valid response: {0}")]
+    Lost(#[from] hyper::Error),
+    /// A response that cannot be passed on. Maps to 502.
+    #[error("{0}")]
+    Response(&'static str),
+    /// No response head in time. Maps to 504.
+    #[error("no response within {} ms", .0.as_millis())]
+    Timeout(Duration),
+}
+
+/// Which request a log line is about: what identifies it and holds no secrets (the query might).
+#[derive(Debug)]
+pub(crate) struct RequestLabel {
+    method: Method,
+    host: Option<HeaderValue>,
+    path: String,
+    request_id: Option<HeaderValue>,
+}
+
+impl RequestLabel {
+    pub(crate) fn of(head: &http::request::Parts) -> Self {
+        Self {
+            method: head.method.clone(),
+            host: head.headers.get(header::HOST).cloned(),
+            path: head.uri.path().to_owned(),
+            request_id: head.headers.get("x-request-id").cloned(),
+        }
+    }
+}
+
+/// What the gateway gets in place of a response.
+pub(crate) fn rescue(
+    failure: Failure,
+    label: &RequestLabel,
+    backend: &BackendUrl,
+) -> Result<Response<ReverseBody>, Refused> {
+    let (status, says) = match &failure {
+        Failure::Refused(refused) => return Err(*refused),
+        Failure::Request(says) => (StatusCode::BAD_REQUEST, *says),
+        Failure::Lost(_) => {
+            (StatusCode::BAD_GATEWAY, "The service behind this address gave no valid answer.\n")
+        }
+        Failure::Response(_) => {
+            (StatusCode::BAD_GATEWAY, "The service behind this address gave no valid answer.\n")
+        }
+        Failure::Timeout(_) => {
+            (StatusCode::GATEWAY_TIMEOUT, "The service behind this address took too long.\n")
+        }
+    };
+    let RequestLabel { method, host, path, request_id } = label;
+    if status.is_server_error() {
+        tracing::warn!(%backend, cause = cause(&failure), %method, ?host, path, ?request_id, "a request failed");
+    } else {
+        tracing::debug!(%backend, cause = says, %method, ?host, path, ?request_id, "a request was not passed on");
+    }
+    Ok(said(status, says))
+}
+
+/// A short answer of the daemon's own.
+pub(crate) fn said(status: StatusCode, text: &'static str) -> Response<ReverseBody> {
+    let mut response = Response::new(ReverseBody::text(text));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// With what is behind it: hyper says the least itself.
+fn cause(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut source = std::error::Error::source(failure).and_then(std::error::Error::source);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
