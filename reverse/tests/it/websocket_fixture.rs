@@ -183,7 +183,7 @@ impl Client {
     }
 
     /// What the gateway does when the client has closed, or vanished.
-    pub(crate) async fn close(&mut self, code: u16, reason: &str) {
+    pub(crate) async fn close(self, code: u16, reason: &str) {
         within(self.leg.close(Close::new(code, reason))).await;
     }
 
