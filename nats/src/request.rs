@@ -11,6 +11,7 @@ use h8s_wire::{
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, header};
 use http_body::Body as HttpBody;
+use tokio::time::Instant;
 
 use crate::error::{BoxError, ExchangeError};
 use crate::inline;
@@ -30,6 +31,8 @@ pub(crate) struct PreparedRequest<B> {
     pub(crate) method: MethodPattern,
     pub(crate) path: PathTokens,
     head: HeadKind,
+    /// Until when the response head is awaited; each attempt tells how long that is from then on.
+    deadline: Option<Instant>,
     /// Taken by the upload once a responder has accepted.
     body: Option<Outgoing<B>>,
 }
@@ -42,7 +45,7 @@ where
     pub(crate) async fn new(
         host: &Host,
         request: Request<B>,
-        timeout: Option<Duration>,
+        deadline: Option<Instant>,
     ) -> Result<Self, ExchangeError> {
         let (parts, body) = request.into_parts();
         let method = MethodPattern::named(&parts.method).map_err(invalid)?;
@@ -50,7 +53,7 @@ where
             .headers
             .get(header::EXPECT)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        let head = head(parts, timeout)?;
+        let head = head(parts, None)?;
         let path = PathTokens::of(head.target.path());
         let mut body = Outgoing::new(body);
         inline::of_request(&mut body, expects_continue).await;
@@ -58,7 +61,7 @@ where
             return Err(ExchangeError::RequestBody(Arc::new(error)));
         }
         let head = HeadKind::Request(Box::new(head));
-        Ok(Self { host: host.clone(), method, path, head, body: Some(body) })
+        Ok(Self { host: host.clone(), method, path, head, deadline, body: Some(body) })
     }
 
     /// Asks the responders of one interest. The body's first bytes stay here until one of them has accepted.
@@ -69,6 +72,9 @@ where
         route: &NativeRoute,
     ) -> Result<Opened, ExchangeError> {
         let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
+        if let HeadKind::Request(head) = &mut self.head {
+            head.timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        }
         let granted = window();
         let (end, first) = (body.is_whole(), body.peek_ready(MAX_INLINE_BYTES));
         let first_bytes = first.len();

@@ -23,12 +23,13 @@ use crate::port::{Port, Side, subject};
 use crate::registry::random_id;
 use crate::request::PreparedRequest;
 use crate::round_trip::{self, Unconfirmed};
+use crate::service::ExchangeContext;
 use crate::websocket_call::{WebSocketAnswer, WebSocketRequest};
 
 /// How a gateway treats requests.
 #[derive(Clone, Copy, Debug)]
 pub struct RequesterConfig {
-    /// Until the response head. Default 30 s.
+    /// Until the response head, where the request itself names no deadline. Default 30 s.
     pub request_timeout: Duration,
     /// How long a request that nobody serves waits for somebody who does. Default: not at all.
     pub wait_for_responder: Option<Duration>,
@@ -193,7 +194,7 @@ impl Requester {
 
     /// Asks whether somebody takes this WebSocket. The request is the client's, made ready for others: an extended
     /// CONNECT (RFC 8441) without the fields that belong to its connection; `sec-websocket-protocol` stays. An
-    /// [`ExchangeContext`](crate::ExchangeContext) among the extensions tells the responder about the client.
+    /// [`ExchangeContext`] among the extensions tells the responder about the client.
     ///
     /// # Errors
     /// See [`ExchangeError`]; each says which status it maps to. A responder's refusal is no error.
@@ -232,10 +233,12 @@ impl Requester {
     /// Sends a request and waits for the response's head. Its body streams on; so does the request's.
     ///
     /// The request's authority or `Host` travels as it is, `host` is what was made of it. An
-    /// [`ExchangeContext`](crate::ExchangeContext) among the extensions tells the responder about the client.
+    /// [`ExchangeContext`] among the extensions tells the responder about the client, and its deadline takes the place
+    /// of the request timeout.
     ///
     /// # Errors
-    /// See [`ExchangeError`]; each says which status it maps to.
+    /// See [`ExchangeError`]; each says which status it maps to. After the deadline it is
+    /// [`Timeout`](ExchangeError::Timeout); one that is past already lets nothing be sent.
     ///
     /// # Cancel safety
     /// Dropping the future, or later the response's body, tells the responder to stop.
@@ -247,10 +250,9 @@ impl Requester {
         if !self.is_connected() {
             return Err(ExchangeError::Disconnected);
         }
-        let timeout = self.shared.config.request_timeout;
-        let deadline = Instant::now() + timeout;
+        let deadline = self.deadline_of(&request)?;
         let attempts = async {
-            let mut request = PreparedRequest::new(host, request, Some(timeout)).await?;
+            let mut request = PreparedRequest::new(host, request, Some(deadline)).await?;
             self.shared.attempt(&mut request).await
         };
         tokio::time::timeout_at(deadline, attempts).await.unwrap_or(Err(ExchangeError::Timeout))
@@ -268,7 +270,7 @@ impl Requester {
         if !self.is_connected() {
             return Err(ExchangeError::Disconnected);
         }
-        let deadline = Instant::now() + self.shared.config.request_timeout;
+        let deadline = self.deadline_of(&request)?;
         let publish = async {
             let mut request = PreparedRequest::new(host, request, None).await?;
             let body = request.whole_body(self.shared.plain_limit()).await?;
@@ -278,6 +280,16 @@ impl Requester {
                 .await
         };
         tokio::time::timeout_at(deadline, publish).await.unwrap_or(Err(ExchangeError::Timeout))
+    }
+
+    /// Until when the response head is awaited.
+    fn deadline_of<B>(&self, request: &Request<B>) -> Result<Instant, ExchangeError> {
+        let now = Instant::now();
+        match request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline) {
+            Some(deadline) if deadline <= now => Err(ExchangeError::Timeout),
+            Some(deadline) => Ok(deadline),
+            None => Ok(now + self.shared.config.request_timeout),
+        }
     }
 
     /// Waits until every open exchange has ended and NATS has taken their last frames, at most for `grace`.

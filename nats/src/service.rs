@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
-/// What the gateway knows about an exchange beyond its HTTP head. A request extension on the responder's side.
+/// What the gateway knows about an exchange beyond its HTTP head. A request extension on both sides: of what a
+/// [`Requester`](crate::Requester) sends, and of what a responder's service gets.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeContext {
     /// The client's address as the gateway saw it (or learned from a trusted proxy).
@@ -13,6 +14,9 @@ pub struct ExchangeContext {
     /// Whether the client reached the gateway over TLS.
     pub is_secure: bool,
     /// When the gateway gives up waiting for the response head. Work past it is wasted.
+    ///
+    /// A requester takes it in place of its request timeout, sooner or later; `None` leaves that in force. WebSockets
+    /// always have the request timeout.
     pub deadline: Option<Instant>,
 }
 

@@ -5,6 +5,7 @@
 mod bad_bus;
 mod connecting;
 mod connections;
+mod deadline;
 mod early_ends;
 mod exchange;
 mod fixture;
