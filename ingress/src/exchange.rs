@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use h8s_nats::ExchangeContext;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, request, response};
+use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::admission::{Admission, Admitted, Rejection};
 use crate::fields;
 use crate::forwarded::TrustedProxies;
+use crate::grpc;
 use crate::open::{ClientConnection, Open};
-use crate::rescue::{self, Failure, ResponseFault};
+use crate::rescue::{self, Failure, Form, ResponseFault};
 use crate::response_body::{ResponseBody, Streaming};
 use crate::websocket::{self, Asked, WebSockets};
 use crate::{Config, RequestBody, Upstream};
@@ -65,15 +66,21 @@ impl<U: Upstream> Edge<U> {
     ) -> Answer<U> {
         let open = Open::new(connection.clone());
         let started = open.started;
-        let as_json = rescue::wants_json(request.headers());
+        let form = Form::of(request.headers());
+        let takes_status = form == Form::Grpc && request.version() == Version::HTTP_2;
         let mut trail = Trail::default();
         let response = match self.exchange(&connection, open, request, &mut trail).await {
-            Ok(response) => response,
+            Ok(mut response) => {
+                if takes_status {
+                    grpc::end_with_status(&mut response);
+                }
+                response
+            }
             Err(failure) => {
                 let verdict = rescue::verdict(&failure);
                 rescue::log(&failure, &verdict, &trail);
                 connection.metrics.rescued(verdict.reason);
-                rescue::response(&verdict, as_json, trail.request_id)
+                rescue::response(&verdict, form, trail.request_id)
             }
         };
         connection.metrics.answered(response.status(), started.elapsed());
@@ -150,7 +157,7 @@ impl<U: Upstream> Edge<U> {
         head.extensions.insert(ExchangeContext {
             client: Some(described.client),
             is_secure: described.is_secure,
-            deadline: None,
+            deadline: grpc::deadline(&head.headers),
         });
     }
 }

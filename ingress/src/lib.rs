@@ -8,7 +8,7 @@
 //! 3. `admission`: yes, or a typed rejection, before anything reaches NATS ([`HostFilters`]).
 //! 4. `fields`, `forwarded`: what of the head crosses the edge, and what is said about the client ([`TrustedProxies`]).
 //! 5. [`RequestBody`] in, `response_body` out, piece by piece; nothing is buffered whole.
-//! 6. `rescue`: the one place where an error becomes a status.
+//! 6. `rescue`: the one place where an error becomes a status; `grpc`: and that a gRPC one.
 //!    Or, for what asks for one, a `websocket` takes over.
 //! 7. `linger`: how the client's socket ends.
 //!
@@ -27,6 +27,7 @@ mod descriptors;
 mod exchange;
 mod fields;
 mod forwarded;
+mod grpc;
 mod host_filter;
 mod limits;
 mod linger;

@@ -76,8 +76,13 @@ impl Open {
 
     /// The response ends here, and the client must see that it is not whole.
     pub(crate) fn cut(&mut self, cut: &Cut) {
-        self.is_finished = true;
         self.connection.cut();
+        self.broken_off(cut);
+    }
+
+    /// The response ends here, and the client is told so within it.
+    pub(crate) fn broken_off(&mut self, cut: &Cut) {
+        self.is_finished = true;
         self.metrics().cut_by_upstream.inc();
         tracing::warn!(cause = %cut, source = std::error::Error::source(cut), "a response was cut off");
     }

@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use crate::admission::Rejection;
 use crate::exchange::Trail;
 use crate::forwarded::REQUEST_ID;
+use crate::grpc;
 use crate::request_body::RequestBodyError;
 use crate::response_body::{ResponseBody, UpstreamBody};
 use crate::websocket;
@@ -163,8 +164,31 @@ fn status_of(status: u16) -> StatusCode {
     StatusCode::from_u16(status).expect("the table has valid statuses")
 }
 
-/// Does this client want its errors as JSON? Decided before the request is given away.
-pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
+/// What a client reads errors from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A line for people.
+    Text,
+    /// RFC 9457.
+    Problem,
+    /// A gRPC status.
+    Grpc,
+}
+
+impl Form {
+    /// What a request asks for. Decided before it is given away.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        if grpc::is_grpc(headers) {
+            Self::Grpc
+        } else if wants_json(headers) {
+            Self::Problem
+        } else {
+            Self::Text
+        }
+    }
+}
+
+fn wants_json(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).is_some_and(|accept| {
         let ranges = accept.as_bytes().split(|byte| *byte == b',');
         ranges.map(|range| range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()).any(
@@ -176,17 +200,28 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The gateway's own answer. RFC 9457 for those who want JSON, else a line of text.
+/// The gateway's own answer.
 pub(crate) fn response<B: UpstreamBody>(
     verdict: &Verdict,
-    as_json: bool,
+    form: Form,
     request_id: Option<HeaderValue>,
 ) -> Response<ResponseBody<B>> {
-    let (text, content_type) = if as_json {
-        (problem(verdict), "application/problem+json")
-    } else {
-        (format!("{}\n", verdict.says), "text/plain; charset=utf-8")
+    let mut response = match form {
+        Form::Text => page(verdict, format!("{}\n", verdict.says), "text/plain; charset=utf-8"),
+        Form::Problem => page(verdict, problem(verdict), "application/problem+json"),
+        Form::Grpc => grpc::response(verdict),
     };
+    if let Some(id) = request_id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn page<B: UpstreamBody>(
+    verdict: &Verdict,
+    text: String,
+    content_type: &'static str,
+) -> Response<ResponseBody<B>> {
     let mut response = Response::new(ResponseBody::Text(Bytes::from(text)));
     *response.status_mut() = verdict.status;
     let headers = response.headers_mut();
@@ -200,9 +235,6 @@ pub(crate) fn response<B: UpstreamBody>(
     }
     if let Some(seconds) = verdict.retry_after_seconds {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if let Some(id) = request_id {
-        headers.insert(REQUEST_ID, id);
     }
     response
 }

@@ -1,7 +1,8 @@
 //! The response body on its way out.
 //!
 //! A body that breaks off must never look complete (T16): whatever goes wrong in it becomes an error here, by which
-//! hyper resets an HTTP/2 stream or drops an HTTP/1 connection, and `linger` then resets the latter.
+//! hyper resets an HTTP/2 stream or drops an HTTP/1 connection, and `linger` then resets the latter. Only the answer to a
+//! gRPC call ends with trailers instead, since they say that it failed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::BoxError;
+use crate::grpc;
 use crate::open::Open;
 use crate::request_body::clean_trailers;
 
@@ -56,12 +58,19 @@ pub(crate) struct Streaming<B: UpstreamBody> {
     body: Option<B>,
     /// The rest of the declared `Content-Length`.
     left_bytes: Option<u64>,
+    /// The answer to a gRPC call: a break is told by trailers.
+    ends_with_status: bool,
     open: Open,
 }
 
 impl<B: UpstreamBody> Streaming<B> {
     pub(crate) fn new(body: B, declared_bytes: Option<u64>, open: Open) -> Self {
-        Self { body: Some(body), left_bytes: declared_bytes, open }
+        Self { body: Some(body), left_bytes: declared_bytes, ends_with_status: false, open }
+    }
+
+    /// It breaks off with the trailers of a failed gRPC call, and not with a reset.
+    pub(crate) fn end_with_status(&mut self) {
+        self.ends_with_status = true;
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -73,6 +82,11 @@ impl<B: UpstreamBody> Streaming<B> {
         };
         match &item {
             None => self.open.complete(),
+            Some(Err(cut)) if self.ends_with_status => {
+                self.body = None;
+                self.open.broken_off(cut);
+                return Poll::Ready(Some(Ok(Frame::trailers(grpc::broken_off()))));
+            }
             Some(Err(cut)) => {
                 self.body = None;
                 self.open.cut(cut);

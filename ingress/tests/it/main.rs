@@ -8,6 +8,7 @@ mod bodies;
 mod connections;
 mod cut;
 mod forwarded;
+mod grpc;
 mod leaving;
 mod program;
 mod protocols;

@@ -7,27 +7,28 @@ use h8s_wire::AbortCode;
 
 use crate::support::*;
 
-const INSIDE: &str = "_INBOX.secret.subject";
+pub(crate) const INSIDE: &str = "_INBOX.secret.subject";
 
-fn all() -> Vec<(E, u16, Option<&'static str>)> {
+/// With status, `Retry-After`, and what it is in gRPC.
+pub(crate) fn all() -> Vec<(E, u16, Option<&'static str>, u16)> {
     let inside = || INSIDE.to_owned();
     vec![
-        (E::NoResponders, 503, Some("5")),
-        (E::Refused(Refused::Busy), 503, Some("1")),
-        (E::Refused(Refused::Draining), 503, Some("1")),
-        (E::Refused(Refused::Unreachable), 502, Some("5")),
-        (E::Disconnected, 503, Some("5")),
-        (E::Publish(inside()), 503, Some("5")),
-        (E::Timeout, 504, None),
-        (E::HeadTooLarge, 431, None),
-        (E::InvalidRequest(inside()), 400, None),
-        (E::BodyTooLarge { limit_bytes: 1 }, 413, None),
-        (E::RequestBody(Arc::new(INSIDE.into())), 400, None),
-        (E::PeerGone, 502, None),
-        (E::Lost, 502, None),
-        (E::Disturbed, 502, None),
-        (E::Aborted { code: AbortCode::Failed, reason: inside() }, 502, None),
-        (E::InvalidResponse(inside()), 502, None),
+        (E::NoResponders, 503, Some("5"), 14),
+        (E::Refused(Refused::Busy), 503, Some("1"), 14),
+        (E::Refused(Refused::Draining), 503, Some("1"), 14),
+        (E::Refused(Refused::Unreachable), 502, Some("5"), 14),
+        (E::Disconnected, 503, Some("5"), 14),
+        (E::Publish(inside()), 503, Some("5"), 14),
+        (E::Timeout, 504, None, 4),
+        (E::HeadTooLarge, 431, None, 8),
+        (E::InvalidRequest(inside()), 400, None, 13),
+        (E::BodyTooLarge { limit_bytes: 1 }, 413, None, 8),
+        (E::RequestBody(Arc::new(INSIDE.into())), 400, None, 13),
+        (E::PeerGone, 502, None, 14),
+        (E::Lost, 502, None, 14),
+        (E::Disturbed, 502, None, 14),
+        (E::Aborted { code: AbortCode::Failed, reason: inside() }, 502, None, 14),
+        (E::InvalidResponse(inside()), 502, None, 13),
     ]
 }
 
@@ -43,7 +44,7 @@ fn is_in_the_table(error: &E) {
 
 #[tokio::test]
 async fn every_error_has_its_status_and_keeps_its_inside() {
-    for (error, status, retry_after) in all() {
+    for (error, status, retry_after, _) in all() {
         let ingress = start(failing(error.clone())).await;
 
         let answer = ingress.ask("GET / HTTP/1.1\nHost: a\n").await;

@@ -117,7 +117,16 @@ where
     F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<Response<ServiceBody>, BoxError>> + Send + 'static,
 {
-    let interest = Interest { host: host(), path: "/*".parse().unwrap(), method: MethodPattern::WebSocket };
+    answering(bus, MethodPattern::WebSocket, answer).await
+}
+
+/// Answers every request of a method.
+pub(crate) async fn answering<F, R>(bus: &Bus, method: MethodPattern, answer: F) -> Responder
+where
+    F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<Response<ServiceBody>, BoxError>> + Send + 'static,
+{
+    let interest = Interest { host: host(), path: "/*".parse().unwrap(), method };
     Responder::builder(link(bus).await).serve(interest, Service(answer)).start().await.unwrap()
 }
 
