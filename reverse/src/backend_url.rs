@@ -58,7 +58,7 @@ impl FromStr for BackendUrl {
     type Err = BackendUrlError;
 
     fn from_str(text: &str) -> Result<Self, BackendUrlError> {
-        let mistake = |why| BackendUrlError { text: text.to_owned(), why };
+        let mistake = |why| BackendUrlError { text: without_user(text), why };
         if text.contains('#') {
             return Err(mistake(": it has a fragment"));
         }
@@ -88,6 +88,15 @@ impl FromStr for BackendUrl {
     }
 }
 
+/// A password belongs into no log.
+fn without_user(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
+        (None, Some((_, rest))) => format!("***@{rest}"),
+        _ => text.to_owned(),
+    }
+}
+
 impl fmt::Display for BackendUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme, self.authority, self.base)
@@ -110,13 +119,14 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused_with_a_remedy() {
+        let sentence = "http://u:secret@localhost".parse::<BackendUrl>().unwrap_err().to_string();
+        assert!(sentence.contains("http://***@localhost") && !sentence.contains("secret"), "{sentence}");
         for text in [
             "",
             "localhost",
             "localhost:3000",
             "ftp://localhost",
             "http://",
-            "http://u:p@localhost",
             "http://a?b",
             "http://a#b",
             "http://a:0",

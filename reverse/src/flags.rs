@@ -29,8 +29,9 @@ pub struct Flags {
     #[arg(long, env = "H8SRD_HOSTNAME", value_name = "HOSTS", value_delimiter = ',')]
     pub hostname: Vec<Host>,
     /// The local service: http://HOST:PORT or https://HOST:PORT. A path at its end comes before each request's
+    // Read with the tables, so that what is wrong with either is said at once.
     #[arg(long, env = "H8SRD_BACKEND_URL", value_name = "URL")]
-    pub backend_url: Option<BackendUrl>,
+    pub backend_url: Option<String>,
     /// Answer for this path; /api/* is /api and everything below it
     #[arg(long, env = "H8SRD_PATH", value_name = "PATH", default_value = "/*")]
     pub path: PathPattern,
@@ -122,12 +123,20 @@ impl Flags {
                 "--hostname is missing; give it or set H8SRD_HOSTNAME: the host that clients ask the gateway for",
             );
         }
-        if self.backend_url.is_none() {
-            mistakes.push(
-                "--backend-url is missing; give it or set H8SRD_BACKEND_URL, such as http://localhost:3000",
-            );
-        }
-        Some(self.mapping(self.backend_url.clone()?)).filter(|mapping| !mapping.hosts.is_empty())
+        let url = match self.backend_url.as_deref().map(str::parse::<BackendUrl>) {
+            Some(Ok(url)) => url,
+            Some(Err(mistake)) => {
+                mistakes.push(format!("--backend-url: {mistake}"));
+                return None;
+            }
+            None => {
+                mistakes.push(
+                    "--backend-url is missing; give it or set H8SRD_BACKEND_URL, such as http://localhost:3000",
+                );
+                return None;
+            }
+        };
+        Some(self.mapping(url)).filter(|mapping| !mapping.hosts.is_empty())
     }
 
     /// A backend as the flags would have it answer.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use h8s_nats::{Body, ExchangeContext, Refused, WebSocketUpgrade};
 use http::header::{self, HeaderMap};
-use http::{HeaderValue, Request, Response, StatusCode, request};
+use http::{HeaderValue, Method, Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::on_informational;
@@ -146,9 +146,8 @@ impl<'a> Exchange<'a> {
         let mut written = head.clone();
         mapping.rewrite.rewrite(&mut written, Version::Http1)?;
         let has_length = written.headers.contains_key(header::CONTENT_LENGTH);
-        if !upload.is_end_stream() && !has_length && upload.size_hint().exact().is_none() {
-            // Otherwise hyper would leave it to the method whether there is a body.
-            written.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        if !has_length {
+            frame(&mut written, &upload);
         }
         if expects_continue {
             written.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
@@ -218,6 +217,18 @@ impl Answered {
         };
         strip_response(&mut head.headers);
         Ok(Response::from_parts(head, body))
+    }
+}
+
+/// Says how a request's body ends, where hyper would leave that to the method. Servers want a length of those methods
+/// that usually have a body (RFC 9110 §8.6).
+fn frame(head: &mut request::Parts, upload: &Upload) {
+    if upload.is_end_stream() {
+        if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+    } else if upload.size_hint().exact().is_none() {
+        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 

@@ -221,3 +221,164 @@ fn join_cookies(headers: &mut HeaderMap) {
         headers.insert(header::COOKIE, joined);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, request};
+
+    fn rewrite(url: &str, path: &str) -> Rewrite {
+        Rewrite {
+            url: url.parse().unwrap(),
+            path: path.parse().unwrap(),
+            host_header: HostHeader::Keep,
+            strip_prefix: false,
+        }
+    }
+
+    fn head(target: &str, headers: &[(&'static str, &str)]) -> request::Parts {
+        let mut request = Request::builder().uri(target).header("host", "app.example:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let context = ExchangeContext {
+            client: Some([192, 0, 2, 7].into()),
+            is_secure: true,
+            ..ExchangeContext::default()
+        };
+        request.extension(context).body(()).unwrap().into_parts().0
+    }
+
+    fn target(rewrite: &Rewrite, path: &str) -> Result<String, String> {
+        let mut head = head(&format!("https://app.example:8080{path}"), &[]);
+        match rewrite.rewrite(&mut head, Version::Http1) {
+            Ok(()) => Ok(head.uri.to_string()),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    #[test]
+    fn targets_pass_byte_for_byte() {
+        let rewrite = rewrite("http://localhost:3000", "/*");
+
+        for path in
+            ["/", "/a%2Fb//c/?x=%20&&y", "//", "/../a/./%2e%2E", "/?", "/a?b?c", "/%00%ff;a=1,b", "/{}\""]
+        {
+            assert_eq!(target(&rewrite, path).as_deref(), Ok(path));
+        }
+        let mut asterisk = head("*", &[]);
+        rewrite.rewrite(&mut asterisk, Version::Http1).unwrap();
+        assert_eq!(asterisk.uri, "*");
+    }
+
+    #[test]
+    fn the_prefix_goes_and_the_base_comes() {
+        let stripping = Rewrite { strip_prefix: true, ..rewrite("http://a", "/api/v1/*") };
+        let based = rewrite("http://a/base/", "/*");
+        let both = Rewrite { url: "http://a/base".parse().unwrap(), ..stripping.clone() };
+
+        for (rewrite, path, seen) in [
+            (&stripping, "/api/v1/users?x", "/users?x"),
+            (&stripping, "/api/v1", "/"),
+            (&stripping, "/api/v1/", "/"),
+            (&stripping, "//%61pi//v1//x/", "//x/"),
+            (&stripping, "/api/v1?x", "/?x"),
+            (&based, "/x/?y", "/base/x/?y"),
+            (&based, "/", "/base/"),
+            (&both, "/api/v1/x", "/base/x"),
+            (&both, "/api/v1", "/base"),
+        ] {
+            assert_eq!(target(rewrite, path).as_deref(), Ok(seen), "{path}");
+        }
+    }
+
+    #[test]
+    fn t13_dot_segments_do_not_lead_out_of_a_prefix() {
+        let rewrite = rewrite("http://a", "/api/*");
+
+        for path in ["/api/../admin", "/api/%2e%2E/x", "/api/..%2fx", "/api/..%5Cx", "/api/.", "/api/..\\x"] {
+            assert!(target(&rewrite, path).is_err(), "{path}");
+        }
+        for path in ["/api/..x", "/api/...", "/api/a.b", "/api/%2", "/api/%zz"] {
+            assert_eq!(target(&rewrite, path).as_deref(), Ok(path));
+        }
+    }
+
+    #[test]
+    fn host_is_the_clients_unless_told() {
+        let keep = rewrite("http://localhost:3000", "/*");
+        let backend = Rewrite { host_header: "backend".parse().unwrap(), ..keep.clone() };
+        let fixed = Rewrite { host_header: "app.internal".parse().unwrap(), ..keep.clone() };
+
+        for (rewrite, seen) in
+            [(keep, "app.example:8080"), (backend, "localhost:3000"), (fixed, "app.internal")]
+        {
+            let (mut one, mut two) = (head("/", &[]), head("/x", &[]));
+            rewrite.rewrite(&mut one, Version::Http1).unwrap();
+            rewrite.rewrite(&mut two, Version::Http2).unwrap();
+
+            assert_eq!(one.headers["host"], seen);
+            assert_eq!(one.headers["x-forwarded-host"], "app.example:8080");
+            assert_eq!((two.uri.to_string(), two.headers.get("host")), (format!("http://{seen}/x"), None));
+        }
+        assert!("a b".parse::<HostHeader>().is_err() && "u@a".parse::<HostHeader>().is_err());
+    }
+
+    #[test]
+    fn what_the_gateway_says_of_the_client_is_kept_and_completed() {
+        let rewrite = Rewrite { strip_prefix: true, ..rewrite("http://a", "/api/*") };
+        let mut said = head("/api/x", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-proto", "http")]);
+        let mut unsaid = head("/api/x", &[]);
+
+        rewrite.rewrite(&mut said, Version::Http1).unwrap();
+        rewrite.rewrite(&mut unsaid, Version::Http1).unwrap();
+
+        assert_eq!(
+            (&said.headers["x-forwarded-for"], &said.headers["x-forwarded-proto"]),
+            (&"6.6.6.6".parse().unwrap(), &"http".parse().unwrap())
+        );
+        assert_eq!(
+            (&unsaid.headers["x-forwarded-for"], &unsaid.headers["x-forwarded-proto"]),
+            (&"192.0.2.7".parse().unwrap(), &"https".parse().unwrap())
+        );
+        assert_eq!(said.headers["x-forwarded-prefix"], "/api");
+    }
+
+    #[test]
+    fn fields_of_one_hop_end_here_but_trailers_are_asked_for() {
+        let fields = [
+            ("connection", "x-private"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("te", "gzip, trailers"),
+            ("trailer", "x-sum"),
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+        ];
+        let (mut one, mut two) = (head("/", &fields), head("/", &fields));
+        let rewrite = rewrite("http://a", "/*");
+
+        rewrite.rewrite(&mut one, Version::Http1).unwrap();
+        rewrite.rewrite(&mut two, Version::Http2).unwrap();
+
+        let gone = ["x-private", "keep-alive", "transfer-encoding", "upgrade"];
+        assert!(gone.iter().all(|name| !one.headers.contains_key(*name) && !two.headers.contains_key(*name)));
+        for head in [&one, &two] {
+            assert_eq!(
+                (&head.headers["te"], &head.headers["trailer"]),
+                (&"trailers".parse().unwrap(), &"x-sum".parse().unwrap())
+            );
+        }
+        assert_eq!(
+            (&one.headers["connection"], two.headers.get("connection")),
+            (&"te".parse().unwrap(), None)
+        );
+        assert_eq!(
+            (one.headers.get_all("cookie").iter().count(), &one.headers["cookie"]),
+            (1, &"a=1; b=2".parse().unwrap())
+        );
+        assert_eq!(two.headers.get_all("cookie").iter().count(), 2);
+    }
+}

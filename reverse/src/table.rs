@@ -22,13 +22,13 @@ pub(crate) fn mappings(value: Option<Value>, flags: &Flags, mistakes: &mut Mista
 
 fn mapping(place: usize, table: &Table, flags: &Flags, mistakes: &mut Mistakes) -> Option<MappingConfig> {
     let mut say = |mistake: String| mistakes.push(format!("[[{NAME}]] {place}: {mistake}"));
-    let url = match table.get("backend-url") {
-        Some(url) => parsed(url).map_err(|mistake| say(format!("backend-url: {mistake}"))).ok(),
-        None => {
-            if flags.backend_url.is_none() {
-                say("backend-url is missing; write one, such as \"http://localhost:3000\"".into());
-            }
-            flags.backend_url.clone()
+    let url = match (table.get("backend-url").map(parsed), &flags.backend_url) {
+        (Some(url), _) => url.map_err(|mistake| say(format!("backend-url: {mistake}"))).ok(),
+        // What is wrong with that one is said of the flag.
+        (None, Some(url)) => url.parse().ok(),
+        (None, None) => {
+            say("backend-url is missing; write one, such as \"http://localhost:3000\"".into());
+            None
         }
     };
     // Only to go on with: without a URL nothing comes of it.

@@ -13,7 +13,7 @@ use crate::dial::Offer;
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
     /// The file is missing, or holds no PEM certificate.
-    #[error("{}: {source}", path.display())]
+    #[error("{} holds no certificate in PEM: {source}", path.display())]
     Pem {
         /// Which file.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum RootsError {
         source: rustls::pki_types::pem::Error,
     },
     /// The file's certificates cannot be roots.
-    #[error("{}: {source}", path.display())]
+    #[error("the certificates in {} cannot be roots: {source}", path.display())]
     Unusable {
         /// Which file.
         path: PathBuf,

@@ -1,5 +1,11 @@
 //! The reverse daemon, from a requester to a backend and back.
 
+#![allow(clippy::unwrap_used, reason = "a test and what it sets up may fail by a panic")]
+
+mod limits;
+mod pool;
+mod stand;
+mod tls;
 mod websocket;
 mod websocket_backend;
 mod websocket_endings;

@@ -1,0 +1,200 @@
+//! Limits, timeouts, and backends that are not there.
+
+use std::time::Duration;
+
+use h8s_nats::Refused;
+use h8s_reverse::Cut;
+use h8s_test_support::raw_origin::RawOrigin;
+use h8s_test_support::{eventually, soon};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use crate::stand::{call, get, in_front_of, ok, request, text, whole};
+
+#[tokio::test]
+async fn at_the_limit_one_waits_its_turn_and_the_next_is_refused() {
+    let origin = RawOrigin::bind().await;
+    let service = in_front_of(&origin.url(), |backend| backend.max_connections = 1);
+    let asking = |path: &'static str| {
+        let service = service.clone();
+        tokio::spawn(async move { call(&service, request("GET", path, "")).await.map(drop) })
+    };
+    let first = asking("/1");
+    let mut connection = origin.accept().await;
+    connection.request().await;
+    let second = asking("/2");
+    // On this runtime's one thread the second has queued up by then.
+    tokio::task::yield_now().await;
+    let refused = call(&service, request("GET", "/3", "")).await.map(drop).unwrap_err();
+
+    connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
+    let mut connection = origin.accept().await;
+    let turn = connection.request().await;
+    connection.send(ok("")).await;
+
+    assert_eq!((refused, turn.head.target.as_str()), (Refused::Busy, "/2"));
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_turn_for_more_than_a_second() {
+    let origin = RawOrigin::bind().await;
+    let service = in_front_of(&origin.url(), |backend| backend.max_connections = 1);
+    let held = tokio::spawn({
+        let service = service.clone();
+        async move { call(&service, request("GET", "/", "")).await.map(drop) }
+    });
+    let mut connection = origin.accept().await;
+    connection.request().await;
+
+    let waited = call(&service, request("GET", "/", "")).await.map(drop);
+
+    held.abort();
+    assert_eq!(waited, Err(Refused::Busy));
+}
+
+#[tokio::test]
+async fn a_backend_that_is_away_is_unreachable_and_found_again() {
+    let origin = RawOrigin::bind().await;
+    let (url, address) = (origin.url(), origin.address());
+    drop(origin);
+    let service = in_front_of(&url, |_| {});
+
+    let away = call(&service, request("GET", "/", "")).await.map(drop);
+    let origin = RawOrigin::bind_to(address).await.serve(|_| ok("back"));
+    eventually("it is back", async || call(&service, request("GET", "/", "")).await.is_ok()).await;
+
+    assert_eq!((away, origin.faults().len()), (Err(Refused::Unreachable), 0));
+}
+
+#[tokio::test]
+async fn a_backend_that_does_not_finish_connecting_is_unreachable_in_time() {
+    // It never answers the TLS handshake.
+    let origin = RawOrigin::bind().await;
+    let (_, ca) = crate::tls::certificate();
+    let url = origin.url().replace("http:", "https:");
+    let service = in_front_of(&url, |backend| {
+        backend.connect_timeout = Duration::from_millis(50);
+        backend.ca = Some(ca.path().to_owned());
+    });
+
+    let refused = call(&service, request("GET", "/", "")).await.map(drop);
+
+    assert_eq!(refused, Err(Refused::Unreachable));
+}
+
+#[tokio::test]
+async fn a_backend_that_never_answers_is_a_504_at_the_deadline() {
+    let origin = RawOrigin::bind().await;
+    let service = in_front_of(&origin.url(), |_| {});
+    let mut asked = request("GET", "/", "");
+    let context = h8s_nats::ExchangeContext {
+        deadline: Some(Instant::now() + Duration::from_millis(50)),
+        ..Default::default()
+    };
+    asked.extensions_mut().insert(context);
+
+    let asked = tokio::spawn(async move { call(&service, asked).await.unwrap() });
+    let mut connection = origin.accept().await;
+    connection.request().await;
+
+    assert_eq!(asked.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(connection.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn a_body_in_which_nothing_moves_is_cut() {
+    let origin = RawOrigin::bind().await;
+    let service = in_front_of(&origin.url(), |backend| backend.idle_timeout = Duration::from_millis(50));
+    let asked = tokio::spawn(async move { get(&service, "/").await });
+    let mut connection = origin.accept().await;
+    connection.request().await;
+    connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome").await;
+
+    let cut = soon(asked.await.unwrap().collect()).await.unwrap_err();
+
+    assert!(matches!(cut, Cut::Idle(_)), "{cut}");
+    assert_eq!(connection.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn what_is_no_response_is_a_502_and_ends_the_connection() {
+    let long = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(70_000));
+    let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: a\r\n".repeat(300));
+    for answer in [
+        "",
+        "hello\r\n\r\n",
+        "HTTP/1.1 999999 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\na",
+        "HTTP/1.1 200 OK\r\nX: a\r\n folded: b\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nNa me: a\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX: \0\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 99 Odd\r\n\r\n",
+        "HTTP/2 200 OK\r\n\r\n",
+        &long,
+        &many,
+    ] {
+        let origin = RawOrigin::bind().await;
+        let service = in_front_of(&origin.url(), |_| {});
+        let asked = tokio::spawn(async move { whole(get(&service, "/").await).await });
+        let mut connection = origin.accept().await;
+        connection.request().await;
+        connection.send(answer).await;
+        if answer.is_empty() {
+            drop(connection);
+        } else {
+            connection.read_to_end().await;
+        }
+
+        let (status, headers, body) = asked.await.unwrap();
+
+        let shown = answer.get(..60).unwrap_or(answer);
+        assert_eq!(status, StatusCode::BAD_GATEWAY, "{shown:?}");
+        assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(body, "The service behind this address gave no valid answer.\n");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_an_error() {
+    for broken in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nx\r\n",
+    ] {
+        let origin = RawOrigin::bind().await;
+        let service = in_front_of(&origin.url(), |_| {});
+        let asked = tokio::spawn(async move { get(&service, "/").await.collect().await });
+        let mut connection = origin.accept().await;
+        connection.request().await;
+        connection.send(broken).await;
+        drop(connection);
+
+        let cut = soon(asked).await.unwrap().unwrap_err();
+
+        assert!(matches!(cut, Cut::Backend(_)), "{broken:?}: {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_been_written_is_not_sent_again() {
+    let origin = RawOrigin::bind().await;
+    let service = in_front_of(&origin.url(), |_| {});
+    let asked = tokio::spawn({
+        let service = service.clone();
+        async move { text(&service, "/1").await }
+    });
+    let mut connection = origin.accept().await;
+    connection.request().await;
+    connection.send(ok("one")).await;
+    asked.await.unwrap();
+
+    let asked = tokio::spawn(async move { get(&service, "/2").await.status() });
+    connection.request().await;
+    drop(connection);
+
+    assert_eq!(asked.await.unwrap(), StatusCode::BAD_GATEWAY);
+}
