@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::raw_client::RawClient;
 use crate::soon;
 
+use request::Fault;
 pub use request::{RawRequest, RequestHead};
 pub use serving::ServingOrigin;
 
@@ -42,7 +43,16 @@ impl RawOrigin {
     ///
     /// When the system has none.
     pub async fn bind() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        Self::bind_to(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Listens where another one did.
+    ///
+    /// # Panics
+    ///
+    /// When somebody does.
+    pub async fn bind_to(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the port is free");
         let address = listener.local_addr().expect("a listener has an address");
         Self { listener, address }
     }
@@ -63,14 +73,21 @@ impl RawOrigin {
         self.address
     }
 
-    /// The next connection.
+    /// The next connection on which something comes. Those that only look whether somebody listens are passed over.
     ///
     /// # Panics
     ///
     /// When there is none within the deadline.
     pub async fn accept(&self) -> RawConnection {
-        let (stream, _) = soon(self.listener.accept()).await.expect("a listener accepts");
-        RawConnection::over(stream)
+        soon(async {
+            loop {
+                let (stream, _) = self.listener.accept().await.expect("a listener accepts");
+                if matches!(stream.peek(&mut [0]).await, Ok(1..)) {
+                    return RawConnection::over(stream);
+                }
+            }
+        })
+        .await
     }
 
     /// Answers every request on every connection with what `answer` says to it, as bytes, and closes the connection
@@ -171,7 +188,7 @@ impl RawConnection {
         self.client.into_parts()
     }
 
-    async fn try_request(&mut self) -> Result<Option<RawRequest>, String> {
+    async fn try_request(&mut self) -> Result<Option<RawRequest>, Fault> {
         match request::read_head(&mut self.client).await? {
             Some(head) => request::read_body(&mut self.client, head).await.map(Some),
             None => Ok(None),

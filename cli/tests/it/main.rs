@@ -13,6 +13,7 @@ mod plain;
 mod plain_websocket;
 mod programs;
 mod readme;
+mod reverse;
 mod t15_forged_control;
 mod t18_exactly_once;
 mod t1_long_addresses;

@@ -1,4 +1,4 @@
-//! The three programs as processes, on ports of the system's choice.
+//! The programs as processes, on ports of the system's choice.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,8 +12,11 @@ use h8s_test_support::{Bus, eventually};
 use http::StatusCode;
 
 /// What the separate programs are made of, relative to the workspace.
-const SOURCES: [&str; 6] =
-    ["Cargo.lock", "settings/src", "wire/src", "nats/src", "ingress/src", "host-provider/src"];
+const SOURCES: [&str; 7] =
+    ["Cargo.lock", "settings/src", "wire/src", "nats/src", "ingress/src", "host-provider/src", "reverse/src"];
+/// Them, and the packages that they are of.
+const PROGRAMS: [(&str, &str); 3] =
+    [("h8sd", "h8s-ingress"), ("h8s-host", "h8s-host-provider"), ("h8srd", "h8s-reverse")];
 
 /// A guest's file, as an argument.
 pub(crate) fn component(name: &str) -> String {
@@ -119,6 +122,50 @@ impl Host {
     }
 }
 
+/// `h8srd`, ready.
+pub(crate) struct Daemon {
+    pub(crate) process: Process,
+    _config: Option<tempfile::NamedTempFile>,
+}
+
+impl Daemon {
+    /// Answers from this backend for the host `127.0.0.1`, which is what clients ask for here.
+    pub(crate) async fn start(nats_url: &str, backend: &str, flags: &[&str]) -> Self {
+        let mut command =
+            h8srd(&["--nats-url", nats_url, "--hostname", "127.0.0.1", "--backend-url", backend]);
+        Self::run(command.args(flags)).await
+    }
+
+    /// Answers as a configuration file says.
+    pub(crate) async fn with_config(nats_url: &str, config: &str, flags: &[&str]) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config).unwrap();
+        let mut command = h8srd(&["--nats-url", nats_url]);
+        let daemon = Self::run(command.arg("--config").arg(file.path()).args(flags)).await;
+        Self { _config: Some(file), ..daemon }
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn run(command: &mut Command) -> Self {
+        let mut process = Process::start(command);
+        process.wait_for_line(": ready").await;
+        Self { process, _config: None }
+    }
+}
+
+/// `h8srd` with these arguments.
+pub(crate) fn h8srd(arguments: &[&str]) -> Command {
+    let mut command = program(built("h8srd"));
+    command.args(arguments);
+    command
+}
+
+/// A gateway, and a daemon that answers for it from this backend.
+pub(crate) async fn gateway_and_daemon(bus: &Bus, backend: &str) -> (Gateway, Daemon) {
+    let daemon = Daemon::start(&bus.url(), backend, &[]).await;
+    (Gateway::start(&bus.url(), &[]).await, daemon)
+}
+
 /// A gateway and a host that serves hello at `/*` and echo at `/echo/*`, which the gateway knows.
 pub(crate) async fn gateway_and_host(bus: &Bus) -> (Gateway, Host) {
     let host = Host::start(&bus.url(), &[("/*", "hello"), ("/echo/*", "echo")], &[]).await;
@@ -132,8 +179,7 @@ fn built(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let directory = BUILT.get_or_init(|| {
         let directory = Path::new(env!("CARGO_BIN_EXE_h8s")).parent().unwrap().to_owned();
-        let oldest =
-            ["h8sd", "h8s-host"].map(|name| modified(&directory.join(name))).into_iter().min().unwrap();
+        let oldest = PROGRAMS.map(|(name, _)| modified(&directory.join(name))).into_iter().min().unwrap();
         if oldest.is_none_or(|oldest| sources_modified() > oldest) {
             build(&directory);
         }
@@ -168,15 +214,8 @@ fn build(directory: &Path) {
         profile => profile,
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "build",
-        "--package",
-        "h8s-ingress",
-        "--package",
-        "h8s-host-provider",
-        "--bins",
-        "--profile",
-    ]);
-    let built = cargo.arg(profile).arg("--target-dir").arg(directory.parent().unwrap()).status();
-    assert!(built.is_ok_and(|status| status.success()), "h8sd and h8s-host do not build");
+    cargo.args(["build", "--bins", "--profile", profile]);
+    cargo.args(PROGRAMS.iter().flat_map(|(_, package)| ["--package", package]));
+    let built = cargo.arg("--target-dir").arg(directory.parent().unwrap()).status();
+    assert!(built.is_ok_and(|status| status.success()), "the programs do not build");
 }

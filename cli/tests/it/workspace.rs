@@ -1,23 +1,43 @@
-//! Arrows between crates only point down: programs → ingress, host-provider → nats → wire.
+//! Arrows between crates only point down: programs → ingress, host-provider, reverse → nats → wire.
 
 use std::process::Command;
 
 use serde_json::Value;
 
 /// Which crates of the workspace each may use. A new crate needs a line here.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("h8s-wire", &[]),
     ("h8s-settings", &[]),
     ("h8s-broker", &[]),
     ("h8s-nats", &["h8s-wire", "h8s-settings"]),
     ("h8s-ingress", &["h8s-nats", "h8s-wire", "h8s-settings"]),
     ("h8s-host-provider", &["h8s-nats", "h8s-wire", "h8s-settings"]),
-    ("h8s", &["h8s-broker", "h8s-host-provider", "h8s-ingress", "h8s-nats", "h8s-settings", "h8s-wire"]),
+    ("h8s-reverse", &["h8s-nats", "h8s-wire", "h8s-settings"]),
+    (
+        "h8s",
+        &[
+            "h8s-broker",
+            "h8s-host-provider",
+            "h8s-ingress",
+            "h8s-nats",
+            "h8s-reverse",
+            "h8s-settings",
+            "h8s-wire",
+        ],
+    ),
     ("h8s-test-support", &["h8s-broker"]),
     ("h8s-conformance", &["h8s-nats", "h8s-wire"]),
     (
         BENCHES,
-        &["h8s-broker", "h8s-host-provider", "h8s-ingress", "h8s-nats", "h8s-test-support", "h8s-wire"],
+        &[
+            "h8s-broker",
+            "h8s-host-provider",
+            "h8s-ingress",
+            "h8s-nats",
+            "h8s-reverse",
+            "h8s-test-support",
+            "h8s-wire",
+        ],
     ),
 ];
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{RawConnection, RawRequest};
+use super::{Fault, RawConnection, RawRequest};
 
 /// Serves until it is dropped; open connections end with it.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ struct Seen {
     open: usize,
     requests: Vec<RawRequest>,
     faults: Vec<String>,
+    cut: usize,
 }
 
 /// Counts a connection as open for as long as its task lives, however that ends.
@@ -71,12 +72,17 @@ impl ServingOrigin {
         self.seen().requests.last().expect("there was a request").clone()
     }
 
-    /// What arrived that was no whole and unambiguous request, a sentence each. A request that is cut is among them.
+    /// How many requests ended with their connection, before they were whole.
+    pub fn cut_requests(&self) -> usize {
+        self.seen().cut
+    }
+
+    /// What arrived that was no unambiguous request, a sentence each.
     pub fn faults(&self) -> Vec<String> {
         self.seen().faults.clone()
     }
 
-    /// How many connections there have been.
+    /// How many connections there have been on which something came.
     pub fn connections(&self) -> usize {
         self.seen().connections
     }
@@ -128,7 +134,11 @@ async fn converse(
                 }
             }
             Ok(None) => return,
-            Err(fault) => {
+            Err(Fault::Cut(_)) => {
+                lock(seen).cut += 1;
+                return;
+            }
+            Err(Fault::Wrong(fault)) => {
                 lock(seen).faults.push(fault);
                 // Whoever sent that may be gone.
                 connection

@@ -1,0 +1,216 @@
+//! Exchanges that end early: whoever leaves, the others hear of it, and a cut body never looks whole.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use h8s_test_support::http_client::{HttpClient, empty, get, streamed};
+use h8s_test_support::raw_client::RawClient;
+use h8s_test_support::raw_origin::{RawConnection, RawOrigin};
+use h8s_test_support::{eventually, over_both_buses, soon, within};
+use http::Request;
+use http_body_util::BodyExt as _;
+use tokio::io::AsyncReadExt as _;
+
+use super::{ok, telling_origin};
+use crate::programs::{Daemon, Gateway, gateway_and_daemon};
+
+/// A daemon that has gone without a word is noticed after three silent beats of 5 s.
+const NOTICED: Duration = Duration::from_secs(25);
+const BEGUN: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n";
+const ENDED: &str = "5\r\nended\r\n0\r\n\r\n";
+
+/// A client in the midst of a download, and the backend's side of it.
+async fn downloading(origin: &RawOrigin, gateway: &Gateway) -> (RawClient, RawConnection) {
+    let mut client = RawClient::connect(&gateway.url).await;
+    client.send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
+    let mut backend = origin.accept().await;
+    backend.request().await;
+    backend.send(BEGUN).await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(client.chunk().await.unwrap(), b"begun");
+    (client, backend)
+}
+
+over_both_buses! {
+    async fn a_client_leaves_and_the_backend_hears_of_it(bus) {
+        let origin = RawOrigin::bind().await;
+        let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+
+        // in the midst of a download,
+        let (client, mut backend) = downloading(&origin, &gateway).await;
+        client.reset();
+        assert_eq!(backend.read_to_end().await, b"");
+
+        // of an upload,
+        let mut client = RawClient::connect(&gateway.url).await;
+        client.send("PUT / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nbegun").await;
+        let mut backend = origin.accept().await;
+        backend.head().await;
+        client.reset();
+        assert_eq!(backend.read_to_end().await, b"begun");
+
+        // or before there is an answer.
+        let mut client = RawClient::connect(&gateway.url).await;
+        client.send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
+        let mut backend = origin.accept().await;
+        backend.request().await;
+        client.reset();
+        assert_eq!(backend.read_to_end().await, b"");
+    }
+
+    async fn a_backend_that_breaks_off_breaks_off_the_response(bus) {
+        let origin = RawOrigin::bind().await;
+        let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+        for answer in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n",
+        ] {
+            let mut client = RawClient::connect(&gateway.url).await;
+            client.send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
+            let mut backend = origin.accept().await;
+            backend.request().await;
+
+            backend.send(answer).await;
+            let head = client.head().await;
+            drop(backend);
+
+            let response = client.body(head).await;
+            assert_eq!((response.head.status, response.text().as_str(), response.complete), (200, "half", false));
+        }
+    }
+
+    async fn a_daemon_that_is_told_to_end_ends_what_is_under_way(bus) {
+        // given a download and an upload that have begun
+        let origin = RawOrigin::bind().await;
+        let (gateway, mut daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+        let (mut client, mut backend) = downloading(&origin, &gateway).await;
+        let mut uploader = HttpClient::http1(&gateway.url).await;
+        let (body, request) = streamed();
+        let answer = tokio::spawn(async move { uploader.exchange(Request::post("/").body(request).unwrap()).await });
+        body.send("begun").await;
+        let mut taker = origin.accept().await;
+        let head = taker.head().await;
+        // when
+        daemon.process.terminate();
+        daemon.process.wait_for_line("draining").await;
+        // then both end well, and then the daemon does
+        backend.send(ENDED).await;
+        assert_eq!(client.chunk().await.unwrap(), b"ended");
+        assert_eq!(client.chunk().await.unwrap(), b"");
+        body.send("ended").await;
+        drop(body);
+        assert_eq!(taker.body(head).await.body, b"begunended");
+        taker.send(ok("thanks")).await;
+        assert_eq!(soon(answer).await.unwrap().2, "thanks");
+        assert!(daemon.process.wait_for_exit().await.success());
+    }
+
+    async fn a_daemon_that_is_killed_cuts_what_was_under_way(bus) {
+        // given a request without an answer that the daemon has accepted, and downloads over HTTP/1.1 and HTTP/2
+        let origin = RawOrigin::bind().await;
+        let (gateway, mut daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+        let watcher = async_nats::connect(bus.url()).await.unwrap();
+        let mut frames = watcher.subscribe("h8s.inbox.gw.>").await.unwrap();
+        watcher.flush().await.unwrap();
+        let mut waiting = RawClient::connect(&gateway.url).await;
+        waiting.send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await;
+        let mut third = origin.accept().await;
+        third.request().await;
+        soon(frames.next()).await.unwrap();
+        let (one, mut first) = downloading(&origin, &gateway).await;
+        let mut other = HttpClient::http2(&gateway.url).await;
+        let response = async { other.send(Request::get("/").body(empty()).unwrap()).await.unwrap() };
+        let begin = async {
+            let mut backend = origin.accept().await;
+            backend.request().await;
+            backend.send(BEGUN).await;
+            backend
+        };
+        let (response, mut second) = tokio::join!(response, begin);
+        // when
+        daemon.process.kill().await;
+        // then the backend hears of it at once, and the clients see no whole answer
+        for backend in [&mut first, &mut second, &mut third] {
+            assert_eq!(backend.read_to_end().await, b"");
+        }
+        let collected = response.into_body().collect();
+        let (one, other, waiting) =
+            within(NOTICED, async { tokio::join!(rest(one), collected, rest(waiting)) }).await;
+        assert!(!one.ends_with(b"0\r\n\r\n"), "a cut body looked whole");
+        assert!(other.is_err(), "a cut body looked whole");
+        assert!(waiting.starts_with(b"HTTP/1.1 502 "), "{:?}", String::from_utf8_lossy(&waiting));
+    }
+
+    async fn a_backend_that_is_away_is_502_at_once_and_found_again(bus) {
+        // given a backend that was there
+        let backend = telling_origin().await;
+        let (url, address) = (backend.url(), backend.address());
+        let (gateway, _daemon) = gateway_and_daemon(&bus, &url).await;
+        assert_eq!(gateway.status("/").await, 200);
+        // when it is away
+        drop(backend);
+        eventually("it is gone", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+        // then each request is answered at once, and says nothing of what is behind
+        for _ in 0..20 {
+            let asked = Instant::now();
+            let (status, _, body) = gateway.get("/").await;
+            assert_eq!(status, 502);
+            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+            let body = String::from_utf8_lossy(&body).to_lowercase();
+            for word in [address.port().to_string().as_str(), "refused", "connect", "localhost", "os error"] {
+                assert!(!body.contains(word), "{body}");
+            }
+        }
+        // and when it is back, it answers
+        let again = RawOrigin::bind_to(address).await.serve(|_| ok("again"));
+        eventually("the backend is found", async || gateway.status("/").await == 200).await;
+        assert_eq!((gateway.get("/").await.2, again.faults()), ("again".into(), vec![]));
+    }
+
+    async fn one_of_three_daemons_is_killed_under_load(bus) {
+        // given three daemons, and clients that go on asking
+        let origin = telling_origin().await;
+        let mut daemons = Vec::new();
+        for _ in 0..3 {
+            daemons.push(Daemon::start(&bus.url(), &origin.url(), &[]).await);
+        }
+        let gateway = Gateway::start(&bus.url(), &["--request-timeout", "5s"]).await;
+        let clients: Vec<_> = (0..4).map(|client| tokio::spawn(ask(gateway.url.clone(), client))).collect();
+        // when one is killed
+        eventually("the clients are asking", async || origin.requests().len() > 200).await;
+        daemons[1].process.kill().await;
+        let before = origin.requests().len();
+        eventually("the clients go on", async || origin.requests().len() > before + 400).await;
+        // then all are answered, rightly or with an error, and few with an error
+        let mut failed = 0;
+        for client in clients {
+            failed += within(NOTICED, client).await.unwrap();
+        }
+        assert!(failed <= 4, "{failed} requests failed: more than there were under way");
+        assert_eq!(origin.faults(), Vec::<String>::new());
+    }
+}
+
+/// How many of many requests were answered with an error; each other has the right answer.
+async fn ask(url: String, client: usize) -> usize {
+    let mut failed = 0;
+    for number in 0..300 {
+        let (status, _, body) = get(&format!("{url}/{client}/{number}")).await;
+        match status.as_u16() {
+            200 => assert_eq!(body, format!("GET /{client}/{number}")),
+            502..=504 => failed += 1,
+            other => panic!("{other}"),
+        }
+    }
+    failed
+}
+
+/// All that comes, with more patience than a deadline has.
+async fn rest(client: RawClient) -> Vec<u8> {
+    let (mut stream, bytes) = client.into_parts();
+    let mut all = bytes.to_vec();
+    // A reset is an end as well.
+    let _ = stream.read_to_end(&mut all).await;
+    all
+}

@@ -1,0 +1,63 @@
+//! httpbin behind the daemon, in front of the tests of a client library that were written for it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use h8s_test_support::python::python;
+use h8s_test_support::{Bus, Process, within};
+
+use crate::programs::{Daemon, Gateway};
+
+/// What is installed, with its tests.
+const REQUESTS: &str = "requests==2.34.2";
+const SUITE: &str = include_str!("httpbin/requests_suite.py");
+/// The suite waits some seconds by itself.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// These see a difference, and should.
+const DIFFERENT: [&str; 1] = [
+    // `Proxy-Authorization` is for the first proxy, which the gateway is (RFC 9110 §11.7.2).
+    "TestRequests::test_proxy_authorization_preserved_on_request",
+];
+/// Those that use httpbin; fewer would mean that the suite is not what it was.
+const TESTS: usize = 100;
+
+/// httpbin, run as its documentation says, and its address.
+async fn httpbin() -> (Process, String) {
+    let arguments = ["--bind", "127.0.0.1:0", "--threads", "16", "--no-control-socket", "httpbin:app"];
+    let mut server = python().start_module("gunicorn", &arguments);
+    let line = server.wait_for_line("Listening at: ").await;
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+    (server, url)
+}
+
+/// What became of each test, and all that was written.
+async fn outcomes(url: &str) -> (BTreeSet<String>, String) {
+    let sources = python().sources(REQUESTS);
+    let mut suite = python().start_script(SUITE, &[sources.to_str().unwrap(), url]);
+    within(PATIENCE, async {
+        while suite.is_running() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    suite.wait_for_exit().await;
+    let said = suite.stdout();
+    let outcome =
+        |line: &&str| ["passed: ", "failed: ", "skipped: "].iter().any(|word| line.starts_with(word));
+    (said.lines().filter(outcome).map(str::to_owned).collect(), said)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tests_of_requests_see_no_difference() {
+    let bus = Bus::real().await;
+    let (_httpbin, direct) = httpbin().await;
+    // One of the tests asks for this host.
+    let _daemon = Daemon::start(&bus.url(), &direct, &["--hostname", "httpbin.org"]).await;
+    let gateway = Gateway::start(&bus.url(), &[]).await;
+
+    let ((expected, _), (outcomes, said)) = tokio::join!(outcomes(&direct), outcomes(&gateway.url));
+
+    assert!(expected.iter().filter(|test| test.starts_with("passed: ")).count() >= TESTS, "{expected:#?}");
+    let differences: Vec<_> = expected.symmetric_difference(&outcomes).collect();
+    assert!(differences.is_empty(), "{differences:#?}\n{said}");
+}

@@ -1,0 +1,220 @@
+//! T5: requests that can be read in two ways, and responses: what the backend sees is what was answered, one by one.
+
+use h8s_test_support::Bus;
+use h8s_test_support::http_client::get;
+use h8s_test_support::raw_client::RawClient;
+use h8s_test_support::raw_origin::{RawOrigin, ServingOrigin};
+
+use super::ok;
+use crate::programs::{Gateway, gateway_and_daemon};
+
+/// Follows each of the corpus on its connection.
+const LAST: &str = "GET /last HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+/// What a hidden request would be.
+const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ";
+
+/// Heads that are ambiguous, with what would follow.
+const CORPUS: [(&str, &str); 37] = [
+    ("CL.TE", "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG"),
+    (
+        "TE.CL",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n31\r\nGET /hidden HTTP/1.1\r\nHost: 127.0.0.1\r\nX: 1\r\n\r\nx\r\n0\r\n\r\n",
+    ),
+    ("TE.TE", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
+    ("TE.TE, odd", "Transfer-Encoding: chunked\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+    ("TE identity", "Transfer-Encoding: identity\r\nContent-Length: 0\r\n\r\n"),
+    ("TE gzip, chunked", "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    ("TE chunked, gzip", "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
+    ("TE with a tab", "Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n"),
+    ("TE with a vertical tab", "Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n"),
+    ("TE in quotes", "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"),
+    ("TE in capitals", "TRANSFER-ENCODING: CHUNKED\r\n\r\n0\r\n\r\n"),
+    ("TE before a space", "Transfer-Encoding : chunked\r\nContent-Length: 0\r\n\r\n"),
+    ("TE folded", "Transfer-Encoding:\r\n chunked\r\nContent-Length: 0\r\n\r\n"),
+    ("TE after a line break that is half", "X: 1\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("TE after a CR", "X: 1\rTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n"),
+    (
+        "TE as a hop",
+        "Connection: transfer-encoding, content-length\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    ("CL as a hop", "Connection: content-length\r\nContent-Length: 4\r\n\r\nbody"),
+    ("two lengths", "Content-Length: 0\r\nContent-Length: 20\r\n\r\n"),
+    ("two lengths, the same", "Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody"),
+    ("a list of lengths", "Content-Length: 4, 4\r\n\r\nbody"),
+    ("a length with a sign", "Content-Length: +4\r\n\r\nbody"),
+    ("a negative length", "Content-Length: -4\r\n\r\nbody"),
+    ("a length with spaces", "Content-Length: 4 4\r\n\r\nbody"),
+    ("a length in hexadecimal", "Content-Length: 0x4\r\n\r\nbody"),
+    ("a length past all bounds", "Content-Length: 18446744073709551620\r\n\r\nbody"),
+    ("an empty length", "Content-Length:\r\n\r\n"),
+    ("a length with a zero before", "Content-Length: 04\r\n\r\nbody"),
+    ("a folded header", "X: 1\r\n two\r\nContent-Length: 0\r\n\r\n"),
+    ("a line that is no header", "nothing\r\n\r\n"),
+    ("NUL in a value", "X: a\0b\r\nContent-Length: 0\r\n\r\n"),
+    ("NUL in a name", "X\0: a\r\nContent-Length: 0\r\n\r\n"),
+    ("chunk extensions", "Transfer-Encoding: chunked\r\n\r\n4;x=\"\\r\\n\";y\r\nbody\r\n0;z\r\n\r\n"),
+    ("a chunk past its end", "Transfer-Encoding: chunked\r\n\r\n2\r\nbody\r\n0\r\n\r\n"),
+    (
+        "a chunk's size past all bounds",
+        "Transfer-Encoding: chunked\r\n\r\n10000000000000004\r\nbody\r\n0\r\n\r\n",
+    ),
+    ("a chunk's line break that is half", "Transfer-Encoding: chunked\r\n\r\n4\nbody\n0\n\n"),
+    (
+        "trailers that frame",
+        "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ),
+    ("an upgrade", "Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"),
+];
+
+/// Sends bytes, and then the last request; the bodies of all answers that are the backend's, in their order.
+async fn answers(gateway: &Gateway, bytes: &[u8]) -> Vec<String> {
+    let mut client = RawClient::connect(&gateway.url).await;
+    client.send([bytes, LAST.as_bytes()].concat()).await;
+    let all = client.read_to_end().await;
+    let text = String::from_utf8_lossy(&all);
+    let marked = text.split("told: ").skip(1);
+    marked.map(|rest| rest.split("\r\n").next().unwrap().to_owned()).collect()
+}
+
+/// A backend that names what it answers in the head, where nothing can be hidden.
+async fn marking_origin() -> ServingOrigin {
+    RawOrigin::bind().await.serve(|request| {
+        let (method, target) = (&request.head.method, &request.head.target);
+        format!("HTTP/1.1 200 OK\r\nTold: {method} {target}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    })
+}
+
+/// What the backend has seen since there were `before`.
+fn seen(origin: &ServingOrigin, before: usize) -> Vec<String> {
+    let requests = origin.requests();
+    requests[before..].iter().map(|seen| format!("{} {}", seen.head.method, seen.head.target)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t5_requests_seen_are_requests_answered() {
+    let bus = Bus::real().await;
+    let origin = marking_origin().await;
+    let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+    let whole = [
+        format!("GET /a HTTP/1.0\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{HIDDEN}"),
+        format!("GET /a\r\n\r\n{HIDDEN}"),
+        format!("GET /a HTTP/1.1 {HIDDEN}"),
+        format!("GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil\r\n\r\n{HIDDEN}"),
+        "GET /a b HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(),
+        "GET /a HTTP/1.1\nHost: 127.0.0.1\n\n".to_owned(),
+        "\r\n\r\nGET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(),
+        "GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n\r\n".to_owned(),
+        "HEAD /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(),
+        "CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(),
+    ];
+    let heads = CORPUS.map(|(name, head)| (name, format!("POST /a HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}")));
+    let whole = whole.into_iter().map(|request| ("a whole request", request));
+    for (name, request) in heads.into_iter().chain(whole) {
+        let before = origin.requests().len();
+
+        let answers = answers(&gateway, request.as_bytes()).await;
+
+        assert_eq!(answers, seen(&origin, before), "{name}: {request:?}");
+        assert_eq!(origin.faults(), Vec::<String>::new(), "{name}: {request:?}");
+        assert!(!answers.iter().any(|told| told.contains("hidden")), "{name}: {answers:?}");
+    }
+    assert_eq!(gateway.status("/after").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t5_bytes_after_an_upgrade_are_no_request() {
+    let bus = Bus::real().await;
+    let origin = marking_origin().await;
+    let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    // A backend that does not know WebSockets answers the upgrade like any other request.
+    let answers =
+        answers(&gateway, format!("GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n{upgrade}\r\n").as_bytes()).await;
+
+    let seen = seen(&origin, 0);
+    assert!(seen == ["GET /a"] || seen == ["GET /a", "GET /last"], "{seen:?}");
+    assert!(answers.len() <= seen.len() && origin.faults().is_empty(), "{answers:?} {:?}", origin.faults());
+    assert_eq!(gateway.status("/after").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t5_responses_that_can_be_read_in_two_ways_are_502() {
+    let bus = Bus::real().await;
+    let huge = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(200_000));
+    let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: y\r\n".repeat(2_000));
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+        "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 999999 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+        "HTTP/9.9 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.9\r\n",
+        "\x16\x03\x01\x02",
+        "\r\n",
+        "",
+        &huge,
+        &many,
+    ] {
+        // given a backend that answers like this and, once it is asked again, as it should
+        let origin = RawOrigin::bind().await;
+        let (gateway, daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+        let url = gateway.url.clone();
+        let asking = tokio::spawn(async move { get(&url).await });
+        let mut backend = origin.accept().await;
+        backend.request().await;
+        // when
+        backend.send(answer).await;
+        // then it is 502, and nothing more is asked on that connection
+        let shown = &answer[..answer.len().min(100)];
+        if answer.len() < 10 && !answer.starts_with('\x16') {
+            // Nothing yet that is wrong.
+            drop(backend);
+        } else {
+            assert_eq!(backend.read_to_end().await, b"", "{shown:?}");
+        }
+        assert_eq!(asking.await.unwrap().0, 502, "{shown:?}");
+        let origin = origin.serve(|_| ok("right"));
+        assert_eq!(gateway.get("/").await.2, "right", "{shown:?}");
+        assert_eq!((origin.connections(), daemon.process.output().matches("WARN").count()), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t5_what_follows_a_response_is_nobody_s_answer() {
+    // given a backend that says more than it was asked
+    let bus = Bus::real().await;
+    let origin = RawOrigin::bind().await;
+    let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+    let url = gateway.url.clone();
+    let asking = tokio::spawn(async move { get(&url).await });
+    let mut backend = origin.accept().await;
+    backend.request().await;
+    // when
+    backend.send([ok("right"), ok("wrong")].concat()).await;
+    assert_eq!(asking.await.unwrap().2, "right");
+    // then that connection is used no more
+    assert_eq!(backend.read_to_end().await, b"");
+    let _origin = origin.serve(|_| ok("right again"));
+    assert_eq!(gateway.get("/").await.2, "right again");
+}
+
+#[tokio::test]
+async fn t5_fields_of_a_response_are_framed_anew() {
+    let bus = Bus::embedded().await;
+    let origin = RawOrigin::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    )
+    .await;
+    let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
+
+    let (status, headers, body) = gateway.get("/").await;
+
+    // RFC 9112 §6.3 lets Transfer-Encoding win, or the response be refused.
+    let right =
+        status == 200 && body == "body" && headers.get("content-length").is_none_or(|length| length == "4");
+    assert!(right || status == 502, "{status} {headers:?} {body:?}");
+}
