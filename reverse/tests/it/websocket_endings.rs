@@ -44,7 +44,7 @@ over_both_buses! {
 
     async fn a_backend_that_does_not_answer_a_close_is_left_all_the_same(bus) {
         let stand = Stand::start(&bus).await;
-        let (mut client, mut backend) = stand.opened().await;
+        let (client, mut backend) = stand.opened().await;
         client.close(1000, "").await;
         assert_eq!(backend.closed().await.0, 1000);
         assert_eq!(backend.next().await, None);

@@ -99,7 +99,11 @@ async fn gateway(bus: &Bus) -> Requester {
         ..RequesterConfig::default()
     };
     let requester = Requester::start(link(bus).await, config).await.unwrap();
-    eventually("WebSockets are announced", async || requester.serves_websocket(&host(), "/chat")).await;
+    // Before it is ready it says yes to everything.
+    eventually("WebSockets are announced", async || {
+        requester.is_ready() && requester.serves_websocket(&host(), "/chat")
+    })
+    .await;
     requester
 }
 
@@ -117,7 +121,7 @@ pub(crate) fn upgrade(target: &str) -> Request<()> {
 
 /// Twice what the busiest machine needs for anything here.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    h8s_test_support::within(Duration::from_secs(30), future).await
+    h8s_test_support::within(Duration::from_secs(20), future).await
 }
 
 /// What the gateway sees of a refusal.
