@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use h8s_nats::{Body, ExchangeContext, Refused, WebSocketUpgrade};
+use h8s_nats::{Body, BoxError, ExchangeContext, WebSocketUpgrade};
 use http::header::{self, HeaderMap};
 use http::{HeaderValue, Method, Request, Response, StatusCode, request};
 use http_body::Body as _;
@@ -31,6 +31,8 @@ use crate::websocket;
 
 /// For gateways that do not say how long they wait.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How much later than the gateway we give up: it knows how to tell the client, and then tells us.
+const AFTER_THE_GATEWAY: Duration = Duration::from_secs(1);
 
 /// Passes requests on to one backend. Clones are the same.
 #[derive(Clone)]
@@ -59,10 +61,10 @@ impl ReverseService {
         tokio::spawn(async move { mapping.backend().probe().await });
     }
 
-    async fn answer(self, mut request: Request<Body>) -> Result<Response<ReverseBody>, Refused> {
+    async fn answer(self, mut request: Request<Body>) -> Result<Response<ReverseBody>, BoxError> {
         let Shared { mapping, tasks } = &*self.0;
         let given = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
-        let deadline = given.unwrap_or_else(|| Instant::now() + DEFAULT_TIMEOUT);
+        let deadline = given.unwrap_or_else(|| Instant::now() + DEFAULT_TIMEOUT) + AFTER_THE_GATEWAY;
         if let Some(upgrade) = request.extensions_mut().remove::<WebSocketUpgrade>() {
             // Messages are no body.
             let request = request.map(drop);
@@ -84,14 +86,10 @@ async fn forward(
     body: Body,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response<ReverseBody>, Failure> {
-    let mut exchange = Exchange::new(mapping, head, body)?;
+    let mut exchange = Exchange::new(head, body)?;
     loop {
         let (way, is_used) = mapping.backend().way(exchange.is_grpc).await?;
-        let sent = match way {
-            Way::Http1(connection) => exchange.over_http1(connection).await?,
-            Way::Http2(connection) => exchange.over_http2(connection).await?,
-        };
-        match sent {
+        match exchange.send(mapping, way).await? {
             Sent::Answered(answered) => return answered.into_response(mapping, permit).await,
             // The backend has closed a connection that had nothing to do; nothing of the request was written.
             Sent::Not(unsent, _) if is_used => exchange = *unsent,
@@ -100,21 +98,22 @@ async fn forward(
     }
 }
 
-/// A request, ready to be sent in either version.
-struct Exchange<'a> {
-    mapping: &'a Mapping,
-    head: request::Parts,
-    upload: Upload,
+/// A request on its way.
+struct Exchange {
+    request: Request<Upload>,
+    /// The version of HTTP that its head is made for, once that is known.
+    version: Option<Version>,
     is_grpc: bool,
     /// The client waits to be told that its body is wanted.
     expects_continue: bool,
+    progress: Arc<Progress>,
 }
 
 /// What became of a request.
-enum Sent<'a> {
+enum Sent {
     Answered(Answered),
     /// It is as it was.
-    Not(Box<Exchange<'a>>, hyper::Error),
+    Not(Box<Exchange>, hyper::Error),
 }
 
 /// A response, and what it comes on.
@@ -128,8 +127,8 @@ enum On {
     Http2(Http2),
 }
 
-impl<'a> Exchange<'a> {
-    fn new(mapping: &'a Mapping, mut head: request::Parts, body: Body) -> Result<Self, Failure> {
+impl Exchange {
+    fn new(mut head: request::Parts, body: Body) -> Result<Self, Failure> {
         let declared_bytes = declared_bytes(&head.headers)?;
         if body.is_end_stream() && declared_bytes.is_some_and(|declared| declared > 0) {
             return Err(BODY_LENGTH);
@@ -137,56 +136,60 @@ impl<'a> Exchange<'a> {
         let expects_continue = head.headers.remove(header::EXPECT).is_some() && !body.is_end_stream();
         let is_grpc = is_grpc(&head.headers);
         let upload = Upload::new(body, declared_bytes);
-        Ok(Self { mapping, head, upload, is_grpc, expects_continue })
-    }
-
-    async fn over_http1(self, mut connection: Http1) -> Result<Sent<'a>, Failure> {
-        let Self { mapping, head, mut upload, is_grpc, expects_continue } = self;
         let progress = upload.progress();
-        let mut written = head.clone();
-        mapping.rewrite.rewrite(&mut written, Version::Http1)?;
-        let has_length = written.headers.contains_key(header::CONTENT_LENGTH);
-        if !has_length {
-            frame(&mut written, &upload);
-        }
-        if expects_continue {
-            written.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
-            upload.wait_to_continue();
-        }
-        let mut request = Request::from_parts(written, upload);
-        if expects_continue {
-            let progress = Arc::clone(&progress);
-            on_informational(&mut request, move |response| {
-                if response.status() == StatusCode::CONTINUE {
-                    progress.proceed();
-                }
-            });
-        }
-        match connection.send(request).await {
-            Ok(response) => Ok(Sent::Answered(Answered { response, on: On::Http1(connection, progress) })),
-            Err(mut error) => match error.take_message() {
-                Some(request) => {
-                    let upload = request.into_body();
-                    let unsent = Self { mapping, head, upload, is_grpc, expects_continue };
-                    Ok(Sent::Not(Box::new(unsent), error.into_error()))
-                }
-                None => Err(error.into_error().into()),
-            },
-        }
+        let request = Request::from_parts(head, upload);
+        Ok(Self { request, version: None, is_grpc, expects_continue, progress })
     }
 
-    async fn over_http2(self, mut connection: Http2) -> Result<Sent<'a>, Failure> {
-        let Self { mapping, head, upload, is_grpc, expects_continue } = self;
-        let mut written = head.clone();
-        mapping.rewrite.rewrite(&mut written, Version::Http2)?;
-        match connection.sender.try_send_request(Request::from_parts(written, upload)).await {
-            Ok(response) => Ok(Sent::Answered(Answered { response, on: On::Http2(connection) })),
+    /// Makes the head one for the backend, in this version. It can be made once only.
+    fn write(&mut self, mapping: &Mapping, version: Version) -> Result<(), Failure> {
+        match self.version.replace(version) {
+            Some(written) if written == version => return Ok(()),
+            Some(_) => return Err(Failure::Response("it has changed its protocol in the meantime")),
+            None => {}
+        }
+        let (mut head, upload) = std::mem::take(&mut self.request).into_parts();
+        mapping.rewrite.rewrite(&mut head, version)?;
+        if version == Version::Http1 {
+            frame(&mut head, &upload);
+        }
+        self.request = Request::from_parts(head, upload);
+        if version == Version::Http1 && self.expects_continue {
+            self.expect_continue();
+        }
+        Ok(())
+    }
+
+    fn expect_continue(&mut self) {
+        self.request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        self.request.body_mut().wait_to_continue();
+        let progress = Arc::clone(&self.progress);
+        on_informational(&mut self.request, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                progress.proceed();
+            }
+        });
+    }
+
+    async fn send(mut self, mapping: &Mapping, way: Way) -> Result<Sent, Failure> {
+        let (sent, on) = match way {
+            Way::Http1(mut connection) => {
+                self.write(mapping, Version::Http1)?;
+                let sent = connection.send(std::mem::take(&mut self.request)).await;
+                (sent, On::Http1(connection, Arc::clone(&self.progress)))
+            }
+            Way::Http2(mut connection) => {
+                self.write(mapping, Version::Http2)?;
+                (
+                    connection.sender.try_send_request(std::mem::take(&mut self.request)).await,
+                    On::Http2(connection),
+                )
+            }
+        };
+        match sent {
+            Ok(response) => Ok(Sent::Answered(Answered { response, on })),
             Err(mut error) => match error.take_message() {
-                Some(request) => {
-                    let upload = request.into_body();
-                    let unsent = Self { mapping, head, upload, is_grpc, expects_continue };
-                    Ok(Sent::Not(Box::new(unsent), error.into_error()))
-                }
+                Some(request) => Ok(Sent::Not(Box::new(Self { request, ..self }), error.into_error())),
                 None => Err(error.into_error().into()),
             },
         }
@@ -223,6 +226,9 @@ impl Answered {
 /// Says how a request's body ends, where hyper would leave that to the method. Servers want a length of those methods
 /// that usually have a body (RFC 9110 §8.6).
 fn frame(head: &mut request::Parts, upload: &Upload) {
+    if head.headers.contains_key(header::CONTENT_LENGTH) {
+        return;
+    }
     if upload.is_end_stream() {
         if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
             head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -260,15 +266,16 @@ fn strip_response(headers: &mut HeaderMap) {
     headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<ReverseBody>, Refused>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<Response<ReverseBody>, BoxError>> + Send>>;
 
 impl Service<Request<Body>> for ReverseService {
     type Response = Response<ReverseBody>;
-    type Error = Refused;
+    /// [`Refused`](h8s_nats::Refused) or [`NoAnswer`](crate::NoAnswer).
+    type Error = BoxError;
     type Future = Answering;
 
     /// Always ready: what is too much is refused by the call, so that the gateway can ask elsewhere.
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 

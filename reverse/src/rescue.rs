@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use h8s_nats::Refused;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use h8s_nats::{BoxError, Refused};
+use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 
 use crate::backend_url::BackendUrl;
 use crate::body::ReverseBody;
@@ -19,13 +19,13 @@ pub(crate) enum Failure {
     /// What was asked for cannot be passed on. Maps to 400.
     #[error("{0}")]
     Request(&'static str),
-    /// The connection ended before the response began, or what came on it was not HTTP. Maps to 502.
+    /// The connection ended before the response began, or what came on it was not HTTP. Maps to 502, at the gateway.
     #[error("no valid response: {0}")]
     Lost(#[from] hyper::Error),
-    /// A response that cannot be passed on. Maps to 502.
+    /// A response that cannot be passed on. Maps to 502, at the gateway.
     #[error("{0}")]
     Response(&'static str),
-    /// No response head in time. Maps to 504.
+    /// No response head in time. Maps to 504, at the gateway.
     #[error("no response within {} ms", .0.as_millis())]
     Timeout(Duration),
 }
@@ -35,7 +35,7 @@ pub(crate) enum Failure {
 pub(crate) struct RequestLabel {
     method: Method,
     host: Option<HeaderValue>,
-    path: String,
+    uri: Uri,
     request_id: Option<HeaderValue>,
 }
 
@@ -44,38 +44,38 @@ impl RequestLabel {
         Self {
             method: head.method.clone(),
             host: head.headers.get(header::HOST).cloned(),
-            path: head.uri.path().to_owned(),
+            uri: head.uri.clone(),
             request_id: head.headers.get("x-request-id").cloned(),
         }
     }
 }
+
+/// The backend has not answered, and this log has said why. The gateway tells the client, in whatever way the client
+/// understands: as a page, as problem details, as a gRPC status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the service behind this responder gave no valid answer")]
+pub struct NoAnswer;
 
 /// What the gateway gets in place of a response.
 pub(crate) fn rescue(
     failure: Failure,
     label: &RequestLabel,
     backend: &BackendUrl,
-) -> Result<Response<ReverseBody>, Refused> {
-    let (status, says) = match &failure {
-        Failure::Refused(refused) => return Err(*refused),
-        Failure::Request(says) => (StatusCode::BAD_REQUEST, *says),
-        Failure::Lost(_) => {
-            (StatusCode::BAD_GATEWAY, "The service behind this address gave no valid answer.\n")
+) -> Result<Response<ReverseBody>, BoxError> {
+    let RequestLabel { method, host, uri, request_id } = label;
+    let path = uri.path();
+    match failure {
+        Failure::Refused(refused) => Err(refused.into()),
+        Failure::Request(says) => {
+            tracing::debug!(%backend, cause = says, %method, ?host, path, ?request_id, "a request was not passed on");
+            Ok(said(StatusCode::BAD_REQUEST, says))
         }
-        Failure::Response(_) => {
-            (StatusCode::BAD_GATEWAY, "The service behind this address gave no valid answer.\n")
+        failure => {
+            let cause = cause(&failure);
+            tracing::warn!(%backend, cause, %method, ?host, path, ?request_id, "a request failed");
+            Err(NoAnswer.into())
         }
-        Failure::Timeout(_) => {
-            (StatusCode::GATEWAY_TIMEOUT, "The service behind this address took too long.\n")
-        }
-    };
-    let RequestLabel { method, host, path, request_id } = label;
-    if status.is_server_error() {
-        tracing::warn!(%backend, cause = cause(&failure), %method, ?host, path, ?request_id, "a request failed");
-    } else {
-        tracing::debug!(%backend, cause = says, %method, ?host, path, ?request_id, "a request was not passed on");
     }
-    Ok(said(status, says))
 }
 
 /// A short answer of the daemon's own.

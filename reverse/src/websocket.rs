@@ -14,7 +14,7 @@ mod stream;
 
 use std::sync::Arc;
 
-use h8s_nats::{Accept, Refused, WebSocket, WebSocketUpgrade};
+use h8s_nats::{Accept, BoxError, Refused, WebSocket, WebSocketUpgrade};
 use h8s_wire::ConnectionId;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -34,7 +34,7 @@ use ending::Ending;
 use handshake::Handshake;
 use stream::Stream;
 
-/// Asks the backend whether it takes this WebSocket: until `deadline`, then it is a 504. `tasks` has what is open.
+/// Asks the backend whether it takes this WebSocket: until `deadline`, when the gateway has long given up. `tasks` has what is open.
 ///
 /// # Cancel safety
 /// The backend's connection is dropped.
@@ -44,7 +44,7 @@ pub(crate) async fn open(
     request: Request<()>,
     deadline: Instant,
     tasks: &TaskTracker,
-) -> Result<Response<ReverseBody>, Refused> {
+) -> Result<Response<ReverseBody>, BoxError> {
     if upgrade.is_reopened() {
         // What holds state is not asked for again. If it is, the backend that knew this client is gone all the same.
         return Ok(said(StatusCode::SERVICE_UNAVAILABLE, "The connection cannot be taken over.\n"));

@@ -211,3 +211,82 @@ async fn read_to_end(io: &mut (impl AsyncRead + Unpin)) {
     let mut ignored = [0; 1024];
     while let Ok(1..) = io.read(&mut ignored).await {}
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::io::{DuplexStream, duplex, join};
+
+    use super::super::stream::Stream;
+    use super::*;
+
+    const LIMIT_BYTES: usize = 1024;
+
+    /// The codec, and the backend's end of its connection, which holds so many bytes each way.
+    fn connected(buffer_bytes: usize) -> (Codec<DuplexStream>, DuplexStream) {
+        let (io, backend) = duplex(buffer_bytes);
+        (Codec::new(io, LIMIT_BYTES), backend)
+    }
+
+    #[tokio::test]
+    async fn there_is_room_until_nothing_is_taken() {
+        let (codec, mut backend) = connected(64);
+        let message = Message::binary(vec![7; LIMIT_BYTES]);
+        let mut queued = 0;
+        let room = |codec: &Codec<_>| poll_fn(|cx| Poll::Ready(codec.state().poll_room(cx).is_ready()));
+        while room(&codec).await {
+            codec.queue(message.clone());
+            queued += message.data.len();
+        }
+        assert!(
+            (ROOM_BYTES - LIMIT_BYTES..=ROOM_BYTES + LIMIT_BYTES).contains(&queued),
+            "{queued} bytes wait"
+        );
+
+        let mut taken = vec![0; queued];
+        tokio::join!(codec.room(), async { backend.read_exact(&mut taken).await.unwrap() });
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_writing_failed_is_heard() {
+        let (mut backend, reader) = duplex(64);
+        backend.write_all(b"\x81\x02no\x88\x02\x0f\xa1").await.unwrap();
+        let (closed, writer) = duplex(64);
+        drop(closed);
+        let codec = Codec::new(Stream::new(Bytes::new(), join(reader, writer)), LIMIT_BYTES);
+
+        codec.queue(Message::text("too late"));
+        codec.flush().await;
+
+        assert!(matches!(codec.next().await, Said::Message(said) if said == Message::text("no")));
+        assert!(matches!(codec.next().await, Said::Close(close) if close == Close::new(4001, "")));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_just_ends_has_vanished() {
+        for cut in [&b""[..], b"\x81", b"\x81\x05hell", b"\x01\x02no"] {
+            let (codec, mut backend) = connected(64);
+            backend.write_all(cut).await.unwrap();
+            drop(backend);
+            assert!(matches!(codec.next().await, Said::Vanished), "{cut:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn closes_that_no_frame_may_say_are_said_without_a_code() {
+        for (close, frame) in [
+            (Close::new(4000, "a"), &b"\x88\x83"[..]),
+            (Close::new(1005, "unsaid"), b"\x88\x80"),
+            (Close::new(1006, ""), b"\x88\x80"),
+            (Close::new(2999, ""), b"\x88\x80"),
+            (Close::new(0, ""), b"\x88\x80"),
+        ] {
+            let (codec, mut backend) = connected(64);
+            codec.close(&close);
+            codec.flush().await;
+            let mut head = [0; 2];
+            backend.read_exact(&mut head).await.unwrap();
+            assert_eq!(head, frame, "{close:?}");
+        }
+    }
+}

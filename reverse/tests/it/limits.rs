@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use h8s_nats::Refused;
-use h8s_reverse::Cut;
+use h8s_nats::{ExchangeContext, Refused};
+use h8s_reverse::{Cut, NoAnswer};
 use h8s_test_support::raw_origin::RawOrigin;
 use h8s_test_support::{eventually, soon};
-use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use crate::stand::{call, get, in_front_of, ok, request, text, whole};
+use crate::stand::{call, get, in_front_of, is_unanswered, ok, refusal, request, text};
 
 #[tokio::test]
 async fn at_the_limit_one_waits_its_turn_and_the_next_is_refused() {
@@ -26,14 +25,14 @@ async fn at_the_limit_one_waits_its_turn_and_the_next_is_refused() {
     let second = asking("/2");
     // On this runtime's one thread the second has queued up by then.
     tokio::task::yield_now().await;
-    let refused = call(&service, request("GET", "/3", "")).await.map(drop).unwrap_err();
+    let refused = refusal(&service).await;
 
     connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
     let mut connection = origin.accept().await;
     let turn = connection.request().await;
     connection.send(ok("")).await;
 
-    assert_eq!((refused, turn.head.target.as_str()), (Refused::Busy, "/2"));
+    assert_eq!((refused, turn.head.target.as_str()), (Some(Refused::Busy), "/2"));
     assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
 }
 
@@ -48,10 +47,10 @@ async fn nobody_waits_for_a_turn_for_more_than_a_second() {
     let mut connection = origin.accept().await;
     connection.request().await;
 
-    let waited = call(&service, request("GET", "/", "")).await.map(drop);
+    let waited = refusal(&service).await;
 
     held.abort();
-    assert_eq!(waited, Err(Refused::Busy));
+    assert_eq!(waited, Some(Refused::Busy));
 }
 
 #[tokio::test]
@@ -61,11 +60,11 @@ async fn a_backend_that_is_away_is_unreachable_and_found_again() {
     drop(origin);
     let service = in_front_of(&url, |_| {});
 
-    let away = call(&service, request("GET", "/", "")).await.map(drop);
+    let away = refusal(&service).await;
     let origin = RawOrigin::bind_to(address).await.serve(|_| ok("back"));
     eventually("it is back", async || call(&service, request("GET", "/", "")).await.is_ok()).await;
 
-    assert_eq!((away, origin.faults().len()), (Err(Refused::Unreachable), 0));
+    assert_eq!((away, origin.faults().len()), (Some(Refused::Unreachable), 0));
 }
 
 #[tokio::test]
@@ -79,27 +78,23 @@ async fn a_backend_that_does_not_finish_connecting_is_unreachable_in_time() {
         backend.ca = Some(ca.path().to_owned());
     });
 
-    let refused = call(&service, request("GET", "/", "")).await.map(drop);
-
-    assert_eq!(refused, Err(Refused::Unreachable));
+    assert_eq!(refusal(&service).await, Some(Refused::Unreachable));
 }
 
 #[tokio::test]
-async fn a_backend_that_never_answers_is_a_504_at_the_deadline() {
+async fn a_backend_that_never_answers_is_left_after_the_gateway_has_given_up() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |_| {});
     let mut asked = request("GET", "/", "");
-    let context = h8s_nats::ExchangeContext {
-        deadline: Some(Instant::now() + Duration::from_millis(50)),
-        ..Default::default()
-    };
-    asked.extensions_mut().insert(context);
+    let deadline = Some(Instant::now() + Duration::from_millis(10));
+    asked.extensions_mut().insert(ExchangeContext { deadline, ..ExchangeContext::default() });
 
-    let asked = tokio::spawn(async move { call(&service, asked).await.unwrap() });
+    let asked =
+        tokio::spawn(async move { call(&service, asked).await.is_err_and(|error| error.is::<NoAnswer>()) });
     let mut connection = origin.accept().await;
     connection.request().await;
 
-    assert_eq!(asked.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(asked.await.unwrap());
     assert_eq!(connection.read_to_end().await, b"");
 }
 
@@ -119,7 +114,7 @@ async fn a_body_in_which_nothing_moves_is_cut() {
 }
 
 #[tokio::test]
-async fn what_is_no_response_is_a_502_and_ends_the_connection() {
+async fn what_is_no_response_ends_the_connection() {
     let long = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(70_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: a\r\n".repeat(300));
     for answer in [
@@ -139,7 +134,7 @@ async fn what_is_no_response_is_a_502_and_ends_the_connection() {
     ] {
         let origin = RawOrigin::bind().await;
         let service = in_front_of(&origin.url(), |_| {});
-        let asked = tokio::spawn(async move { whole(get(&service, "/").await).await });
+        let asked = tokio::spawn(async move { is_unanswered(&service).await });
         let mut connection = origin.accept().await;
         connection.request().await;
         connection.send(answer).await;
@@ -149,12 +144,8 @@ async fn what_is_no_response_is_a_502_and_ends_the_connection() {
             connection.read_to_end().await;
         }
 
-        let (status, headers, body) = asked.await.unwrap();
-
         let shown = answer.get(..60).unwrap_or(answer);
-        assert_eq!(status, StatusCode::BAD_GATEWAY, "{shown:?}");
-        assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
-        assert_eq!(body, "The service behind this address gave no valid answer.\n");
+        assert!(asked.await.unwrap(), "{shown:?}");
     }
 }
 
@@ -192,9 +183,9 @@ async fn a_request_that_may_have_been_written_is_not_sent_again() {
     connection.send(ok("one")).await;
     asked.await.unwrap();
 
-    let asked = tokio::spawn(async move { get(&service, "/2").await.status() });
+    let asked = tokio::spawn(async move { is_unanswered(&service).await });
     connection.request().await;
     drop(connection);
 
-    assert_eq!(asked.await.unwrap(), StatusCode::BAD_GATEWAY);
+    assert!(asked.await.unwrap());
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_nats::{Body, ExchangeContext, Refused};
+use h8s_nats::{Body, BoxError, ExchangeContext, Refused};
 use h8s_reverse::{
-    BackendConfig, HostHeader, MappingConfig, Protocol, ReverseBody, ReverseConfig, ReverseService,
+    BackendConfig, HostHeader, MappingConfig, NoAnswer, Protocol, ReverseBody, ReverseConfig, ReverseService,
 };
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -76,8 +76,19 @@ pub(crate) fn request(method: &str, path: &str, body: &'static str) -> Request<B
 pub(crate) async fn call(
     service: &ReverseService,
     request: Request<Body>,
-) -> Result<Response<ReverseBody>, Refused> {
+) -> Result<Response<ReverseBody>, BoxError> {
     h8s_test_support::within(DEADLINE, service.clone().call(request)).await
+}
+
+/// Why there is no response: the whole request was one that could be refused.
+pub(crate) async fn refusal(service: &ReverseService) -> Option<Refused> {
+    let refused = call(service, request("GET", "/", "")).await.err()?;
+    Some(*refused.downcast::<Refused>().unwrap())
+}
+
+/// Whether there is no valid response, though somebody may have got the request.
+pub(crate) async fn is_unanswered(service: &ReverseService) -> bool {
+    call(service, request("GET", "/", "")).await.is_err_and(|error| error.is::<NoAnswer>())
 }
 
 pub(crate) async fn get(service: &ReverseService, path: &str) -> Response<ReverseBody> {

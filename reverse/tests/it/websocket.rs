@@ -4,9 +4,12 @@ use h8s_nats::{ExchangeError, Refused, WebSocketAnswer};
 use h8s_test_support::over_both_buses;
 use h8s_test_support::websocket_client::{Frame, Opcode};
 use h8s_wire::Message;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
+use crate::tls::certificate;
 use crate::websocket_backend::{field, switching};
-use crate::websocket_fixture::{Stand, refused, upgrade, within};
+use crate::websocket_fixture::{Stand, gateway, host, refused, upgrade, within};
 
 const MIB: usize = 1024 * 1024;
 
@@ -85,10 +88,9 @@ over_both_buses! {
                 connection.raw(answer(&head)).await;
                 connection.end().await;
             };
-            let ((status, _, body), ()) =
-                tokio::join!(async { refused(stand.open(upgrade("/")).await).await }, answer);
-            assert_eq!(status, 502, "{what}");
-            assert!(body.unwrap().contains("no valid answer"), "{what}");
+            let (asked, ()) = tokio::join!(stand.open(upgrade("/")), answer);
+            let error = asked.map(drop).unwrap_err();
+            assert!(matches!(error, ExchangeError::Aborted { .. }), "{what}: {error}");
         }
         stand.is_quiet().await;
     }
@@ -104,6 +106,60 @@ over_both_buses! {
         // Dropping the question withdraws it.
         connection.end().await;
         stand.is_quiet().await;
+    }
+
+    async fn a_backend_that_does_not_answer_in_time_is_left(bus) {
+        let stand = Stand::start(&bus).await;
+        let hasty = gateway(&bus, std::time::Duration::from_secs(1)).await;
+
+        let (answer, (_, connection)) =
+            tokio::join!(within(hasty.open_websocket(&host(), upgrade("/"))), stand.backend.asked());
+
+        assert!(answer.is_err(), "{answer:?}");
+        connection.end().await;
+        stand.is_quiet().await;
+    }
+
+    async fn a_backend_is_spoken_to_over_tls(bus) {
+        let (config, file) = certificate();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let stand = Stand::with(&bus, |backend| {
+            backend.url = url.parse().unwrap();
+            backend.ca = Some(file.path().to_owned());
+        })
+        .await;
+        let address = stand.backend.address();
+        let decrypting = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
+            let mut plain = TcpStream::connect(address).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
+        });
+
+        let (mut client, mut backend) = stand.opened().await;
+        client.say("there").await;
+        assert_eq!(backend.hear().await, "there");
+        backend.say("and back").await;
+        assert_eq!(client.hear().await, "and back");
+        client.close(4000, "bye").await;
+        assert_eq!(backend.closed().await, (4000, "bye".into()));
+        backend.end().await;
+        stand.is_quiet().await;
+        within(decrypting).await.unwrap();
+    }
+
+    async fn an_outage_of_nats_is_survived(mut bus) {
+        let stand = Stand::start(&bus).await;
+        let (mut client, mut backend) = stand.opened().await;
+
+        bus.stop().await;
+        backend.say("while NATS is away").await;
+        bus.restart().await;
+
+        assert_eq!(client.hear().await, "while NATS is away");
+        client.say("and back").await;
+        assert_eq!(backend.hear().await, "and back");
     }
 
     async fn a_backend_that_is_not_there_is_unreachable(bus) {

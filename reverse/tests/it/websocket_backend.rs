@@ -1,5 +1,7 @@
 //! The server's side of a WebSocket, written for these tests alone: it sees every frame as it travels, and can send any.
 
+use std::net::SocketAddr;
+
 use base64::Engine as _;
 use bytes::{Buf as _, BytesMut};
 use h8s_test_support::websocket_client::{Frame, Opcode};
@@ -19,8 +21,12 @@ impl Backend {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.0.local_addr().unwrap())
+        format!("http://{}", self.address())
     }
 
     /// The next connection, and the head of the request on it.

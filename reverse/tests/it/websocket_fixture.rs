@@ -7,11 +7,12 @@ use h8s_nats::{
     BoxError, Delivery, ExchangeError, Leg, LegEvent, Link, NatsConfig, Outlet, Requester, RequesterConfig,
     Responder, WebSocketAnswer,
 };
-use h8s_reverse::{BackendConfig, HostHeader, MappingConfig, Protocol, ReverseConfig, ReverseService};
+use h8s_reverse::{BackendConfig, ReverseConfig, ReverseService};
 use h8s_test_support::{Bus, eventually};
 use h8s_wire::{Close, Host, Message, MessageKind};
 use http::{HeaderMap, Request};
 
+use crate::stand;
 use crate::websocket_backend::{Backend, Connection};
 
 /// The largest message that the daemons here take.
@@ -34,7 +35,7 @@ impl Stand {
     pub(crate) async fn with(bus: &Bus, set: impl FnOnce(&mut BackendConfig)) -> Self {
         let backend = Backend::bind().await;
         let (daemon, service) = daemon(bus, &backend.url(), set).await;
-        let gateway = gateway(bus).await;
+        let gateway = gateway(bus, Duration::from_secs(10)).await;
         Self { gateway, daemon: Some(daemon), service, backend }
     }
 
@@ -61,7 +62,14 @@ async fn daemon(
     backend: &str,
     set: impl FnOnce(&mut BackendConfig),
 ) -> (Responder, ReverseService) {
-    let served = config(backend, set).build().unwrap().remove(0);
+    let mut backend = BackendConfig { max_message_bytes: MAX_MESSAGE_BYTES, ..stand::backend(backend) };
+    set(&mut backend);
+    let config = ReverseConfig {
+        mappings: vec![stand::mapping(backend)],
+        queue_group: "h8s".into(),
+        grace_period: Duration::from_secs(5),
+    };
+    let served = config.build().unwrap().remove(0);
     let mut builder = Responder::builder(link(bus).await);
     for interest in served.interests {
         builder = builder.serve(interest, served.service.clone());
@@ -69,32 +77,9 @@ async fn daemon(
     (builder.start().await.unwrap(), served.service)
 }
 
-fn config(backend: &str, set: impl FnOnce(&mut BackendConfig)) -> ReverseConfig {
-    let mut backend = BackendConfig {
-        url: backend.parse().unwrap(),
-        ca: None,
-        protocol: Protocol::Auto,
-        connect_timeout: Duration::from_secs(5),
-        keep_alive: Duration::ZERO,
-        idle_timeout: Duration::from_secs(60),
-        max_connections: 100,
-        max_websockets: 100,
-        max_message_bytes: MAX_MESSAGE_BYTES,
-    };
-    set(&mut backend);
-    let mapping = MappingConfig {
-        hosts: vec![host()],
-        path: "/*".parse().unwrap(),
-        strip_prefix: false,
-        host_header: HostHeader::Keep,
-        backend,
-    };
-    ReverseConfig { mappings: vec![mapping], queue_group: "h8s".into(), grace_period: Duration::from_secs(5) }
-}
-
-async fn gateway(bus: &Bus) -> Requester {
+pub(crate) async fn gateway(bus: &Bus, request_timeout: Duration) -> Requester {
     let config = RequesterConfig {
-        request_timeout: Duration::from_secs(10),
+        request_timeout,
         max_message_bytes: 64 * 1024 * 1024,
         ..RequesterConfig::default()
     };
