@@ -18,7 +18,8 @@ use crate::window::Reading;
 /// The body of a request at a responder, or of a response at a gateway.
 ///
 /// Whole bodies are just bytes. Streamed ones grant credit as they are polled, so not polling is back-pressure, and
-/// dropping one tells the sender to stop. An error means that the body is **not** complete; pass it on visibly.
+/// dropping one tells the sender to stop. Where the request says `Expect: 100-continue`, its client sends nothing before
+/// the first poll. An error means that the body is **not** complete; pass it on visibly.
 #[derive(Default)]
 pub struct Body(Inner);
 
@@ -119,6 +120,9 @@ struct NativeStream {
 
 impl NativeStream {
     fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, BodyError>>> {
+        if let Some(limit) = self.reading.begin() {
+            self.grant(limit);
+        }
         if !self.first.is_empty() {
             return Poll::Ready(Some(Ok(BodyFrame::data(std::mem::take(&mut self.first)))));
         }
@@ -139,7 +143,9 @@ impl NativeStream {
         let length = message.len();
         match Frame::decode(message) {
             Ok(Frame::Data { bytes, .. }) => {
-                self.grant(length);
+                if let Some(limit) = self.reading.take(length) {
+                    self.grant(limit);
+                }
                 (!bytes.is_empty()).then(|| Ok(BodyFrame::data(bytes)))
             }
             Ok(Frame::End { trailers, .. }) => {
@@ -151,11 +157,9 @@ impl NativeStream {
         }
     }
 
-    fn grant(&mut self, taken_bytes: usize) {
-        if let Some(limit) = self.reading.take(taken_bytes) {
-            let (limit, handled) = self.exchange.mailbox.grant(limit);
-            self.exchange.send_soon(&Frame::Credit { limit, handled });
-        }
+    fn grant(&self, limit: u64) {
+        let (limit, handled) = self.exchange.mailbox.grant(limit);
+        self.exchange.send_soon(&Frame::Credit { limit, handled });
     }
 
     fn fail(&mut self, failure: Failure) -> BodyError {

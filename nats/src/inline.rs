@@ -15,16 +15,12 @@ const INLINE_WAIT: Duration = Duration::from_millis(20);
 
 /// Reads the first bytes of a request body, for its `HEAD`.
 ///
-/// One declared within the inline limit is awaited briefly; a larger or open-ended one never delays the head; one
-/// behind `Expect: 100-continue` is not touched before somebody wants it.
-pub(crate) async fn of_request<B>(body: &mut Outgoing<B>, expects_continue: bool)
+/// One declared within the inline limit is awaited briefly; a larger or open-ended one never delays the head.
+pub(crate) async fn of_request<B>(body: &mut Outgoing<B>)
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    if expects_continue {
-        return;
-    }
     let is_short = body.upper_bound().is_some_and(|upper| upper <= MAX_INLINE_BYTES as u64);
     if is_short {
         let _ = tokio::time::timeout(INLINE_WAIT, body.fill(MAX_INLINE_BYTES + 1)).await;

@@ -351,6 +351,21 @@ impl Mailbox {
         }
     }
 
+    /// Waits until the peer has use for our body, or has answered without: `true`. `false`: it is over, and nothing has
+    /// been said.
+    pub(crate) fn poll_use_for_body(&self, cx: &Context<'_>) -> Poll<bool> {
+        let mut state = self.lock();
+        // CANCEL alone decides nothing: who refuses lets go of the body first.
+        if state.limit > 0 || !state.queue.is_empty() {
+            return Poll::Ready(true);
+        }
+        if state.failure.is_some() {
+            return Poll::Ready(false);
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Waits until nothing more is to be had from here: it has failed, and what came before has been taken.
     pub(crate) fn poll_failed(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();

@@ -1,5 +1,6 @@
 //! A gateway's native exchange: open it, send the rest of the body, hand out the response (`PROTOCOL.md §5`).
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -60,8 +61,15 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Sends the rest of the request's body beside whatever else happens.
-    pub(crate) fn upload<B>(&self, mut body: Outgoing<B>)
+    /// Waits until the responder grants credit, or says anything else. Not so when the exchange is over instead.
+    pub(crate) async fn has_use_for_body(&self) -> bool {
+        let Some(exchange) = &self.exchange else { return false };
+        poll_fn(|cx| exchange.mailbox.poll_use_for_body(cx)).await
+    }
+
+    /// Sends the rest of the request's body beside whatever else happens. `on_credit`: it is not even read before
+    /// there is credit.
+    pub(crate) fn upload<B>(&self, mut body: Outgoing<B>, on_credit: bool)
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -69,7 +77,9 @@ impl Opened {
         let Some(exchange) = self.exchange.clone() else { return };
         tokio::spawn(async move {
             // Whatever stops it is known to the mailbox, where the response's reader finds it. The HEAD was frame 0.
-            let _ = body.send(&exchange, 1).await;
+            if !on_credit || poll_fn(|cx| exchange.mailbox.poll_credit(cx, 0)).await.is_ok() {
+                let _ = body.send(&exchange, 1).await;
+            }
         });
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct PreparedRequest<B> {
     head: HeadKind,
     /// Until when the response head is awaited; each attempt tells how long that is from then on.
     deadline: Option<Instant>,
+    /// The client sends its body only when somebody reads it.
+    expects_continue: bool,
     /// Taken by the upload once a responder has accepted.
     body: Option<Outgoing<B>>,
 }
@@ -47,21 +49,26 @@ where
         request: Request<B>,
         deadline: Option<Instant>,
     ) -> Result<Self, ExchangeError> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let method = MethodPattern::named(&parts.method).map_err(invalid)?;
-        let expects_continue = parts
-            .headers
-            .get(header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        let head = head(parts, None)?;
+        let expect = parts.headers.remove(header::EXPECT);
+        let mut head = head(parts, None)?;
         let path = PathTokens::of(head.target.path());
         let mut body = Outgoing::new(body);
-        inline::of_request(&mut body, expects_continue).await;
+        if let Some(expect) = expect.filter(|_| !body.is_complete()) {
+            head.headers.insert(header::EXPECT, expect);
+        }
+        // Of another expectation than this one nobody knows anything.
+        let expects_continue = head.expects_continue();
+        if !expects_continue {
+            head.headers.remove(header::EXPECT);
+            inline::of_request(&mut body).await;
+        }
         if let Some(error) = body.take_error() {
             return Err(ExchangeError::RequestBody(Arc::new(error)));
         }
         let head = HeadKind::Request(Box::new(head));
-        Ok(Self { host: host.clone(), method, path, head, deadline, body: Some(body) })
+        Ok(Self { host: host.clone(), method, path, head, deadline, expects_continue, body: Some(body) })
     }
 
     /// Asks the responders of one interest. The body's first bytes stay here until one of them has accepted.
@@ -84,9 +91,13 @@ where
             carries: Carries::Bytes,
         };
         let opened = Opened::open(port, inbox, route, &opening).await?;
+        // A refusal meanwhile leaves the body untouched, for others.
+        if self.expects_continue && !opened.has_use_for_body().await {
+            return Ok(opened);
+        }
         if !end && let Some(mut body) = self.body.take() {
             body.take_ready(first_bytes);
-            opened.upload(body);
+            opened.upload(body, self.expects_continue);
         }
         Ok(opened)
     }

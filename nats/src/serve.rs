@@ -140,7 +140,8 @@ impl<S: HttpService> Served<'_, S> {
         let body = if opening.end {
             Body::whole(opening.body)
         } else {
-            let granted = window();
+            // What waits for a word is not to come before somebody reads.
+            let granted = if head.expects_continue() { 0 } else { window() };
             let Some(exchange) = self.register(granted) else { return };
             self.granted = granted;
             Body::native(exchange, opening.body, granted)

@@ -47,6 +47,14 @@ impl Reading {
         Self { taken: 0, granted }
     }
 
+    /// The reader begins. The first limit, where none was granted: the sender waits for this.
+    pub(crate) fn begin(&mut self) -> Option<u64> {
+        (self.granted == 0).then(|| {
+            self.granted = window();
+            self.granted
+        })
+    }
+
     /// A frame was taken. The new limit, once half a window or a full frame could not follow any more.
     pub(crate) fn take(&mut self, frame_bytes: usize) -> Option<u64> {
         self.taken += frame_cost(frame_bytes);

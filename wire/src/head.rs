@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::header::EXPECT;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
@@ -114,6 +115,12 @@ impl RequestHead {
             .path_and_query(self.target.clone())
             .build()
             .map_err(|_| HeadError::Target)
+    }
+
+    /// Whether the client waits until its body is wanted (RFC 9110 §10.1.1). Then nothing of it may be sent before the
+    /// responder grants credit, which it does when its handler begins to read (`PROTOCOL.md §5`).
+    pub fn expects_continue(&self) -> bool {
+        self.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
     }
 
     pub(crate) fn put(&self, out: &mut BytesMut) -> Result<(), HeadError> {

@@ -82,7 +82,9 @@ pub fn encode_request<'a>(
     mut emit: impl FnMut(&str, &str),
 ) -> Result<(), PlainError> {
     emit("Host", head.authority.as_str());
-    emit_fields(head.headers.iter().filter(|(name, _)| *name != header::HOST), &mut emit)?;
+    // Nobody is asked to continue here: the body comes with the head.
+    let fields = head.headers.iter().filter(|(name, _)| ![header::HOST, header::EXPECT].contains(name));
+    emit_fields(fields, &mut emit)?;
     emit(ORIGINAL_METHOD, head.method.as_str());
     emit(ORIGINAL_PATH, head.target.path());
     if let Some(query) = head.target.query() {

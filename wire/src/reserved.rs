@@ -28,8 +28,9 @@ pub fn strip_ours(headers: &mut HeaderMap) {
     }
 }
 
-/// RFC 9110 §7.6.1. `TE` and `Trailer` are handled with the rest; `TE: trailers` is re-made by whoever speaks HTTP.
-const HOP_BY_HOP: [HeaderName; 10] = [
+/// RFC 9110 §7.6.1. `TE` belongs to one hop; `TE: trailers` is re-made by whoever speaks HTTP. `Trailer` passes (§6.6.2):
+/// who gets a body in chunks must be told which trailers come, or their HTTP library leaves them away.
+const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -37,7 +38,6 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     header::TE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
@@ -89,6 +89,7 @@ mod tests {
             ("connection", "keep-alive"),
             ("keep-alive", "1"),
             ("te", "trailers"),
+            ("trailer", "x-sum"),
             ("x-mine", "1"),
             ("x-h8s-original-path", "/"),
             ("x-kept", "1"),
@@ -99,6 +100,6 @@ mod tests {
         strip_ours(&mut headers);
         let mut kept: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         kept.sort_unstable();
-        assert_eq!(kept, ["content-length", "x-kept"]);
+        assert_eq!(kept, ["content-length", "trailer", "x-kept"]);
     }
 }

@@ -47,7 +47,7 @@ fn response_head(end: bool, first: &'static str) -> HeadFrame {
     }
 }
 
-fn request_head(end: bool) -> HeadFrame {
+pub(crate) fn request_head(end: bool) -> HeadFrame {
     let head = h8s_wire::RequestHead {
         method: http::Method::POST,
         scheme: http::uri::Scheme::HTTP,
@@ -63,15 +63,17 @@ fn request_head(end: bool) -> HeadFrame {
 }
 
 /// A gateway by hand: an inbox, and frames published as they are given.
-struct Gateway {
+pub(crate) struct Gateway {
     client: Client,
     inbox: Inbox,
     messages: Subscriber,
-    opening: Subject,
+    pub(crate) opening: Subject,
+    /// Where the last frame came from.
+    pub(crate) peer: Option<Subject>,
 }
 
 impl Gateway {
-    async fn new(bus: &Bus) -> Self {
+    pub(crate) async fn new(bus: &Bus) -> Self {
         Self::with_id(bus, 9).await
     }
 
@@ -80,10 +82,10 @@ impl Gateway {
         let inbox = Subjects::default().gateway_inbox(GatewayId::from_bytes([id; 16]));
         let messages = client.subscribe(inbox.all().into_string()).await.unwrap();
         let opening = Subjects::default().exchange(&interest("/*")).into_string().into();
-        Self { client, inbox, messages, opening }
+        Self { client, inbox, messages, opening, peer: None }
     }
 
-    async fn send(&self, to: &Subject, exchange: u8, message: Bytes) {
+    pub(crate) async fn send(&self, to: &Subject, exchange: u8, message: Bytes) {
         let own = self.inbox.exchange(ExchangeId::from_bytes([exchange; 16])).into_string();
         self.client.publish_with_reply(to.clone(), own, message).await.unwrap();
     }
@@ -94,8 +96,10 @@ impl Gateway {
         within(self.messages.next()).await.unwrap()
     }
 
-    async fn next(&mut self) -> Frame {
-        Frame::decode(within(self.messages.next()).await.unwrap().payload).unwrap()
+    pub(crate) async fn next(&mut self) -> Frame {
+        let message = within(self.messages.next()).await.unwrap();
+        self.peer = message.reply;
+        Frame::decode(message.payload).unwrap()
     }
 
     /// Whatever was caused so far has come by the time this returns.

@@ -8,6 +8,7 @@ mod connections;
 mod deadline;
 mod early_ends;
 mod exchange;
+mod expect;
 mod fixture;
 mod frames;
 mod plain;

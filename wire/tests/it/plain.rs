@@ -33,6 +33,7 @@ fn expected(headers: &HeaderMap) -> Vec<(String, String)> {
         !reserved::is_ours(name.as_str())
             && !reserved::is_the_bus_own(name.as_str())
             && !reserved::is_hop_by_hop(name)
+            && *name != http::header::EXPECT
     };
     let fields = headers.iter().filter(|(name, _)| travels(name));
     fields.map(|(name, value)| (name.to_string(), text(value).trim_ascii().to_owned())).collect()
@@ -61,6 +62,7 @@ fn all_text(headers: &HeaderMap) -> bool {
         !reserved::is_ours(name.as_str())
             && !reserved::is_the_bus_own(name.as_str())
             && !reserved::is_hop_by_hop(name)
+            && **name != http::header::EXPECT
     });
     values.all(|(_, value)| std::str::from_utf8(value.as_bytes()).is_ok())
 }
