@@ -11,9 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::raw_client::RawClient;
 use crate::soon;
 
-use request::Fault;
 pub use request::{RawRequest, RequestHead};
 pub use serving::ServingOrigin;
+use serving::When;
 
 /// A listening socket of `127.0.0.1`. A test accepts connections from it one by one and plays the server's part itself,
 /// or lets it [`serve`](Self::serve).
@@ -94,7 +94,16 @@ impl RawOrigin {
     /// after an answer that says `Connection: close`. What it could not read as a request of RFC 9112, strictly taken,
     /// is kept as a fault, answered with 400, and ends the connection.
     pub fn serve(self, answer: impl Fn(&RawRequest) -> Vec<u8> + Send + Sync + 'static) -> ServingOrigin {
-        ServingOrigin::start(self.listener, self.address, answer)
+        ServingOrigin::start(self.listener, self.address, When::AllIsThere, answer)
+    }
+
+    /// The same, but for an answer that does not wait for the request's body, which is read afterwards. What `answer`
+    /// sees has none.
+    pub fn serve_early(
+        self,
+        answer: impl Fn(&RawRequest) -> Vec<u8> + Send + Sync + 'static,
+    ) -> ServingOrigin {
+        ServingOrigin::start(self.listener, self.address, When::HeadIsThere, answer)
     }
 }
 
@@ -117,11 +126,8 @@ impl RawConnection {
     ///
     /// When there is none, it is cut, or it is none of RFC 9112, strictly taken; with what was read.
     pub async fn request(&mut self) -> RawRequest {
-        match self.try_request().await {
-            Ok(Some(request)) => request,
-            Ok(None) => panic!("the connection ended without a request"),
-            Err(fault) => panic!("this is no request: {fault}"),
-        }
+        let head = self.head().await;
+        self.body(head).await
     }
 
     /// The next request's head: what follows it is [`body`](Self::body).
@@ -186,13 +192,6 @@ impl RawConnection {
     /// The connection, and what was read of it and not given away.
     pub fn into_parts(self) -> (TcpStream, BytesMut) {
         self.client.into_parts()
-    }
-
-    async fn try_request(&mut self) -> Result<Option<RawRequest>, Fault> {
-        match request::read_head(&mut self.client).await? {
-            Some(head) => request::read_body(&mut self.client, head).await.map(Some),
-            None => Ok(None),
-        }
     }
 }
 

@@ -2,12 +2,18 @@
 
 mod bodies;
 mod endings;
+mod events;
+mod forgery;
 mod grpc;
 mod heads;
 mod httpbin;
+mod large;
 mod mappings;
 mod mistakes;
+mod sharing;
 mod smuggling;
+mod tenants;
+mod undrained;
 mod websockets;
 
 use h8s_test_support::raw_origin::{RawOrigin, RawRequest, ServingOrigin};

@@ -12,12 +12,12 @@ use h8s_test_support::{NatsServer, eventually};
 use crate::programs::{Gateway, Host};
 
 const PROTOCOL: &str = include_str!("../../../wire/PROTOCOL.md");
-const PASSWORD: &str = "pw";
+pub(crate) const PASSWORD: &str = "pw";
 /// The host that is attacked, which is its own reversal.
 const OURS: &str = "127.0.0.1";
 
 /// A user, with what the table of permissions says of a role.
-fn user(name: &str, role: &str, reversed_host: &str) -> String {
+pub(crate) fn user(name: &str, role: &str, reversed_host: &str) -> String {
     let row = PROTOCOL.lines().find(|line| line.starts_with(&format!("| {role} |"))).unwrap();
     let cells: Vec<&str> = row.split(" | ").collect();
     let list = |cell: &str| {
@@ -46,7 +46,7 @@ async fn server() -> NatsServer {
     NatsServer::with_config(&format!("authorization {{ users: [ {} ] }}", users.join(",\n"))).await
 }
 
-fn flags(user: &str) -> [&str; 4] {
+pub(crate) fn flags(user: &str) -> [&str; 4] {
     ["--nats-user", user, "--nats-password", PASSWORD]
 }
 
@@ -83,13 +83,13 @@ impl Stand {
 }
 
 /// Somebody with credentials, and what the server has denied them.
-struct Attacker {
-    client: Client,
+pub(crate) struct Attacker {
+    pub(crate) client: Client,
     denied: Arc<Mutex<Vec<String>>>,
 }
 
 impl Attacker {
-    async fn connect(nats: &NatsServer, user: &str) -> Self {
+    pub(crate) async fn connect(nats: &NatsServer, user: &str) -> Self {
         let denied = Arc::<Mutex<Vec<String>>>::default();
         let seen = Arc::clone(&denied);
         let options = ConnectOptions::with_user_and_password(user.into(), PASSWORD.into());
@@ -103,7 +103,7 @@ impl Attacker {
     }
 
     /// Waits until the server has denied each of these.
-    async fn is_denied(&self, verb: &str, subjects: &[String]) {
+    pub(crate) async fn is_denied(&self, verb: &str, subjects: &[String]) {
         for subject in subjects {
             let denial = format!("{verb} to \"{subject}\"");
             eventually(&format!("{denial} is denied"), async || {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{Fault, RawConnection, RawRequest};
+use super::request::{self, Fault};
+use super::{RawConnection, RawRequest};
 
 /// Serves until it is dropped; open connections end with it.
 #[derive(Debug)]
@@ -14,6 +15,13 @@ pub struct ServingOrigin {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
+}
+
+/// When a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    HeadIsThere,
+    AllIsThere,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +40,7 @@ impl ServingOrigin {
     pub(super) fn start(
         listener: TcpListener,
         address: SocketAddr,
+        when: When,
         answer: impl Fn(&RawRequest) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
         let (seen, answer) = (Arc::<Mutex<Seen>>::default(), Arc::new(answer));
@@ -41,8 +50,9 @@ impl ServingOrigin {
             while let Ok((stream, _)) = listener.accept().await {
                 let open = Open::new(&remembered);
                 let answer = Arc::clone(&answer);
-                connections
-                    .spawn(async move { converse(RawConnection::over(stream), &open.0, &*answer).await });
+                connections.spawn(async move {
+                    converse(RawConnection::over(stream), &open.0, when, &*answer).await
+                });
             }
         });
         Self { address, seen, task }
@@ -58,7 +68,7 @@ impl ServingOrigin {
         self.address
     }
 
-    /// All requests that were answered, in the order in which they were whole.
+    /// All whole requests, in the order in which they were.
     pub fn requests(&self) -> Vec<RawRequest> {
         self.seen().requests.clone()
     }
@@ -122,18 +132,13 @@ impl Drop for Open {
 async fn converse(
     mut connection: RawConnection,
     seen: &Mutex<Seen>,
+    when: When,
     answer: &(dyn Fn(&RawRequest) -> Vec<u8> + Send + Sync),
 ) {
     loop {
-        match connection.try_request().await {
-            Ok(Some(request)) => {
-                let bytes = answer(&request);
-                lock(seen).requests.push(request);
-                if !connection.send(&bytes).await || says_close(&bytes) {
-                    return;
-                }
-            }
-            Ok(None) => return,
+        match exchange(&mut connection, seen, when, answer).await {
+            Ok(true) => {}
+            Ok(false) => return,
             Err(Fault::Cut(_)) => {
                 lock(seen).cut += 1;
                 return;
@@ -148,6 +153,27 @@ async fn converse(
             }
         }
     }
+}
+
+/// Whether another can follow.
+async fn exchange(
+    connection: &mut RawConnection,
+    seen: &Mutex<Seen>,
+    when: When,
+    answer: &(dyn Fn(&RawRequest) -> Vec<u8> + Send + Sync),
+) -> Result<bool, Fault> {
+    let Some(head) = request::read_head(&mut connection.client).await? else { return Ok(false) };
+    if when == When::HeadIsThere {
+        let early = RawRequest { head: head.clone(), body: Vec::new(), trailers: Vec::new() };
+        connection.send(&answer(&early)).await;
+        let request = request::read_body(&mut connection.client, head).await?;
+        lock(seen).requests.push(request);
+        return Ok(true);
+    }
+    let request = request::read_body(&mut connection.client, head).await?;
+    let bytes = answer(&request);
+    lock(seen).requests.push(request);
+    Ok(connection.send(&bytes).await && !says_close(&bytes))
 }
 
 fn says_close(answer: &[u8]) -> bool {

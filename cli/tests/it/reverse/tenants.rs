@@ -1,0 +1,129 @@
+//! T14 and T15: with the permissions that the protocol grants a responder of one host, a daemon has all that it needs,
+//! and another host's daemon gets nothing of it.
+
+use futures_util::StreamExt as _;
+use h8s_test_support::NatsServer;
+use h8s_test_support::process::Process;
+use h8s_test_support::raw_origin::{RawOrigin, ServingOrigin};
+use h8s_test_support::websocket_client::WebSocketClient;
+
+use super::telling_origin;
+use crate::programs::{Daemon, Gateway, h8srd};
+use crate::t15_forged_control::{Attacker, flags, user};
+
+/// The host of the clients here, which is its own reversal.
+const OURS: &str = "127.0.0.1";
+const ROLE: &str = "responder for one host";
+
+async fn server() -> NatsServer {
+    let users =
+        [user("gate", "gateway", ""), user("ours", ROLE, OURS), user("tenant", ROLE, "example.tenant")];
+    NatsServer::with_config(&format!("authorization {{ users: [ {} ] }}", users.join(",\n"))).await
+}
+
+/// A gateway, and a daemon with a backend, each with the rights of its role.
+async fn stand() -> (NatsServer, ServingOrigin, Gateway, Daemon) {
+    let (nats, origin) = (server().await, telling_origin().await);
+    let daemon = Daemon::start(&nats.url(), &origin.url(), &flags("ours")).await;
+    let gateway = Gateway::start(&nats.url(), &flags("gate")).await;
+    (nats, origin, gateway, daemon)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t14_the_least_rights_are_enough() {
+    // given a gateway and a daemon with no other rights
+    let (nats, _origin, gateway, mut daemon) = stand().await;
+    // when they do all that they do: requests, uploads, refused WebSockets, clients that leave, and an end
+    for path in ["/", "/a/b?c", "/%3E/*/$SYS.x"] {
+        assert_eq!(gateway.status(path).await, 200);
+    }
+    let upload = format!("{}/up", gateway.url);
+    assert_eq!(h8s_test_support::http_client::post(&upload, vec![7; 3_000_000]).await.0, 200);
+    let refused = WebSocketClient::upgrade(&format!("{}/ws", gateway.url)).send().await;
+    assert!(refused.is_err());
+    daemon.process.terminate();
+    assert!(daemon.process.wait_for_exit().await.success());
+    // then nothing of it was denied
+    assert!(!nats.log().contains("iolation"), "{}", nats.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t14_a_queue_group_in_the_permissions_is_enough() {
+    // given a user who may subscribe to requests as a member of one group only
+    let in_group = user("ours", ROLE, OURS)
+        .replace("h8s.http.*.127.0.0.1._\"", "h8s.http.*.127.0.0.1._ shop\"")
+        .replace("h8s.http.*.127.0.0.1._.>\"", "h8s.http.*.127.0.0.1._.> shop\"")
+        .replace("h8s.x.*.127.0.0.1._\"", "h8s.x.*.127.0.0.1._ shop\"")
+        .replace("h8s.x.*.127.0.0.1._.>\"", "h8s.x.*.127.0.0.1._.> shop\"");
+    let users = [user("gate", "gateway", ""), in_group];
+    let nats =
+        NatsServer::with_config(&format!("authorization {{ users: [ {} ] }}", users.join(",\n"))).await;
+    let origin = telling_origin().await;
+    // then a daemon of that group serves
+    let daemon_flags = [&flags("ours")[..], &["--queue-group", "shop"]].concat();
+    let _daemon = Daemon::start(&nats.url(), &origin.url(), &daemon_flags).await;
+    let gateway = Gateway::start(&nats.url(), &flags("gate")).await;
+    assert_eq!(gateway.get("/x").await.2, "GET /x");
+    assert!(!nats.log().contains("iolation"), "{}", nats.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t15_a_tenant_s_daemon_does_not_answer_for_another_host() {
+    // given our daemon, and a tenant's that would answer for our host
+    let (nats, origin, gateway, _daemon) = stand().await;
+    let evil = RawOrigin::answering(super::ok("evil")).await;
+    let mut command = h8srd(&["--nats-url", &nats.url(), "--hostname", OURS, "--backend-url", &evil.url()]);
+    let mut forger = Process::start(command.args(flags("tenant")));
+    // then it says that it may not, and ends
+    assert!(!forger.wait_for_exit().await.success());
+    assert!(forger.output().to_lowercase().contains("permission"), "{}", forger.output());
+    // and our clients are answered by our backend
+    for _ in 0..50 {
+        assert_eq!(gateway.get("/x").await.2, "GET /x");
+    }
+    assert_eq!((origin.requests().len(), evil.connections()), (50, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t14_a_tenant_sees_and_changes_nothing_of_ours() {
+    let (nats, origin, gateway, _daemon) = stand().await;
+    let tenant = Attacker::connect(&nats, "tenant").await;
+    let heard = [
+        "h8s.http.*.127.0.0.1._",
+        "h8s.http.*.127.0.0.1._.>",
+        "h8s.http.>",
+        "h8s.x.ANY.127.0.0.1._.%2A",
+        "h8s.x.WS.127.0.0.1._.%2A",
+        "h8s.x.>",
+        "h8s.inbox.r.127.0.0.1._.>",
+        "h8s.inbox.gw.>",
+        "h8s.>",
+        ">",
+    ]
+    .map(str::to_owned);
+    let mut ears = Vec::new();
+    for subject in &heard {
+        ears.push(tenant.client.subscribe(subject.clone()).await.unwrap());
+    }
+    let said = [
+        "h8s.x.ANY.127.0.0.1._.%2A",
+        "h8s.http.GET.127.0.0.1._",
+        "h8s.inbox.r.127.0.0.1._.closed.x",
+        "h8s.control.interest.register.127.0.0.1",
+        "h8s.control.interest.unregister.127.0.0.1",
+    ]
+    .map(str::to_owned);
+    for subject in &said {
+        tenant.client.publish(subject.clone(), "forged".into()).await.unwrap();
+    }
+
+    tenant.is_denied("subscription", &heard).await;
+    tenant.is_denied("publish", &said).await;
+
+    assert_eq!(gateway.get("/x").await.2, "GET /x");
+    assert_eq!(origin.requests().len(), 1);
+    for (mut messages, subject) in ears.into_iter().zip(&heard) {
+        let next = tokio::time::timeout(std::time::Duration::ZERO, messages.next()).await;
+        assert!(matches!(next, Err(_) | Ok(None)), "{subject}: {next:?}");
+    }
+}
