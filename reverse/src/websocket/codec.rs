@@ -233,8 +233,7 @@ mod tests {
         let (codec, mut backend) = connected(64);
         let message = Message::binary(vec![7; LIMIT_BYTES]);
         let mut queued = 0;
-        let room = |codec: &Codec<_>| poll_fn(|cx| Poll::Ready(codec.state().poll_room(cx).is_ready()));
-        while room(&codec).await {
+        while poll_fn(|cx| Poll::Ready(codec.state().poll_room(cx).is_ready())).await {
             codec.queue(message.clone());
             queued += message.data.len();
         }

@@ -111,9 +111,10 @@ over_both_buses! {
     async fn a_backend_that_does_not_answer_in_time_is_left(bus) {
         let stand = Stand::start(&bus).await;
         let hasty = gateway(&bus, std::time::Duration::from_secs(1)).await;
+        let host = host();
 
         let (answer, (_, connection)) =
-            tokio::join!(within(hasty.open_websocket(&host(), upgrade("/"))), stand.backend.asked());
+            tokio::join!(within(hasty.open_websocket(&host, upgrade("/"))), stand.backend.asked());
 
         assert!(answer.is_err(), "{answer:?}");
         connection.end().await;
