@@ -391,8 +391,9 @@ impl Mailbox {
             return Poll::Pending;
         }
         if let Some(frame) = state.queue.pop_front() {
-            // Messages are handled when their reader says so.
-            if state.retained.is_none() {
+            // At a responder messages are handled when their reader says so. A gateway has nothing to do with a frame
+            // but to have it: the rest of a long message must not wait until all of it is there.
+            if state.retained.is_none() || self.side == Side::Gateway {
                 state.handled += 1;
             }
             window::note_read(frame.len());
