@@ -109,7 +109,7 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The largest request body. `None`: any.
     pub max_body_bytes: Option<u64>,
-    /// Until the response head. 30 s.
+    /// Until the response head, where a gRPC call does not say itself how long. 30 s.
     pub request_timeout: Duration,
     /// The hosts that are served. Any.
     pub host_filters: HostFilters,

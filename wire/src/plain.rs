@@ -136,6 +136,8 @@ pub fn decode_request<'a>(
         }
     }
     reserved::strip_hop_by_hop(&mut fields);
+    // The body is here already.
+    fields.remove(header::EXPECT);
     let method = method.map_or(Ok(subject.method.clone()), |method| Method::from_bytes(method.as_bytes()));
     let host = host.unwrap_or(subject.host.name());
     Ok(RequestHead {

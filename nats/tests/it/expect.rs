@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use h8s_nats::{BoxError, ExchangeError, Refused, Requester};
+use h8s_nats::{BoxError, ExchangeError, Refused, Requester, Responder};
+use h8s_test_support::fault_proxy::{FaultProxy, Faults};
 use h8s_wire::{
     AbortCode, ExchangeId, Frame, HeadFrame, HeadKind, Inbox, ResponderId, ResponseHead, Subjects, Sync,
     SyncEntry,
@@ -17,8 +18,8 @@ use http_body_util::BodyExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fixture::{
-    Bus, ServiceBody, body, eventually, exchange, full, host, interest, over_both_buses, request, requester,
-    responder, within,
+    Bus, ServiceBody, body, eventually, exchange, full, host, interest, link, over_both_buses, request,
+    requester, responder, service, within,
 };
 use crate::frames::{Gateway, request_head};
 
@@ -239,6 +240,44 @@ over_both_buses! {
         eventually("it is read", async || is_read.load(Ordering::SeqCst)).await;
         responder.say(&gateway, id, &well()).await;
         assert_eq!(within(sending).await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+
+    async fn a_grant_that_falls_into_an_outage_comes_after_it(bus) {
+        let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
+        let link = link(&proxy.url()).await;
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let (began, mut begins) = mpsc::unbounded_channel();
+        let reading = service(move |request| {
+            let (arrived, began) = (arrived.clone(), began.clone());
+            async move {
+                let (go, wait) = oneshot::channel::<()>();
+                arrived.send(go).unwrap();
+                wait.await?;
+                let mut body = request.into_body();
+                let first = tokio::time::timeout(std::time::Duration::ZERO, body.frame()).await;
+                began.send(first.is_err()).unwrap();
+                Ok(Response::new(full(body.collect().await?.to_bytes())))
+            }
+        });
+        let _responder = Responder::builder(link.clone()).serve(interest("/*"), reading).start().await.unwrap();
+        let requester = requester(&bus.url()).await;
+        let (first, second) = (expecting("hello").0, request("POST", "/", full("")));
+        let sending = tokio::spawn({ let requester = requester.clone(); async move { exchange(&requester, first).await } });
+        let go = within(arrivals.recv()).await.unwrap();
+        // What answers this one comes behind the accept of the first.
+        let behind = tokio::spawn({ let requester = requester.clone(); async move { exchange(&requester, second).await } });
+        within(arrivals.recv()).await.unwrap().send(()).unwrap();
+        within(behind).await.unwrap();
+        within(begins.recv()).await.unwrap();
+
+        proxy.refuse(true);
+        proxy.cut();
+        eventually("NATS is away", async || !link.is_connected()).await;
+        go.send(()).unwrap();
+        assert!(within(begins.recv()).await.unwrap(), "nothing is there yet");
+        proxy.heal();
+
+        assert_eq!(within(sending).await.unwrap().body(), "hello");
     }
 
     async fn a_responder_that_grants_at_once_gets_the_body_at_once(bus) {
