@@ -1,16 +1,17 @@
 //! One message to all of a host, beside the same message to each of them, beside a loop that only writes.
 
 use bytes::Bytes;
+use h8s_benches::programs::Gateway;
+use h8s_benches::{Cost, Meter};
 use h8s_nats::Connections;
 use h8s_test_support::NatsServer;
 use h8s_wire::push::Audience;
 use h8s_wire::{ConnectionId, Message, MessageKind};
 
 use crate::client;
-use crate::cost::{Cost, Meter};
 use crate::raw::RawLoop;
 use crate::readers::{self, Order, Readers};
-use crate::stand::{self, Gateway};
+use crate::stand;
 
 const CONNECTIONS: usize = 5_000;
 const MESSAGE_BYTES: usize = 128;
@@ -82,7 +83,7 @@ impl Stand {
     async fn start(frame_bytes: usize) -> Self {
         let mut nats = NatsServer::start().await;
         let responder = stand::quiet(&nats.url()).await;
-        let gateway = Gateway::start(&nats.url()).await;
+        let gateway = stand::gateway(&nats.url()).await;
         let round_bytes = DELIVERIES * frame_bytes;
         let order =
             Order { address: gateway.address, count: CONNECTIONS, path: Some("/".into()), round_bytes };

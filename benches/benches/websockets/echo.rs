@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use h8s_benches::Spread;
 use h8s_test_support::Bus;
 
 use crate::client::Echo;
-use crate::spread::Spread;
-use crate::stand::{ComponentHost, Gateway};
+use crate::stand::{self, ComponentHost};
 
 const MESSAGE_BYTES: usize = 128;
 /// Of each kind, in turns of [`TURN`], so that whatever else the machine does touches both alike.
@@ -22,7 +22,7 @@ pub(crate) async fn measure() {
     for (name, bus) in [("embedded broker", Bus::embedded().await), ("nats-server", Bus::real().await)] {
         let served = [("/echo", "echo"), ("/websocket", "websocket-echo")];
         let _host = ComponentHost::start(&bus.url(), &served).await;
-        let gateway = Gateway::start(&bus.url()).await;
+        let gateway = stand::gateway(&bus.url()).await;
         let address = gateway.address;
         let (websocket, http) =
             tokio::task::spawn_blocking(move || both(address)).await.expect("both are measured");

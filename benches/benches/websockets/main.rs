@@ -5,13 +5,11 @@
 
 mod broadcast;
 mod client;
-mod cost;
 mod echo;
 mod memory;
 mod quiet;
 mod raw;
 mod readers;
-mod spread;
 mod stand;
 
 use std::time::Duration;

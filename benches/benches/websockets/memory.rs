@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use h8s_benches::usage::resident_bytes;
 use h8s_test_support::NatsServer;
 
 use crate::readers::{Order, Readers};
-use crate::stand::{self, Gateway};
+use crate::stand;
 
 const CONNECTIONS: usize = 8_000;
 /// Allocators give memory back some seconds after it was freed.
@@ -16,9 +17,10 @@ const TARGET_LIST: Duration = Duration::from_secs(2);
 pub(crate) async fn measure() {
     let nats = NatsServer::start().await;
     let _responder = stand::quiet(&nats.url()).await;
-    let gateway = Gateway::start(&nats.url()).await;
+    let gateway = stand::gateway(&nats.url()).await;
+    let id = gateway.process.id().expect("it runs");
     tokio::time::sleep(SETTLED).await;
-    let before = gateway.resident_bytes();
+    let before = resident_bytes(id);
 
     let order = Order {
         address: gateway.address,
@@ -30,7 +32,7 @@ pub(crate) async fn measure() {
     let readers = Readers::start(&order).await;
     let opened = begin.elapsed();
     tokio::time::sleep(SETTLED).await;
-    let each = (gateway.resident_bytes() - before) / CONNECTIONS as u64;
+    let each = (resident_bytes(id) - before) / CONNECTIONS as u64;
 
     let begin = Instant::now();
     let registry = stand::connections(&nats.url()).await;

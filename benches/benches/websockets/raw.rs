@@ -3,7 +3,8 @@
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 
-use crate::cost::{Cost, Meter};
+use h8s_benches::{Cost, Meter};
+
 use crate::readers::{Order, Readers};
 
 /// As many connections as there are clients.

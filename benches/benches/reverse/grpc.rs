@@ -1,0 +1,99 @@
+//! gRPC through the chain: single calls, and one long conversation.
+
+mod bytes_codec;
+mod client;
+mod server;
+
+use std::time::{Duration, Instant};
+
+use h8s_benches::Spread;
+use h8s_test_support::eventually;
+
+use crate::stand::{Chain, Clock, Member, Used};
+use client::Client;
+
+pub(crate) use server::{ROLE, run};
+
+const CONNECTIONS: usize = 4;
+/// Calls that are under way at the same time, on all connections.
+const CALLS: usize = 64;
+/// Of each kind, in turns.
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_millis(800);
+/// Single calls a second.
+const TARGET_RATE: f64 = 5_000.0;
+/// Of one conversation.
+const MESSAGES: u64 = 1_000_000;
+
+/// Calls of one kind.
+struct Kind {
+    name: &'static str,
+    client: Client,
+    members: Vec<Member>,
+    times: Vec<Duration>,
+    used: Used,
+}
+
+pub(crate) async fn measure() {
+    let mut chain = Chain::start(ROLE).await;
+    let straight = Client::connect(chain.backend, CONNECTIONS).await;
+    let chained = Client::connect(chain.gateway.address, CONNECTIONS).await;
+    eventually("calls are answered", async || chained.is_answered().await).await;
+    println!("grpc: {CALLS} calls at once on {CONNECTIONS} connections, {ROUNDS} rounds of {ROUND:?} each");
+    let bench = Member { name: "clients", id: std::process::id() };
+    let backend = vec![chain.backend(), bench];
+    let members = [chain.all(), vec![bench]].concat();
+    let mut kinds = [Kind::new("backend", straight, backend), Kind::new("chain", chained, members)];
+    for kind in &kinds {
+        kind.client.round(CALLS, ROUND).await;
+    }
+    for _ in 0..ROUNDS {
+        for kind in &mut kinds {
+            kind.round().await;
+        }
+    }
+    let memory = chain.memory();
+    for kind in kinds {
+        kind.show();
+        conversation(kind.name, &kind.client, &kind.members).await;
+    }
+    memory.show();
+}
+
+impl Kind {
+    fn new(name: &'static str, client: Client, members: Vec<Member>) -> Self {
+        Self { name, client, members, times: Vec::new(), used: Used::default() }
+    }
+
+    async fn round(&mut self) {
+        let clock = Clock::start(&self.members);
+        self.times.extend(self.client.round(CALLS, ROUND).await);
+        clock.stop(&mut self.used);
+    }
+
+    fn show(&self) {
+        let count = self.times.len();
+        let spread = Spread::of(self.times.clone());
+        println!(
+            "  {:8}{:7.0} calls/s   target {TARGET_RATE}   {:8.1?} p50, {:8.1?} p99   cpu {}",
+            self.name,
+            count as f64 / (ROUND * ROUNDS as u32).as_secs_f64(),
+            spread.median(),
+            spread.at(99),
+            self.used.each(count)
+        );
+    }
+}
+
+async fn conversation(name: &str, client: &Client, members: &[Member]) {
+    let (clock, begin) = (Clock::start(members), Instant::now());
+    client.conversation(MESSAGES).await;
+    let rate = MESSAGES as f64 / begin.elapsed().as_secs_f64();
+    let mut used = Used::default();
+    clock.stop(&mut used);
+    println!(
+        "  {name:8}{:7.0}k messages/s there and back, {MESSAGES} in order   cpu {}",
+        rate / 1000.0,
+        used.each(MESSAGES as usize)
+    );
+}

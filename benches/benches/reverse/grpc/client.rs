@@ -1,0 +1,80 @@
+//! tonic's client, several calls at a time.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::uri::PathAndQuery;
+use tokio::task::JoinSet;
+use tonic::client::Grpc;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use super::bytes_codec::BytesCodec;
+use super::server::{CALL, CONVERSATION};
+
+/// What a small message has.
+const MESSAGE: &[u8] = b"a message of thirty-two letters.";
+
+/// Connections to one place.
+pub(super) struct Client(Vec<Grpc<Channel>>);
+
+impl Client {
+    pub(super) async fn connect(address: SocketAddr, connections: usize) -> Self {
+        let mut clients = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("it is a URL");
+            let channel = endpoint.tcp_nodelay(true).connect().await;
+            clients.push(Grpc::new(channel.expect("the server accepts")));
+        }
+        Self(clients)
+    }
+
+    pub(super) async fn is_answered(&self) -> bool {
+        call(&mut self.0[0].clone()).await.is_ok()
+    }
+
+    /// So many calls at a time, for so long. The time of each.
+    pub(super) async fn round(&self, lanes: usize, time: Duration) -> Vec<Duration> {
+        let end = Instant::now() + time;
+        let mut all = JoinSet::new();
+        for client in self.0.iter().cycle().take(lanes) {
+            let mut client = client.clone();
+            all.spawn(async move {
+                let mut times = Vec::new();
+                while Instant::now() < end {
+                    let begin = Instant::now();
+                    let answer = call(&mut client).await.expect("calls are answered");
+                    assert_eq!(answer, MESSAGE);
+                    times.push(begin.elapsed());
+                }
+                times
+            });
+        }
+        all.join_all().await.concat()
+    }
+
+    /// So many messages there, and the same ones back: their number, in order.
+    pub(super) async fn conversation(&self, messages: u64) {
+        let mut client = self.0[0].clone();
+        client.ready().await.expect("it is connected");
+        let numbers = (0..messages).map(|number| Bytes::copy_from_slice(&number.to_be_bytes()));
+        let request = Request::new(stream::iter(numbers));
+        let path = PathAndQuery::from_static(CONVERSATION);
+        let answer = client.streaming(request, path, BytesCodec).await.expect("it is accepted");
+        let mut answers = answer.into_inner();
+        for number in 0..messages {
+            let message = answers.message().await.expect("it goes on").expect("there is another message");
+            assert_eq!(*message, number.to_be_bytes(), "in order");
+        }
+        assert!(answers.message().await.expect("it ends well").is_none(), "nothing more");
+    }
+}
+
+async fn call(client: &mut Grpc<Channel>) -> Result<Bytes, Status> {
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let request = Request::new(Bytes::from_static(MESSAGE));
+    let answer = client.unary(request, PathAndQuery::from_static(CALL), BytesCodec).await?;
+    Ok(answer.into_inner())
+}

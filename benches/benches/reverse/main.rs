@@ -1,0 +1,45 @@
+//! What the chain through the reverse daemon costs: gateway, NATS server, daemon and backend are processes of their own, on
+//! loopback.
+//!
+//! Everything that is compared is measured in the same run: `README.md` says what is beside what.
+
+mod answer;
+mod backend;
+mod contents;
+mod grpc;
+mod load;
+mod native;
+mod requests;
+mod slow;
+mod stand;
+mod steady;
+mod streams;
+
+use h8s_benches::runtime;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let first = arguments.next();
+    match first.as_deref() {
+        Some(backend::ROLE) => return backend::run(),
+        Some(native::ROLE) => {
+            return native::run(&arguments.next().expect("a responder is told where NATS is"));
+        }
+        Some(grpc::ROLE) => return grpc::run(),
+        _ => {}
+    }
+    let chosen = |name: &str| first.as_deref().is_none_or(|filter| name.contains(filter));
+    let runtime = runtime();
+    if chosen("requests") {
+        runtime.block_on(requests::measure());
+    }
+    if chosen("streams") {
+        runtime.block_on(streams::measure());
+    }
+    if chosen("slow") {
+        runtime.block_on(slow::measure());
+    }
+    if chosen("grpc") {
+        runtime.block_on(grpc::measure());
+    }
+}
