@@ -47,7 +47,7 @@ over_both_buses! {
         assert_eq!(fields, [("sec-websocket-protocol", "superchat"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]);
         drop(leg);
         connection.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_refusal_is_the_clients_response(bus) {
@@ -67,7 +67,7 @@ over_both_buses! {
         assert_eq!((status, &headers["x-why"]), (403, &"because".parse().unwrap()));
         assert_eq!(body.unwrap(), "not you".repeat(100_000));
         connection.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn an_answer_that_is_none_is_a_502(bus) {
@@ -92,7 +92,7 @@ over_both_buses! {
             let error = asked.map(drop).unwrap_err();
             assert!(matches!(error, ExchangeError::Aborted { .. }), "{what}: {error}");
         }
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_backend_that_does_not_answer_is_left_when_the_client_is(bus) {
@@ -105,7 +105,7 @@ over_both_buses! {
 
         // Dropping the question withdraws it.
         connection.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_backend_that_does_not_answer_in_time_is_left(bus) {
@@ -118,7 +118,7 @@ over_both_buses! {
 
         assert!(answer.is_err(), "{answer:?}");
         connection.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_backend_is_spoken_to_over_tls(bus) {
@@ -146,7 +146,7 @@ over_both_buses! {
         client.close(4000, "bye").await;
         assert_eq!(backend.closed().await, (4000, "bye".into()));
         backend.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
         within(decrypting).await.unwrap();
     }
 

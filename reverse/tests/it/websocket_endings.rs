@@ -26,7 +26,7 @@ over_both_buses! {
             backend.close(1000, "").await;
             backend.end().await;
         }
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_client_that_vanishes_leaves_its_backend_without_a_close_frame(bus) {
@@ -39,7 +39,7 @@ over_both_buses! {
         assert_eq!(backend.hear().await, "last words");
         assert_eq!(backend.next().await, None);
         backend.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_backend_that_does_not_answer_a_close_is_left_all_the_same(bus) {
@@ -48,7 +48,7 @@ over_both_buses! {
         client.close(1000, "").await;
         assert_eq!(backend.closed().await.0, 1000);
         assert_eq!(backend.next().await, None);
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn the_backends_close_reaches_the_client_behind_all_it_said(bus) {
@@ -71,7 +71,7 @@ over_both_buses! {
         assert_eq!(client.closed().await, Close::new(1005, ""));
         assert_eq!(backend.closed().await.0, 1005);
         backend.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_backend_that_vanishes_closes_with_1011_behind_what_it_said(bus) {
@@ -92,7 +92,7 @@ over_both_buses! {
         backend.raw([0x80, 4, b'h']).await;
         backend.end().await;
         assert_eq!(client.closed().await.code, 1011);
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_message_that_is_too_large_closes_with_1009_on_both_sides(bus) {
@@ -115,7 +115,7 @@ over_both_buses! {
         backend.frame(Frame::new(Opcode::Continuation, "ab")).await;
         assert_eq!((client.closed().await.code, backend.closed().await.0), (1009, 1009));
         backend.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_backend_that_breaks_the_rules_is_told_and_its_client_gets_1011(bus) {
@@ -143,7 +143,7 @@ over_both_buses! {
             assert_eq!(client.closed().await.code, 1011, "{frames:?}");
             backend.end().await;
         }
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_daemon_that_drains_says_1001_to_the_backend_and_the_client_gets_1012(bus) {
@@ -163,7 +163,7 @@ over_both_buses! {
             tokio::join!(within(daemon.drain(std::time::Duration::from_secs(5))), goodbye, client.closed());
 
         assert_eq!((code, close.code), (1001, 1012));
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 
     async fn a_daemon_that_drains_does_not_wait_for_a_backend_that_does_not_read(bus) {
@@ -176,7 +176,7 @@ over_both_buses! {
         within(daemon.drain(std::time::Duration::from_secs(5))).await;
 
         assert_eq!(client.closed().await.code, 1012);
-        stand.is_quiet().await;
+        stand.end_quietly().await;
         drop(backend);
     }
 
@@ -192,6 +192,6 @@ over_both_buses! {
 
         assert_eq!((client.closed().await.code, backend.closed().await.0), (1012, 1001));
         backend.end().await;
-        stand.is_quiet().await;
+        stand.end_quietly().await;
     }
 }

@@ -51,7 +51,7 @@ impl Stand {
     }
 
     /// Nothing is left of any connection: no task at the daemon, no exchange at the gateway.
-    pub(crate) async fn is_quiet(self) {
+    pub(crate) async fn end_quietly(self) {
         within(self.service.idle()).await;
         eventually("the gateway's exchanges are over", async || self.gateway.open_exchanges() == 0).await;
     }
