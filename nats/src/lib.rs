@@ -63,6 +63,6 @@ pub use link::{ConnectError, ConnectionState, Link};
 pub use requester::{Requester, RequesterConfig, StartError};
 pub use responder::{HttpService, Responder, ResponderBuilder};
 pub use round_trip::Unconfirmed;
-pub use service::{ExchangeContext, Refused};
+pub use service::{ExchangeContext, GaveUp, Refused};
 pub use websocket::{Accept, ConnectionOver, Incoming, WebSocket, WebSocketSender, WebSocketUpgrade};
 pub use websocket_call::WebSocketAnswer;

@@ -23,7 +23,7 @@ use crate::plain_port::{PlainExchange, PlainPort};
 use crate::responder::HttpService;
 use crate::round_trip;
 use crate::serve::{call, request};
-use crate::service::Refused;
+use crate::service::{GaveUp, Refused};
 
 /// A response that is complete by then is one message; a longer one goes in pieces of this size.
 const PIECE_BYTES: usize = 128 * 1024;
@@ -93,7 +93,9 @@ async fn answer<S: HttpService>(
         Err(error) => Err(match error.downcast_ref::<Refused>() {
             Some(refused) => refusal(*refused),
             None => {
-                warn!(%error, "a service failed");
+                if !error.is::<GaveUp>() {
+                    warn!(%error, "a service failed");
+                }
                 (StatusCode::BAD_GATEWAY, "the service failed\n")
             }
         }),

@@ -30,7 +30,7 @@ use crate::mailbox::{Carries, Terms};
 use crate::outgoing::Outgoing;
 use crate::port::Port;
 use crate::responder::HttpService;
-use crate::service::{ExchangeContext, Refused};
+use crate::service::{ExchangeContext, GaveUp, Refused};
 use crate::websocket::{Accepted, Offer, WebSocketUpgrade};
 use crate::window::window;
 
@@ -318,7 +318,9 @@ impl<S: HttpService> Served<'_, S> {
         if let Some(refused) = error.downcast_ref::<Refused>() {
             return self.back.send_soon(&self.serving.port, &Frame::Refused((*refused).into()));
         }
-        warn!(host = %self.serving.host, error = chain(&*error), "a service failed");
+        if !error.is::<GaveUp>() {
+            warn!(host = %self.serving.host, error = chain(&*error), "a service failed");
+        }
         self.abort(AbortCode::Failed, error.to_string());
     }
 

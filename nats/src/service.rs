@@ -44,3 +44,16 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// The error by which a service gives up and has said why in the log **itself**: nobody else logs it. The client gets 502;
+/// the text goes to the gateway's log, and names nothing that is not the gateway's to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GaveUp(pub &'static str);
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for GaveUp {}

@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::http1::{Http1, Pool};
 use crate::http2::Http2;
+use crate::mapping::Mapping;
+use crate::rescue::{self, RequestLabel};
 use crate::upload::Progress;
 
 /// Why a response stopped after its head was out. The client sees an aborted stream.
@@ -33,7 +35,16 @@ pub enum Cut {
 
 /// What a responder answers with.
 #[derive(Default)]
-pub struct ReverseBody(Inner);
+pub struct ReverseBody {
+    inner: Inner,
+    about: Option<Box<About>>,
+}
+
+/// What the log says if it breaks off.
+struct About {
+    label: RequestLabel,
+    mapping: Arc<Mapping>,
+}
 
 #[derive(Default)]
 enum Inner {
@@ -49,19 +60,31 @@ enum Inner {
 impl ReverseBody {
     /// A few words by the daemon itself.
     pub(crate) fn text(text: &'static str) -> Self {
-        Self(Inner::Text(Bytes::from_static(text.as_bytes())))
+        Inner::Text(Bytes::from_static(text.as_bytes())).into()
     }
 
     pub(crate) fn http2(incoming: Incoming, connection: Http2, permit: OwnedSemaphorePermit) -> Self {
-        Self(Inner::Apart(Apart {
-            incoming,
-            _connection: Connection::Shared { _connection: connection, _permit: permit },
-        }))
+        let connection = Connection::Shared { _connection: connection, _permit: permit };
+        Inner::Apart(Apart { incoming, _connection: connection }).into()
     }
 
     /// A body whose connection a task of its own drives, which ends with the body.
     pub(crate) fn driven_by(incoming: Incoming, task: AbortOnDropHandle<()>) -> Self {
-        Self(Inner::Apart(Apart { incoming, _connection: Connection::Own(task) }))
+        Inner::Apart(Apart { incoming, _connection: Connection::Own(task) }).into()
+    }
+
+    /// If it breaks off, the log says in which exchange.
+    pub(crate) fn of(self, label: RequestLabel, mapping: Arc<Mapping>) -> Self {
+        match self.inner {
+            Inner::Empty | Inner::Text(_) => self,
+            inner => Self { inner, about: Some(Box::new(About { label, mapping })) },
+        }
+    }
+}
+
+impl From<Inner> for ReverseBody {
+    fn from(inner: Inner) -> Self {
+        Self { inner, about: None }
     }
 }
 
@@ -143,13 +166,7 @@ impl Http1Body {
         if upload.is_under_way() {
             connection.drive_apart();
         }
-        ReverseBody(Inner::Http1(Box::new(Self {
-            incoming,
-            connection: Some(connection),
-            back,
-            upload,
-            idle,
-        })))
+        Inner::Http1(Box::new(Self { incoming, connection: Some(connection), back, upload, idle })).into()
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -202,7 +219,8 @@ impl Body for ReverseBody {
     type Error = Cut;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match &mut self.get_mut().0 {
+        let Self { inner, about } = self.get_mut();
+        let frame = ready!(match inner {
             Inner::Empty => Poll::Ready(None),
             Inner::Text(text) if text.is_empty() => Poll::Ready(None),
             Inner::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
@@ -210,11 +228,17 @@ impl Body for ReverseBody {
             Inner::Apart(body) => Pin::new(&mut body.incoming)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Cut::from))),
+        });
+        if let Some(Err(cut)) = &frame
+            && let Some(about) = about.take()
+        {
+            rescue::log(cut, &about.label, about.mapping.backend().url());
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.inner {
             Inner::Empty => true,
             Inner::Text(text) => text.is_empty(),
             Inner::Http1(body) => body.incoming.is_end_stream(),
@@ -223,7 +247,7 @@ impl Body for ReverseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.inner {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Text(text) => SizeHint::with_exact(text.len() as u64),
             Inner::Http1(body) => body.incoming.size_hint(),

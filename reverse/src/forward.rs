@@ -76,7 +76,10 @@ impl ReverseService {
         let started = Instant::now();
         let forwarded = timeout_at(deadline, forward(mapping, head, body, permit)).await;
         let forwarded = forwarded.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed())));
-        forwarded.or_else(|failure| rescue(failure, &label, mapping.backend().url()))
+        match forwarded {
+            Ok(response) => Ok(response.map(|body| body.of(label, Arc::clone(mapping)))),
+            Err(failure) => rescue(failure, &label, mapping.backend().url()),
+        }
     }
 }
 
@@ -218,7 +221,7 @@ impl Answered {
             }
             On::Http2(connection) => ReverseBody::http2(incoming, connection, permit),
         };
-        strip_response(&mut head.headers);
+        h8s_wire::reserved::strip_hop_by_hop(&mut head.headers);
         Ok(Response::from_parts(head, body))
     }
 }
@@ -259,18 +262,11 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// `Trailer` stays: it says to HTTP/1.1 clients which ones come.
-fn strip_response(headers: &mut HeaderMap) {
-    let trailer = headers.remove(header::TRAILER);
-    h8s_wire::reserved::strip_hop_by_hop(headers);
-    headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
-}
-
 type Answering = Pin<Box<dyn Future<Output = Result<Response<ReverseBody>, BoxError>> + Send>>;
 
 impl Service<Request<Body>> for ReverseService {
     type Response = Response<ReverseBody>;
-    /// [`Refused`](h8s_nats::Refused) or [`NoAnswer`](crate::NoAnswer).
+    /// [`Refused`](h8s_nats::Refused) or [`GaveUp`](h8s_nats::GaveUp).
     type Error = BoxError;
     type Future = Answering;
 

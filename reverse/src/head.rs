@@ -199,9 +199,7 @@ fn strip(headers: &mut HeaderMap, version: Version) {
             .split(|byte| *byte == b',')
             .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     });
-    let trailer = headers.remove(header::TRAILER);
     reserved::strip_hop_by_hop(headers);
-    headers.extend(trailer.map(|trailer| (header::TRAILER, trailer)));
     if takes_trailers {
         headers.insert(header::TE, TRAILERS);
         if version == Version::Http1 {

@@ -36,5 +36,4 @@ pub use config::{MappingConfig, ReverseConfig, Served};
 pub use flags::Flags;
 pub use forward::ReverseService;
 pub use head::HostHeader;
-pub use rescue::NoAnswer;
 pub use tls::RootsError;

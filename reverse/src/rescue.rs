@@ -2,9 +2,10 @@
 //!
 //! What the client reads names no address and no cause: those go to the log, once.
 
+use std::error::Error;
 use std::time::Duration;
 
-use h8s_nats::{BoxError, Refused};
+use h8s_nats::{BoxError, GaveUp, Refused};
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 
 use crate::backend_url::BackendUrl;
@@ -50,11 +51,9 @@ impl RequestLabel {
     }
 }
 
-/// The backend has not answered, and this log has said why. The gateway tells the client, in whatever way the client
-/// understands: as a page, as problem details, as a gRPC status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the service behind this responder gave no valid answer")]
-pub struct NoAnswer;
+/// What the gateway's log gets to read. The gateway tells the client, in whatever way the client understands: as a page,
+/// as problem details, as a gRPC status.
+const NO_ANSWER: GaveUp = GaveUp("the service behind this responder gave no valid answer");
 
 /// What the gateway gets in place of a response.
 pub(crate) fn rescue(
@@ -62,18 +61,16 @@ pub(crate) fn rescue(
     label: &RequestLabel,
     backend: &BackendUrl,
 ) -> Result<Response<ReverseBody>, BoxError> {
-    let RequestLabel { method, host, uri, request_id } = label;
-    let path = uri.path();
     match failure {
         Failure::Refused(refused) => Err(refused.into()),
         Failure::Request(says) => {
-            tracing::debug!(%backend, cause = says, %method, ?host, path, ?request_id, "a request was not passed on");
+            let RequestLabel { method, host, request_id, .. } = label;
+            tracing::debug!(%backend, cause = says, %method, ?host, ?request_id, "a request was not passed on");
             Ok(said(StatusCode::BAD_REQUEST, says))
         }
         failure => {
-            let cause = cause(&failure);
-            tracing::warn!(%backend, cause, %method, ?host, path, ?request_id, "a request failed");
-            Err(NoAnswer.into())
+            log(&failure, label, backend);
+            Err(NO_ANSWER.into())
         }
     }
 }
@@ -88,12 +85,22 @@ pub(crate) fn said(status: StatusCode, text: &'static str) -> Response<ReverseBo
     response
 }
 
-/// With what is behind it: hyper says the least itself.
-fn cause(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let mut source = std::error::Error::source(failure).and_then(std::error::Error::source);
+/// The one line about an exchange that failed.
+pub(crate) fn log(failure: &dyn Error, label: &RequestLabel, backend: &BackendUrl) {
+    let RequestLabel { method, host, uri, request_id } = label;
+    let cause = chain(failure);
+    tracing::warn!(%backend, cause, %method, ?host, path = uri.path(), ?request_id, "a request failed");
+}
+
+/// An error and everything behind it that it does not say itself.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
     while let Some(error) = source {
-        text = format!("{text}: {error}");
+        let behind = error.to_string();
+        if !text.contains(&behind) {
+            text = format!("{text}: {behind}");
+        }
         source = error.source();
     }
     text

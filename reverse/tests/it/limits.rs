@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use h8s_nats::{ExchangeContext, Refused};
-use h8s_reverse::{Cut, NoAnswer};
+use h8s_nats::{ExchangeContext, GaveUp, Refused};
+use h8s_reverse::Cut;
 use h8s_test_support::raw_origin::RawOrigin;
 use h8s_test_support::{eventually, soon};
 use http_body_util::BodyExt;
@@ -90,7 +90,7 @@ async fn a_backend_that_never_answers_is_left_after_the_gateway_has_given_up() {
     asked.extensions_mut().insert(ExchangeContext { deadline, ..ExchangeContext::default() });
 
     let asked =
-        tokio::spawn(async move { call(&service, asked).await.is_err_and(|error| error.is::<NoAnswer>()) });
+        tokio::spawn(async move { call(&service, asked).await.is_err_and(|error| error.is::<GaveUp>()) });
     let mut connection = origin.accept().await;
     connection.request().await;
 

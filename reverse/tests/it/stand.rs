@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_nats::{Body, BoxError, ExchangeContext, Refused};
+use h8s_nats::{Body, BoxError, ExchangeContext, GaveUp, Refused};
 use h8s_reverse::{
-    BackendConfig, HostHeader, MappingConfig, NoAnswer, Protocol, ReverseBody, ReverseConfig, ReverseService,
+    BackendConfig, HostHeader, MappingConfig, Protocol, ReverseBody, ReverseConfig, ReverseService,
 };
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -88,7 +88,7 @@ pub(crate) async fn refusal(service: &ReverseService) -> Option<Refused> {
 
 /// Whether there is no valid response, though somebody may have got the request.
 pub(crate) async fn is_unanswered(service: &ReverseService) -> bool {
-    call(service, request("GET", "/", "")).await.is_err_and(|error| error.is::<NoAnswer>())
+    call(service, request("GET", "/", "")).await.is_err_and(|error| error.is::<GaveUp>())
 }
 
 pub(crate) async fn get(service: &ReverseService, path: &str) -> Response<ReverseBody> {
