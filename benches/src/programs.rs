@@ -1,12 +1,41 @@
 //! The programs, built as for production but for whole-program optimisation, each a process.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
 use h8s_test_support::process::{Process, program};
 use h8s_test_support::{eventually, http_client};
+
+/// Programs of the workspace, in a target directory of their own: beside the benches, whose dependencies have other
+/// features, each would be built again whenever the other was.
+#[derive(Debug)]
+pub struct Programs(PathBuf);
+
+impl Programs {
+    /// Builds those of `packages`, in `target/programs/websockets` if this is `target/release/deps/websockets-…`.
+    ///
+    /// # Panics
+    ///
+    /// When they do not build.
+    pub fn build(packages: &[&str]) -> Self {
+        let bench = std::env::current_exe().expect("a program knows its file");
+        let target = bench.ancestors().nth(3).expect("benches are in target/release/deps");
+        let name = bench.file_name().and_then(OsStr::to_str).and_then(|name| name.rsplit_once('-'));
+        let target = target.join("programs").join(name.expect("cargo names benches").0);
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet", "--locked", "--profile", "bench", "--bins", "--target-dir"]);
+        cargo.arg(&target).args(packages.iter().map(|package| format!("--package={package}")));
+        assert!(cargo.status().is_ok_and(|status| status.success()), "{packages:?} do not build");
+        Self(target.join("release"))
+    }
+
+    /// One of them, not configured by the environment.
+    pub fn command(&self, name: &str) -> Command {
+        program(self.0.join(name))
+    }
+}
 
 /// A gateway that is ready.
 #[derive(Debug)]
@@ -22,9 +51,9 @@ impl Gateway {
     ///
     /// # Panics
     ///
-    /// When it cannot be built or does not become ready.
-    pub async fn start(nats_url: &str, flags: &[&str]) -> Self {
-        let mut command = program(built("h8sd"));
+    /// When it does not become ready.
+    pub async fn start(programs: &Programs, nats_url: &str, flags: &[&str]) -> Self {
+        let mut command = programs.command("h8sd");
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--nats-url", nats_url]);
         let mut process = Process::start(command.args(flags));
         let address = listens(&mut process).await;
@@ -44,29 +73,4 @@ impl Gateway {
 pub async fn listens(process: &mut Process) -> SocketAddr {
     let line = process.wait_for_line("listening on ").await;
     line.rsplit(' ').next().and_then(|address| address.parse().ok()).expect("it says where")
-}
-
-/// A program of the workspace, where this one was built: `target/release`, of `target/release/deps/websockets-…`.
-///
-/// # Panics
-///
-/// When it does not build.
-pub fn built(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build).join(name)
-}
-
-/// Builds all of them, whichever is wanted: together they have the same dependencies with the same features for every bench,
-/// which are built once.
-fn build() -> PathBuf {
-    let bench = std::env::current_exe().expect("a program knows its file");
-    let directory = bench.ancestors().nth(2).expect("benches are in target/release/deps").to_owned();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--locked", "--profile", "bench", "--bins"]);
-    cargo.args(
-        ["h8s-ingress", "h8s-host-provider", "h8s-reverse"].map(|package| format!("--package={package}")),
-    );
-    cargo.arg("--target-dir").arg(directory.parent().expect("it is in a target directory"));
-    assert!(cargo.status().is_ok_and(|status| status.success()), "the programs do not build");
-    directory
 }

@@ -22,8 +22,11 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(800);
 /// Single calls a second.
 const TARGET_RATE: f64 = 5_000.0;
-/// Of one conversation.
+/// Of one conversation, as fast as they go: what is there at once travels together.
 const MESSAGES: u64 = 1_000_000;
+/// Of one in which few are under way, each as soon as another has come back.
+const PACED_MESSAGES: u64 = 200_000;
+const UNDER_WAY: usize = CALLS;
 
 /// Calls of one kind.
 struct Kind {
@@ -55,7 +58,8 @@ pub(crate) async fn measure() {
     let memory = chain.memory();
     for kind in kinds {
         kind.show();
-        conversation(kind.name, &kind.client, &kind.members).await;
+        kind.conversation("as fast as they go", MESSAGES, MESSAGES as usize).await;
+        kind.conversation("few at a time", PACED_MESSAGES, UNDER_WAY).await;
     }
     memory.show();
 }
@@ -83,17 +87,18 @@ impl Kind {
             self.used.each(count)
         );
     }
-}
 
-async fn conversation(name: &str, client: &Client, members: &[Member]) {
-    let (clock, begin) = (Clock::start(members), Instant::now());
-    client.conversation(MESSAGES).await;
-    let rate = MESSAGES as f64 / begin.elapsed().as_secs_f64();
-    let mut used = Used::default();
-    clock.stop(&mut used);
-    println!(
-        "  {name:8}{:7.0}k messages/s there and back, {MESSAGES} in order   cpu {}",
-        rate / 1000.0,
-        used.each(MESSAGES as usize)
-    );
+    async fn conversation(&self, how: &str, messages: u64, under_way: usize) {
+        let (clock, begin) = (Clock::start(&self.members), Instant::now());
+        self.client.conversation(messages, under_way).await;
+        let rate = messages as f64 / begin.elapsed().as_secs_f64();
+        let mut used = Used::default();
+        clock.stop(&mut used);
+        println!(
+            "  {:8}{:7.0}k messages/s there and back, {messages} in order, {how}   cpu {}",
+            self.name,
+            rate / 1000.0,
+            used.each(messages as usize)
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use h8s_benches::programs::{Gateway, built, listens};
+use h8s_benches::programs::{Gateway, Programs, listens};
 use h8s_benches::usage::{forget_peak, peak_bytes, processor_time, resident_bytes};
 use h8s_test_support::process::{Process, program};
 use h8s_test_support::{NatsServer, eventually, http_client};
@@ -31,11 +31,12 @@ pub(crate) struct Chain {
 impl Chain {
     /// With this program in one of its roles as the backend.
     pub(crate) async fn start(backend_role: &str) -> Self {
+        let programs = Programs::build(&["h8s-ingress", "h8s-reverse"]);
         let nats = NatsServer::start().await;
-        let gateway = Gateway::start(&nats.url(), PATIENCE).await;
+        let gateway = Gateway::start(&programs, &nats.url(), PATIENCE).await;
         let mut backend_process = role(&[backend_role]);
         let backend = listens(&mut backend_process).await;
-        let mut daemon = program(built("h8srd"));
+        let mut daemon = programs.command("h8srd");
         daemon.args(["--hostname", "127.0.0.1", "--nats-url", &nats.url()]);
         let mut daemon = Process::start(daemon.args(["--backend-url", &format!("http://{backend}")]));
         daemon.wait_for_line(": ready").await;

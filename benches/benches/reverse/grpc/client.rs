@@ -1,11 +1,13 @@
 //! tonic's client, several calls at a time.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use http::uri::PathAndQuery;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
@@ -55,21 +57,33 @@ impl Client {
         all.join_all().await.concat()
     }
 
-    /// So many messages there, and the same ones back: their number, in order.
-    pub(super) async fn conversation(&self, messages: u64) {
+    /// So many messages there, and the same ones back: their numbers, in order. No more than `under_way` are on their
+    /// way at once: each that comes back lets the next one go.
+    pub(super) async fn conversation(&self, messages: u64, under_way: usize) {
         let mut client = self.0[0].clone();
         client.ready().await.expect("it is connected");
-        let numbers = (0..messages).map(|number| Bytes::copy_from_slice(&number.to_be_bytes()));
-        let request = Request::new(stream::iter(numbers));
+        let places = Arc::new(Semaphore::new(under_way));
+        let request = Request::new(numbers(messages, Arc::clone(&places)));
         let path = PathAndQuery::from_static(CONVERSATION);
         let answer = client.streaming(request, path, BytesCodec).await.expect("it is accepted");
         let mut answers = answer.into_inner();
         for number in 0..messages {
             let message = answers.message().await.expect("it goes on").expect("there is another message");
             assert_eq!(*message, number.to_be_bytes(), "in order");
+            places.add_permits(1);
         }
         assert!(answers.message().await.expect("it ends well").is_none(), "nothing more");
     }
+}
+
+fn numbers(messages: u64, places: Arc<Semaphore>) -> impl Stream<Item = Bytes> + Send {
+    stream::iter(0..messages).then(move |number| {
+        let places = Arc::clone(&places);
+        async move {
+            places.acquire().await.expect("nobody closes it").forget();
+            Bytes::copy_from_slice(&number.to_be_bytes())
+        }
+    })
 }
 
 async fn call(client: &mut Grpc<Channel>) -> Result<Bytes, Status> {
