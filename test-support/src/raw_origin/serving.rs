@@ -48,10 +48,12 @@ impl ServingOrigin {
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let open = Open::new(&remembered);
-                let answer = Arc::clone(&answer);
+                let (remembered, answer) = (Arc::clone(&remembered), Arc::clone(&answer));
                 connections.spawn(async move {
-                    converse(RawConnection::over(stream), &open.0, when, &*answer).await
+                    if matches!(stream.peek(&mut [0]).await, Ok(1..)) {
+                        let open = Open::new(&remembered);
+                        converse(RawConnection::over(stream), &open.0, when, &*answer).await;
+                    }
                 });
             }
         });
