@@ -12,6 +12,7 @@ mod outages;
 mod plain;
 mod plain_websocket;
 mod programs;
+mod put_online;
 mod readme;
 mod reverse;
 mod t15_forged_control;

@@ -50,11 +50,13 @@ fn flags<F: CommandFactory>() -> BTreeSet<[String; 3]> {
 
 #[test]
 fn the_tables_of_flags_are_the_programs_flags() {
-    let about_nats = rows("Both, about NATS");
+    let about_nats = rows("All three, about NATS");
     assert!(about_nats.len() > 5, "{about_nats:?}");
-    for (heading, flags) in
-        [("`h8sd`", flags::<h8s_ingress::Flags>()), ("`h8s-host", flags::<h8s_host_provider::Flags>())]
-    {
+    for (heading, flags) in [
+        ("`h8sd`", flags::<h8s_ingress::Flags>()),
+        ("`h8s-host", flags::<h8s_host_provider::Flags>()),
+        ("`h8srd`", flags::<h8s_reverse::Flags>()),
+    ] {
         let documented: BTreeSet<_> = rows(heading).union(&about_nats).cloned().collect();
         let differences: Vec<_> = documented.symmetric_difference(&flags).collect();
         assert!(differences.is_empty(), "{heading}: {differences:#?}");
@@ -86,6 +88,22 @@ fn the_host_s_file_is_one() {
     let argv = ["h8s-host".as_ref(), "--no-cache".as_ref(), "--config".as_ref(), file.as_os_str()];
     let (host, _) = h8s_host_provider::Flags::load(argv).and_then(h8s_host_provider::Flags::configs).unwrap();
     assert_eq!(host.components.len(), 2);
+}
+
+#[test]
+fn the_daemon_s_file_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["internal".to_owned()]).unwrap();
+    let ca = directory.path().join("internal-ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let file = directory.path().join("daemon.toml");
+    let shown = block("[[backend]]").replace("internal-ca.pem", ca.to_str().unwrap());
+    std::fs::write(&file, shown).unwrap();
+    let argv = ["h8srd".as_ref(), "--config".as_ref(), file.as_os_str()];
+    let (daemon, _) = h8s_reverse::Flags::load(argv).and_then(h8s_reverse::Flags::configs).unwrap();
+    let hosts: Vec<usize> = daemon.mappings.iter().map(|mapping| mapping.hosts.len()).collect();
+    assert_eq!(hosts, [1, 2]);
+    assert!(daemon.mappings[1].strip_prefix && !daemon.mappings[0].strip_prefix);
 }
 
 #[test]
