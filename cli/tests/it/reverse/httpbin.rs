@@ -19,7 +19,7 @@ const DIFFERENT: [&str; 1] = [
     "TestRequests::test_proxy_authorization_preserved_on_request",
 ];
 /// Those that use httpbin; fewer would mean that the suite is not what it was.
-const TESTS: usize = 100;
+const TESTS: usize = 180;
 
 /// httpbin, run as its documentation says, and its address.
 async fn httpbin() -> (Process, String) {
