@@ -40,6 +40,7 @@ mod plain_port;
 mod plain_serve;
 mod plain_stream;
 mod port;
+mod quiet;
 mod registry;
 mod request;
 mod requester;

@@ -16,6 +16,7 @@ use crate::control::{self, ControlFrames};
 use crate::failure::Failure;
 use crate::link::{Connection, PublishError};
 use crate::mailbox::{Answer, Mailbox};
+use crate::quiet::Quiet;
 use crate::registry::Registry;
 
 /// Parties that share exchanges beat this often (`PROTOCOL.md §5`).
@@ -51,6 +52,8 @@ pub(crate) struct Port {
     /// Counts beats since the start, as far as NATS was there.
     beat: AtomicU64,
     control: ControlFrames,
+    /// For exchanges at a responder that are not answered at once.
+    pub(crate) quiet: Arc<Quiet>,
 }
 
 impl Port {
@@ -60,7 +63,8 @@ impl Port {
         tokio::spawn(control::publish_all(connection.clone(), control.weak(), items));
         let exchanges = Registry::default();
         let (started, disturbed, beat) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { connection, subjects, exchanges, side, started, disturbed, beat, control })
+        let quiet = Arc::default();
+        Arc::new(Self { connection, subjects, exchanges, side, started, disturbed, beat, control, quiet })
     }
 
     pub(crate) fn now(&self) -> u64 {

@@ -6,7 +6,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use async_nats::{Message, Subject};
 use bytes::Bytes;
@@ -33,10 +32,6 @@ use crate::responder::HttpService;
 use crate::service::{ExchangeContext, GaveUp, Refused};
 use crate::websocket::{Accepted, Offer, WebSocketUpgrade};
 use crate::window::window;
-
-/// A request that is all there and answered within this time costs one message each way. After it the gateway is
-/// told who is at work, so that it can cancel.
-const QUIET: Duration = Duration::from_millis(20);
 
 /// What all exchanges of one interest share.
 pub(crate) struct Serving<S> {
@@ -257,7 +252,7 @@ impl<S: HttpService> Served<'_, S> {
                 biased;
                 result = &mut called => return Some(flatten(result)),
                 () = self.serving.cut.cancelled() => { self.stopping(); return None; }
-                () = tokio::time::sleep(QUIET) => {}
+                () = self.serving.port.quiet.pass() => {}
             }
             self.register(0)?;
         } else if let Poll::Ready(result) = poll_once(&mut called).await {

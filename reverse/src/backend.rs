@@ -12,8 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::backend_url::BackendUrl;
 use crate::dial::{DialError, Dialer, Offer, Transport};
 use crate::health::{Health, News};
-use crate::http1::{Http1, Pool};
+use crate::http1::Http1;
 use crate::http2::{Current, Http2};
+use crate::pool::Pool;
 use crate::tls::{Roots, RootsError};
 
 /// How long an exchange may wait for its turn. Waiting smooths bursts; under lasting load it only adds delay, and the

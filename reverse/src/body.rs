@@ -16,9 +16,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http1::{Http1, Pool};
+use crate::http1::Http1;
 use crate::http2::Http2;
 use crate::mapping::Mapping;
+use crate::pool::Pool;
 use crate::rescue::{self, RequestLabel};
 use crate::upload::Progress;
 
@@ -195,13 +196,10 @@ impl Http1Body {
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        if let ready @ Poll::Ready(_) = Pin::new(&mut self.incoming).poll_frame(cx) {
-            return ready;
+        match &mut self.connection {
+            Some(connection) => connection.poll_body(cx, &mut self.incoming),
+            None => Pin::new(&mut self.incoming).poll_frame(cx),
         }
-        if let Some(connection) = &mut self.connection {
-            connection.drive(cx);
-        }
-        Pin::new(&mut self.incoming).poll_frame(cx)
     }
 
     /// For the next request; not while this one is still being sent.

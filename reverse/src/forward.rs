@@ -93,10 +93,10 @@ async fn forward(
     loop {
         let (way, is_used) = mapping.backend().way(exchange.is_grpc).await?;
         match exchange.send(mapping, way).await? {
-            Sent::Answered(answered) => return answered.into_response(mapping, permit).await,
+            Ok(answered) => return answered.into_response(mapping, permit).await,
             // The backend has closed a connection that had nothing to do; nothing of the request was written.
-            Sent::Not(unsent, _) if is_used => exchange = *unsent,
-            Sent::Not(_, error) => return Err(error.into()),
+            Err((unsent, _)) if is_used => exchange = *unsent,
+            Err((_, error)) => return Err(error.into()),
         }
     }
 }
@@ -112,12 +112,8 @@ struct Exchange {
     progress: Arc<Progress>,
 }
 
-/// What became of a request.
-enum Sent {
-    Answered(Answered),
-    /// It is as it was.
-    Not(Box<Exchange>, hyper::Error),
-}
+/// A response; or the request as it was, of which nothing has been written, and why not.
+type Sent = Result<Answered, (Box<Exchange>, hyper::Error)>;
 
 /// A response, and what it comes on.
 struct Answered {
@@ -190,9 +186,9 @@ impl Exchange {
             }
         };
         match sent {
-            Ok(response) => Ok(Sent::Answered(Answered { response, on })),
+            Ok(response) => Ok(Ok(Answered { response, on })),
             Err(mut error) => match error.take_message() {
-                Some(request) => Ok(Sent::Not(Box::new(Self { request, ..self }), error.into_error())),
+                Some(request) => Ok(Err((Box::new(Self { request, ..self }), error.into_error()))),
                 None => Err(error.into_error().into()),
             },
         }

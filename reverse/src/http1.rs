@@ -1,23 +1,23 @@
-//! One HTTP/1.1 connection to a backend, and the idle ones that are kept for the next request.
+//! One HTTP/1.1 connection to a backend.
 //!
 //! A connection has no task of its own: whoever waits for its response drives it, which saves two wake-ups per request.
 //! Only while a request's body is still being sent after the response has begun a task drives it, so that the upload
 //! goes on while nobody reads.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::dial::Transport;
+use crate::turn::Turn;
 use crate::upload::Upload;
 
 /// A response's head, in bytes and in fields: as much as the gateway takes of a request's, and well within what fits one
@@ -38,6 +38,7 @@ type Connection = http1::Connection<TokioIo<Transport>, Upload>;
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Upload>,
     driver: Driver,
+    turn: Turn,
 }
 
 enum Driver {
@@ -51,7 +52,7 @@ impl Http1 {
     /// Nothing is sent yet.
     pub(crate) async fn over(transport: Transport) -> hyper::Result<Self> {
         let (sender, connection) = builder().handshake(TokioIo::new(transport)).await?;
-        Ok(Self { sender, driver: Driver::Own(Box::pin(connection)) })
+        Ok(Self { sender, driver: Driver::Own(Box::pin(connection)), turn: Turn::default() })
     }
 
     /// Sends a request, and drives the connection until the response has begun.
@@ -65,22 +66,31 @@ impl Http1 {
         &mut self,
         request: Request<Upload>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
-        let mut response = std::pin::pin!(self.sender.try_send_request(request));
-        let driver = &mut self.driver;
-        std::future::poll_fn(|cx| {
-            // First the response: it may be there although the connection has ended after it.
-            if let Poll::Ready(response) = response.as_mut().poll(cx) {
-                return Poll::Ready(response);
-            }
-            driver.drive(cx);
-            response.as_mut().poll(cx)
+        let Self { sender, driver, turn } = self;
+        let mut response = pin!(turn.hold(|| sender.try_send_request(request)));
+        poll_fn(|cx| {
+            turn.poll(cx, |cx| {
+                driver.drive(cx);
+                response.as_mut().poll(cx)
+            })
         })
         .await
     }
 
-    /// Drives the connection as far as it goes now.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
-        self.driver.drive(cx);
+    /// The next of a response's body, driving the connection.
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &Context<'_>,
+        body: &mut Incoming,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let Self { driver, turn, .. } = self;
+        turn.poll(cx, |cx| {
+            if let ready @ Poll::Ready(_) = Pin::new(&mut *body).poll_frame(cx) {
+                return ready;
+            }
+            driver.drive(cx);
+            Pin::new(&mut *body).poll_frame(cx)
+        })
     }
 
     /// Lets a task drive it from now on.
@@ -95,8 +105,12 @@ impl Http1 {
     }
 
     /// Can it take a request now? What the backend has done in the meantime is looked at.
-    fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
-        self.driver.drive(cx);
+    pub(crate) fn is_ready(&mut self, cx: &Context<'_>) -> bool {
+        let Self { driver, turn, .. } = self;
+        let _ = turn.poll(cx, |cx| {
+            driver.drive(cx);
+            Poll::<()>::Pending
+        });
         matches!(self.driver, Driver::Own(_)) && self.sender.is_ready()
     }
 }
@@ -108,109 +122,5 @@ impl Driver {
         {
             *self = Self::Ended;
         }
-    }
-}
-
-/// The idle connections of one backend, the youngest last.
-pub(crate) struct Pool {
-    keep_alive: Duration,
-    idle: Mutex<Idle>,
-}
-
-#[derive(Default)]
-struct Idle {
-    connections: Vec<(Http1, Instant)>,
-    /// Somebody closes what has been idle for too long.
-    is_watched: bool,
-}
-
-impl Pool {
-    pub(crate) fn new(keep_alive: Duration) -> Arc<Self> {
-        Arc::new(Self { keep_alive, idle: Mutex::default() })
-    }
-
-    /// The connection that was used last, if it is still good.
-    pub(crate) async fn take(&self) -> Option<Http1> {
-        loop {
-            let (mut connection, until) = self.idle().connections.pop()?;
-            let is_good = std::future::poll_fn(|cx| Poll::Ready(connection.is_ready(cx))).await;
-            if is_good && Instant::now() < until {
-                return Some(connection);
-            }
-        }
-    }
-
-    /// Takes a connection back, after a response whose fields were `headers`. Not if it is at its end.
-    pub(crate) fn give(self: &Arc<Self>, mut connection: Http1, keep: Duration, cx: &mut Context<'_>) {
-        if keep.is_zero() || !connection.is_ready(cx) {
-            return;
-        }
-        let mut idle = self.idle();
-        idle.connections.push((connection, Instant::now() + keep));
-        if !std::mem::replace(&mut idle.is_watched, true) {
-            tokio::spawn(Self::watch(Arc::downgrade(self), self.keep_alive));
-        }
-    }
-
-    /// How long a connection may be idle after such a response: less than the backend says it keeps it, so that no
-    /// request is written to one that it has just closed.
-    pub(crate) fn keep(&self, headers: &HeaderMap) -> Duration {
-        let promised = headers.get("keep-alive").and_then(|value| timeout_of(value.to_str().ok()?));
-        match promised {
-            Some(promised) => self.keep_alive.min(promised.saturating_sub(Duration::from_secs(1))),
-            None => self.keep_alive,
-        }
-    }
-
-    /// Closes connections that nobody has used for as long as they are kept, until there is none.
-    async fn watch(pool: Weak<Self>, keep_alive: Duration) {
-        loop {
-            sleep_until(Instant::now() + keep_alive / 2).await;
-            let Some(pool) = pool.upgrade() else { return };
-            let mut idle = pool.idle();
-            let now = Instant::now();
-            idle.connections.retain(|(_, until)| now < *until);
-            if idle.connections.is_empty() {
-                idle.is_watched = false;
-                return;
-            }
-        }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        // A connection's own drop may panic at worst after it was taken out.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// `timeout=5, max=100` (RFC 2068 §19.7.1; still what servers send).
-fn timeout_of(keep_alive: &str) -> Option<Duration> {
-    let mut parameters = keep_alive.split(',').filter_map(|parameter| parameter.trim().split_once('='));
-    let (_, seconds) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    #[test]
-    fn idle_connections_are_left_before_the_backend_leaves_them() {
-        let pool = Pool::new(Duration::from_secs(4));
-        let keep = |value: &'static str| {
-            pool.keep(&HeaderMap::from_iter([(
-                http::HeaderName::from_static("keep-alive"),
-                HeaderValue::from_static(value),
-            )]))
-            .as_secs()
-        };
-
-        assert_eq!(pool.keep(&HeaderMap::new()).as_secs(), 4);
-        assert_eq!(
-            (keep("timeout=5"), keep("max=7, Timeout=3"), keep("timeout=1"), keep("timeout=0")),
-            (4, 2, 0, 0)
-        );
-        assert_eq!((keep("timeout=x"), keep("")), (4, 4));
     }
 }

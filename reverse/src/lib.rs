@@ -7,7 +7,8 @@
 //!   mapping (`mapping.rs`)
 //! - the request is rewritten (`head.rs`), and its body counted (`upload.rs`)
 //! - the backend (`backend.rs`) at its URL (`backend_url.rs`) is dialled (`dial.rs`, `tls.rs`) unless it has just been
-//!   found away (`health.rs`); it is spoken to in HTTP/1.1 (`http1.rs`) or HTTP/2 (`http2.rs`)
+//!   found away (`health.rs`); it is spoken to in HTTP/1.1 (`http1.rs`,
+//!   `turn.rs`, idle connections in `pool.rs`) or HTTP/2 (`http2.rs`)
 //! - its response's body goes back (`body.rs`), or an error does (`rescue.rs`)
 //! - a WebSocket gets a connection of its own (`websocket.rs`)
 
@@ -23,9 +24,11 @@ mod health;
 mod http1;
 mod http2;
 mod mapping;
+mod pool;
 mod rescue;
 mod table;
 mod tls;
+mod turn;
 mod upload;
 mod websocket;
 
