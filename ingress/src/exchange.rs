@@ -157,7 +157,7 @@ impl<U: Upstream> Edge<U> {
         head.extensions.insert(ExchangeContext {
             client: Some(described.client),
             is_secure: described.is_secure,
-            deadline: grpc::deadline(&head.headers),
+            deadline: (head.version == Version::HTTP_2).then(|| grpc::deadline(&head.headers)).flatten(),
         });
     }
 }

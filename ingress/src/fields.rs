@@ -24,6 +24,19 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, sender: Sender) {
     if takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+    join_cookies(headers);
+}
+
+/// HTTP/2 clients send one field for each cookie; outside HTTP/2 there is one for all (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut all = headers.get_all(header::COOKIE).iter();
+    if let (Some(_), Some(_)) = (all.next(), all.next()) {
+        let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        // Values with separators between them are a value.
+        if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(header::COOKIE, joined);
+        }
+    }
 }
 
 /// Removes from a response what does not cross the edge.
@@ -176,6 +189,15 @@ mod tests {
 
         assert!(strangers.is_empty());
         assert_eq!(proxys.len(), lines.len());
+    }
+
+    #[test]
+    fn cookies_are_one_field() {
+        let mut crumbs = headers(&[("cookie", "a=1"), ("x", "1"), ("cookie", "b=2; c=3"), ("x", "2")]);
+
+        strip_request(&mut crumbs, Sender::Stranger);
+
+        assert_eq!(crumbs, headers(&[("cookie", "a=1; b=2; c=3"), ("x", "1"), ("x", "2")]));
     }
 
     #[test]

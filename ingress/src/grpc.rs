@@ -7,13 +7,17 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use tokio::time::Instant;
 
+use h8s_wire::is_grpc;
+
 use crate::rescue::Verdict;
 use crate::response_body::{ResponseBody, UpstreamBody};
 
-const GRPC: &[u8] = b"application/grpc";
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// What a client may have waited for at most: it says so itself, and somebody keeps a place for it.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// The statuses that a gateway has reason to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +33,7 @@ pub(crate) enum Code {
     Unauthenticated = 16,
 }
 
-/// Is this the head of a call, or of the answer to one? `application/grpc-web` is another protocol, over HTTP alone.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(content_type) = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) else {
-        return false;
-    };
-    let (name, rest) = content_type.split_at(content_type.len().min(GRPC.len()));
-    name.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
-}
-
-/// Until when a call's client waits; `None` where it does not say, or is no gRPC client.
+/// Until when a call's client waits, an hour at most; `None` where it does not say, or is no gRPC client.
 ///
 /// A `grpc-timeout` that cannot be read says nothing either: implementations differ (some ignore it, some fail the
 /// call), and whoever answers gets it as it is.
@@ -46,7 +41,7 @@ pub(crate) fn deadline(headers: &HeaderMap) -> Option<Instant> {
     let mut timeouts = headers.get_all(TIMEOUT).iter();
     match (timeouts.next(), timeouts.next()) {
         (Some(timeout), None) if is_grpc(headers) => {
-            Instant::now().checked_add(duration(timeout.as_bytes())?)
+            Some(Instant::now() + duration(timeout.as_bytes())?.min(LONGEST))
         }
         _ => None,
     }

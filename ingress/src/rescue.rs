@@ -178,7 +178,7 @@ pub(crate) enum Form {
 impl Form {
     /// What a request asks for. Decided before it is given away.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        if grpc::is_grpc(headers) {
+        if h8s_wire::is_grpc(headers) {
             Self::Grpc
         } else if wants_json(headers) {
             Self::Problem

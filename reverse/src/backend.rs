@@ -76,6 +76,8 @@ pub(crate) struct Backend {
     pub(crate) pool: Arc<Pool>,
     /// Over HTTP/2.
     current: Current,
+    /// Held by whoever finds out what TLS agrees upon.
+    finding: tokio::sync::Mutex<()>,
     /// What TLS agreed upon last, as `Agreed`.
     agreed: AtomicU8,
     exchanges: Arc<Semaphore>,
@@ -108,6 +110,7 @@ impl Backend {
             health: Health::default(),
             pool: Pool::new(config.keep_alive),
             current: Current::default(),
+            finding: tokio::sync::Mutex::default(),
             agreed: AtomicU8::new(UNKNOWN),
             exchanges: semaphore(config.max_connections),
             waiting: AtomicUsize::new(0),
@@ -172,15 +175,37 @@ impl Backend {
     /// A connection that can take a request, and whether it has had others.
     pub(crate) async fn way(&self, is_grpc: bool) -> Result<(Way, bool), Refused> {
         match self.offer(is_grpc) {
-            Offer::Http1 => match self.pool.take().await {
-                Some(connection) => Ok((Way::Http1(connection), true)),
-                None => Ok((Way::Http1(self.http1(self.dial_http1().await?).await?), false)),
-            },
-            offer => self.shared(offer).await,
+            Offer::Http1 => self.own().await,
+            Offer::Http2 => self.shared(Offer::Http2).await,
+            Offer::Either => self.first(is_grpc).await,
         }
     }
 
-    /// The shared connection; one at a time dials where there is none.
+    /// Over HTTP/1.1: each exchange has a connection to itself.
+    async fn own(&self) -> Result<(Way, bool), Refused> {
+        match self.pool.take().await {
+            Some(connection) => Ok((Way::Http1(connection), true)),
+            None => Ok((self.http1(self.dial_http1().await?).await?, false)),
+        }
+    }
+
+    /// What is to be agreed upon is found out by one; the others wait for that.
+    async fn first(&self, is_grpc: bool) -> Result<(Way, bool), Refused> {
+        let finding = self.finding.lock().await;
+        match self.offer(is_grpc) {
+            Offer::Either => self.shared(Offer::Either).await,
+            Offer::Http1 => {
+                drop(finding);
+                self.own().await
+            }
+            Offer::Http2 => {
+                drop(finding);
+                self.shared(Offer::Http2).await
+            }
+        }
+    }
+
+    /// Over HTTP/2: a connection with room for one more; one at a time dials where there is none.
     async fn shared(&self, offer: Offer) -> Result<(Way, bool), Refused> {
         let mut place = match self.current.get().await {
             Ok(connection) => return Ok((Way::Http2(connection), true)),
@@ -189,25 +214,26 @@ impl Backend {
         let transport = self.dial(offer).await?;
         if transport.is_http2() == Some(false) {
             if offer == Offer::Http2 {
-                return Err(self.unreachable(&DialError::NoHttp2));
+                return Err(self.disagreed(&DialError::NoHttp2));
             }
             self.agreed.store(HTTP1, Ordering::Relaxed);
-            return Ok((Way::Http1(self.http1(transport).await?), false));
+            return Ok((self.http1(transport).await?, false));
         }
         let handshake = timeout_at(Instant::now() + self.dialer.timeout(), Http2::over(transport));
         let connection = match handshake.await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(self.unreachable(&DialError::Preface(error))),
-            Err(_) => return Err(self.unreachable(&DialError::Timeout(self.dialer.timeout()))),
+            Ok(Err(error)) => return Err(self.disagreed(&DialError::Preface(error))),
+            Err(_) => return Err(self.disagreed(&DialError::Timeout(self.dialer.timeout()))),
         };
         if offer == Offer::Either {
             self.agreed.store(HTTP2, Ordering::Relaxed);
         }
-        Ok((Way::Http2(place.insert(connection).clone()), false))
+        Ok((Way::Http2(place.add(connection)), false))
     }
 
-    async fn http1(&self, transport: Transport) -> Result<Http1, Refused> {
-        Http1::over(transport).await.map_err(|error| self.unreachable(&DialError::Preface(error)))
+    async fn http1(&self, transport: Transport) -> Result<Way, Refused> {
+        let connection = Http1::over(transport).await;
+        connection.map(Way::Http1).map_err(|error| self.disagreed(&DialError::Preface(error)))
     }
 
     /// A connection of its own, for HTTP/1.1, within the connect timeout.
@@ -216,28 +242,36 @@ impl Backend {
     }
 
     async fn dial(&self, offer: Offer) -> Result<Transport, Refused> {
-        if !self.health.may_dial(Instant::now(), self.dialer.timeout()) {
+        let Some(attempt) = self.health.attempt(Instant::now(), self.dialer.timeout()) else {
             return Err(Refused::Unreachable);
-        }
+        };
+        let backend = self.url();
         match self.dialer.dial(offer).await {
             Ok(transport) => {
-                if self.health.reached() == News::Changed {
-                    tracing::info!(backend = %self.url(), "a backend is back");
+                if attempt.reached() == News::Changed {
+                    tracing::info!(%backend, "a backend is back");
                 }
                 Ok(transport)
             }
-            Err(error) => Err(self.unreachable(&error)),
+            // It may speak another protocol than this one, which clients can choose: that is no outage.
+            Err(error @ DialError::Tls(_)) if offer != self.usual_offer() => Err(self.disagreed(&error)),
+            Err(error) => {
+                // It may be another program next time.
+                self.agreed.store(UNKNOWN, Ordering::Relaxed);
+                match attempt.missed(Instant::now()) {
+                    News::Changed => tracing::warn!(%backend, cause = %error, "a backend cannot be reached"),
+                    News::None => {
+                        tracing::debug!(%backend, cause = %error, "a backend still cannot be reached")
+                    }
+                }
+                Err(Refused::Unreachable)
+            }
         }
     }
 
-    fn unreachable(&self, error: &DialError) -> Refused {
-        // It may be another program next time.
-        self.agreed.store(UNKNOWN, Ordering::Relaxed);
-        let backend = self.url();
-        match self.health.missed(Instant::now()) {
-            News::Changed => tracing::warn!(%backend, cause = %error, "a backend cannot be reached"),
-            News::None => tracing::debug!(%backend, cause = %error, "a backend still cannot be reached"),
-        }
+    /// Somebody is there, and does not speak as it would have to for this exchange.
+    fn disagreed(&self, error: &DialError) -> Refused {
+        tracing::debug!(backend = %self.url(), cause = %error, "a backend cannot be spoken to in this protocol");
         Refused::Unreachable
     }
 }

@@ -66,12 +66,13 @@ impl ReverseBody {
 
     pub(crate) fn http2(incoming: Incoming, connection: Http2, permit: OwnedSemaphorePermit) -> Self {
         let connection = Connection::Shared { _connection: connection, _permit: permit };
-        Inner::Apart(Apart { incoming, _connection: connection }).into()
+        Inner::Apart(Apart { incoming, connection }).into()
     }
 
-    /// A body whose connection a task of its own drives, which ends with the body.
-    pub(crate) fn driven_by(incoming: Incoming, task: AbortOnDropHandle<()>) -> Self {
-        Inner::Apart(Apart { incoming, _connection: Connection::Own(task) }).into()
+    /// A body whose connection a task of its own drives, which ends with the body. Nothing may come for `patience`.
+    pub(crate) fn driven_by(incoming: Incoming, task: AbortOnDropHandle<()>, patience: Duration) -> Self {
+        let connection = Connection::Own { idle: Idle::new(patience), _task: task };
+        Inner::Apart(Apart { incoming, connection }).into()
     }
 
     /// If it breaks off, the log says in which exchange.
@@ -91,12 +92,35 @@ impl From<Inner> for ReverseBody {
 
 struct Apart {
     incoming: Incoming,
-    _connection: Connection,
+    connection: Connection,
 }
 
 enum Connection {
-    Shared { _connection: Http2, _permit: OwnedSemaphorePermit },
-    Own(#[expect(dead_code, reason = "for its Drop")] AbortOnDropHandle<()>),
+    /// It finds out by itself whether the backend is there.
+    Shared {
+        _connection: Http2,
+        _permit: OwnedSemaphorePermit,
+    },
+    Own {
+        idle: Idle,
+        _task: AbortOnDropHandle<()>,
+    },
+}
+
+impl Apart {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let Connection::Own { idle, .. } = &mut self.connection else {
+            return polled.map(|frame| frame.map(|frame| frame.map_err(Cut::from)));
+        };
+        match polled {
+            Poll::Ready(frame) => {
+                idle.moved();
+                Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
+            }
+            Poll::Pending => idle.poll_expired(cx, 0).map(|cut| Some(Err(cut))),
+        }
+    }
 }
 
 /// The body of an HTTP/1.1 response, with the connection that it comes on.
@@ -133,8 +157,8 @@ impl Idle {
         self.sleep = None;
     }
 
-    fn poll_expired(&mut self, cx: &mut Context<'_>, upload: &Progress) -> Poll<Cut> {
-        let pieces = upload.pieces();
+    /// `pieces`: of the upload so far, which is a sign of life as well.
+    fn poll_expired(&mut self, cx: &mut Context<'_>, pieces: u64) -> Poll<Cut> {
         if self.pieces != pieces {
             self.pieces = pieces;
             self.moved();
@@ -188,7 +212,7 @@ impl Http1Body {
                 self.give_back(cx);
                 Poll::Ready(None)
             }
-            Poll::Pending => self.idle.poll_expired(cx, &self.upload).map(|cut| {
+            Poll::Pending => self.idle.poll_expired(cx, self.upload.pieces()).map(|cut| {
                 self.connection = None;
                 Some(Err(cut))
             }),
@@ -223,9 +247,7 @@ impl Body for ReverseBody {
             Inner::Text(text) if text.is_empty() => Poll::Ready(None),
             Inner::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
             Inner::Http1(body) => body.poll_frame(cx),
-            Inner::Apart(body) => Pin::new(&mut body.incoming)
-                .poll_frame(cx)
-                .map(|frame| frame.map(|frame| frame.map_err(Cut::from))),
+            Inner::Apart(body) => body.poll_frame(cx),
         });
         if let Some(Err(cut)) = &frame
             && let Some(about) = about.take()

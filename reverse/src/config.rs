@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use h8s_settings::Mistakes;
-use h8s_wire::{Host, Interest, PathPattern};
+use h8s_wire::{Host, Interest, PathPattern, QueueGroup};
 
 use crate::backend::{Backend, BackendConfig};
 use crate::forward::ReverseService;
@@ -32,7 +32,7 @@ pub struct ReverseConfig {
     /// What to serve.
     pub mappings: Vec<MappingConfig>,
     /// Shared by all daemons of the same hosts.
-    pub queue_group: String,
+    pub queue_group: QueueGroup,
     /// How long exchanges may take to end at shutdown.
     pub grace_period: Duration,
 }

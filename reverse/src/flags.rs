@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use h8s_nats::{NatsConfig, NatsFlags};
 use h8s_settings::{Exit, Loaded, LogFormat, Mistakes};
-use h8s_wire::{Host, PathPattern};
+use h8s_wire::{Host, PathPattern, QueueGroup};
 
 use crate::backend::{BackendConfig, Protocol};
 use crate::backend_url::BackendUrl;
@@ -67,8 +67,8 @@ pub struct Flags {
     #[arg(long, env = "H8SRD_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "16MiB", value_parser = h8s_settings::size)]
     pub max_message_size: u64,
     /// The NATS queue group: all daemons of one host share its name, and each request goes to one of them
-    #[arg(long, env = "H8SRD_QUEUE_GROUP", value_name = "NAME", default_value = "h8s", value_parser = queue_group)]
-    pub queue_group: String,
+    #[arg(long, env = "H8SRD_QUEUE_GROUP", value_name = "NAME", default_value = "h8s")]
+    pub queue_group: QueueGroup,
     /// At SIGTERM: how long requests under way may take to end. A second signal ends at once
     // Less than the 30 s after which Kubernetes and most others kill.
     #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
@@ -167,10 +167,4 @@ pub(crate) fn count(count: u32) -> usize {
 
 pub(crate) fn bytes(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-/// What NATS takes for the name of a queue group.
-fn queue_group(text: &str) -> Result<String, String> {
-    let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_name { Ok(text.to_owned()) } else { Err("write a name without spaces, such as h8s".into()) }
 }

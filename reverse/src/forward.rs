@@ -133,7 +133,7 @@ impl Exchange {
             return Err(BODY_LENGTH);
         }
         let expects_continue = head.headers.remove(header::EXPECT).is_some() && !body.is_end_stream();
-        let is_grpc = is_grpc(&head.headers);
+        let is_grpc = h8s_wire::is_grpc(&head.headers);
         let upload = Upload::new(body, declared_bytes);
         let progress = upload.progress();
         let request = Request::from_parts(head, upload);
@@ -248,14 +248,6 @@ fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
     let is_number = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
     let number = value.to_str().ok().filter(|_| is_number && values.next().is_none());
     number.and_then(|number| number.parse().ok()).map(Some).ok_or(CONTENT_LENGTH)
-}
-
-/// `application/grpc`, `application/grpc+proto`; not `application/grpc-web`, which is made for HTTP/1.1.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let rest = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<ReverseBody>, BoxError>> + Send>>;

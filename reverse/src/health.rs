@@ -31,32 +31,25 @@ pub(crate) enum News {
     Changed,
 }
 
+/// The right to dial, until it is said how that went.
+#[derive(Debug)]
+pub(crate) struct Attempt<'a> {
+    health: &'a Health,
+    is_settled: bool,
+}
+
 impl Health {
     /// May somebody dial now? Of those who ask while it is away, one at each pause's end may, and has `patience` to do
     /// it before the next.
-    pub(crate) fn may_dial(&self, now: Instant, patience: Duration) -> bool {
+    pub(crate) fn attempt(&self, now: Instant, patience: Duration) -> Option<Attempt<'_>> {
         let mut state = self.state();
-        let Some(again_at) = state.again_at else { return true };
-        if now < again_at {
-            return false;
+        if let Some(again_at) = state.again_at {
+            if now < again_at {
+                return None;
+            }
+            state.again_at = Some(now + patience);
         }
-        state.again_at = Some(now + patience);
-        true
-    }
-
-    /// A dial has succeeded.
-    pub(crate) fn reached(&self) -> News {
-        let before = std::mem::take(&mut *self.state());
-        if before.failures > 0 { News::Changed } else { News::None }
-    }
-
-    /// A dial has failed.
-    pub(crate) fn missed(&self, now: Instant) -> News {
-        let mut state = self.state();
-        let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(10)).min(LONGEST_PAUSE);
-        state.again_at = Some(now + pause);
-        state.failures = state.failures.saturating_add(1);
-        if state.failures == 1 { News::Changed } else { News::None }
+        Some(Attempt { health: self, is_settled: false })
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -65,35 +58,81 @@ impl Health {
     }
 }
 
+impl Attempt<'_> {
+    /// It has succeeded.
+    pub(crate) fn reached(mut self) -> News {
+        self.is_settled = true;
+        let before = std::mem::take(&mut *self.health.state());
+        if before.failures > 0 { News::Changed } else { News::None }
+    }
+
+    /// It has failed.
+    pub(crate) fn missed(mut self, now: Instant) -> News {
+        self.is_settled = true;
+        let mut state = self.health.state();
+        let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(10)).min(LONGEST_PAUSE);
+        state.again_at = Some(now + pause);
+        state.failures = state.failures.saturating_add(1);
+        if state.failures == 1 { News::Changed } else { News::None }
+    }
+}
+
+/// Who leaves while dialling has found out nothing: the next may try at once.
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            let mut state = self.health.state();
+            if state.again_at.is_some() {
+                state.again_at = Some(Instant::now());
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn attempt(health: &Health, now: Instant) -> Option<Attempt<'_>> {
+        health.attempt(now, LONGEST_PAUSE)
+    }
+
     #[test]
     fn after_a_failure_one_at_a_time_may_try_again() {
         let (health, now) = (Health::default(), Instant::now());
-        assert!(health.may_dial(now, LONGEST_PAUSE));
 
-        assert_eq!(health.missed(now), News::Changed);
+        assert_eq!(attempt(&health, now).unwrap().missed(now), News::Changed);
 
-        assert!(!health.may_dial(now, LONGEST_PAUSE));
-        assert!(health.may_dial(now + FIRST_PAUSE, LONGEST_PAUSE));
-        assert!(!health.may_dial(now + FIRST_PAUSE, LONGEST_PAUSE));
-        assert_eq!(
-            (health.missed(now), health.reached(), health.reached()),
-            (News::None, News::Changed, News::None)
-        );
-        assert!(health.may_dial(now, LONGEST_PAUSE));
+        assert!(attempt(&health, now).is_none());
+        let later = now + FIRST_PAUSE;
+        let second = attempt(&health, later).unwrap();
+        assert!(attempt(&health, later).is_none());
+        assert_eq!(second.missed(now), News::None);
+        let third = attempt(&health, now + LONGEST_PAUSE).unwrap();
+        assert_eq!(third.reached(), News::Changed);
+        assert_eq!(attempt(&health, now).unwrap().reached(), News::None);
+    }
+
+    #[test]
+    fn who_gives_up_lets_the_next_try() {
+        let (health, now) = (Health::default(), Instant::now());
+        attempt(&health, now).unwrap().missed(now);
+
+        drop(attempt(&health, now + FIRST_PAUSE).unwrap());
+
+        assert!(attempt(&health, now + FIRST_PAUSE).is_some());
     }
 
     #[test]
     fn pauses_grow_to_a_second() {
-        let (health, now) = (Health::default(), Instant::now());
-        (0..100).for_each(|_| {
-            health.missed(now);
-        });
+        let (health, mut now) = (Health::default(), Instant::now());
+        for _ in 0..100 {
+            attempt(&health, now).unwrap().missed(now);
+            now += LONGEST_PAUSE;
+        }
+        attempt(&health, now).unwrap().missed(now);
 
-        assert!(!health.may_dial(now + LONGEST_PAUSE / 2, LONGEST_PAUSE));
-        assert!(health.may_dial(now + LONGEST_PAUSE, LONGEST_PAUSE));
+        assert!(attempt(&health, now + LONGEST_PAUSE / 2).is_none());
+        assert!(attempt(&health, now + LONGEST_PAUSE).is_some());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A connection has no task of its own: whoever waits for its response drives it, which saves two wake-ups per request.
 //! Only while a request's body is still being sent after the response has begun a task drives it, so that the upload
-//! goes on while nobody reads.
+//! goes on while nobody reads, until the response has ended.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -1,11 +1,11 @@
-//! The HTTP/2 connection to a backend that all its exchanges share.
+//! The HTTP/2 connections to a backend that its exchanges share.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::dial::Transport;
@@ -19,6 +19,9 @@ const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = i32::MAX as u32;
 /// As for HTTP/1.1.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
+/// Exchanges on one connection; for more there is another one. Servers take at least as many (RFC 9113 §6.5.2), and what
+/// is beyond their limit would wait in the library, however long the others are.
+const MAX_STREAMS: usize = 100;
 /// A backend that hangs is noticed in 40 s, also where nothing is to be sent for hours.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -27,8 +30,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub(crate) struct Http2 {
     pub(crate) sender: SendRequest<Upload>,
-    /// Drives it; ends with the last who uses it.
-    _task: Arc<AbortOnDropHandle<()>>,
+    /// Drives it; ends with the last who uses it. One of those is the list of open ones.
+    task: Arc<AbortOnDropHandle<()>>,
 }
 
 impl Http2 {
@@ -49,28 +52,42 @@ impl Http2 {
                 tracing::debug!(%error, "an HTTP/2 connection to a backend ended");
             }
         });
-        Ok(Self { sender, _task: Arc::new(AbortOnDropHandle::new(task)) })
+        Ok(Self { sender, task: Arc::new(AbortOnDropHandle::new(task)) })
     }
 
     fn is_open(&self) -> bool {
         !self.sender.is_closed()
     }
+
+    /// Beside the list's own.
+    fn has_room(&self) -> bool {
+        Arc::strong_count(&self.task) <= MAX_STREAMS
+    }
 }
 
-/// The one that is open at the moment.
+/// Those that are open at the moment.
 #[derive(Default)]
-pub(crate) struct Current(Mutex<Option<Http2>>);
+pub(crate) struct Current(Mutex<Vec<Http2>>);
 
-/// Held by the one who makes a new one; the others wait for it.
-pub(crate) type Place<'a> = tokio::sync::MutexGuard<'a, Option<Http2>>;
+/// The right to make one more. The others wait for it.
+pub(crate) struct Place<'a>(MutexGuard<'a, Vec<Http2>>);
 
 impl Current {
-    /// The open one, or the right to make one.
+    /// An open one with room, or the right to make one.
     pub(crate) async fn get(&self) -> Result<Http2, Place<'_>> {
-        let mut current = self.0.lock().await;
-        match current.take().filter(Http2::is_open) {
-            Some(open) => Ok(current.insert(open).clone()),
-            None => Err(current),
+        let mut open = self.0.lock().await;
+        open.retain(Http2::is_open);
+        match open.iter().find(|connection| connection.has_room()) {
+            Some(connection) => Ok(connection.clone()),
+            None => Err(Place(open)),
         }
+    }
+}
+
+impl Place<'_> {
+    /// For others, too.
+    pub(crate) fn add(&mut self, connection: Http2) -> Http2 {
+        self.0.push(connection.clone());
+        connection
     }
 }

@@ -38,7 +38,7 @@ async fn serve(config: &ReverseConfig, nats: &NatsConfig) -> anyhow::Result<()> 
     let mut stop = Stop::on_signals()?;
     let served = config.build()?;
     let link = Link::connect(nats).await?;
-    let mut responder = Responder::builder(link).queue_group(config.queue_group.clone());
+    let mut responder = Responder::builder(link).queue_group(config.queue_group.as_str());
     for Served { interests, service, about } in &served {
         tracing::info!("serving {about}");
         service.probe();

@@ -38,6 +38,7 @@ pub(crate) struct RequestLabel {
     host: Option<HeaderValue>,
     uri: Uri,
     request_id: Option<HeaderValue>,
+    is_grpc: bool,
 }
 
 impl RequestLabel {
@@ -47,6 +48,7 @@ impl RequestLabel {
             host: head.headers.get(header::HOST).cloned(),
             uri: head.uri.clone(),
             request_id: head.headers.get("x-request-id").cloned(),
+            is_grpc: h8s_wire::is_grpc(&head.headers),
         }
     }
 }
@@ -54,6 +56,7 @@ impl RequestLabel {
 /// What the gateway's log gets to read. The gateway tells the client, in whatever way the client understands: as a page,
 /// as problem details, as a gRPC status.
 const NO_ANSWER: GaveUp = GaveUp("the service behind this responder gave no valid answer");
+const UNPASSABLE: GaveUp = GaveUp("the call cannot be passed on to the service behind this responder");
 
 /// What the gateway gets in place of a response.
 pub(crate) fn rescue(
@@ -66,7 +69,8 @@ pub(crate) fn rescue(
         Failure::Request(says) => {
             let RequestLabel { method, host, request_id, .. } = label;
             tracing::debug!(%backend, cause = says, %method, ?host, ?request_id, "a request was not passed on");
-            Ok(said(StatusCode::BAD_REQUEST, says))
+            // To a gRPC client a page says nothing; the gateway knows what does.
+            if label.is_grpc { Err(UNPASSABLE.into()) } else { Ok(said(StatusCode::BAD_REQUEST, says)) }
         }
         failure => {
             log(&failure, label, backend);
@@ -87,7 +91,7 @@ pub(crate) fn said(status: StatusCode, text: &'static str) -> Response<ReverseBo
 
 /// The one line about an exchange that failed.
 pub(crate) fn log(failure: &dyn Error, label: &RequestLabel, backend: &BackendUrl) {
-    let RequestLabel { method, host, uri, request_id } = label;
+    let RequestLabel { method, host, uri, request_id, .. } = label;
     let cause = chain(failure);
     tracing::warn!(%backend, cause, %method, ?host, path = uri.path(), ?request_id, "a request failed");
 }

@@ -37,6 +37,11 @@ pub(crate) struct Upload {
     body: Body,
     /// The rest of the declared length.
     left_bytes: Option<u64>,
+    /// The last piece of a declared length, until it is known that nothing follows: hyper does not ask beyond it, and
+    /// would leave an upload that has come to its end unfinished.
+    held: Option<Frame<Bytes>>,
+    /// What did follow.
+    trailers: Option<Frame<Bytes>>,
     progress: Arc<Progress>,
     wait: Option<Wait>,
 }
@@ -70,7 +75,7 @@ impl Upload {
     pub(crate) fn new(body: Body, declared_bytes: Option<u64>) -> Self {
         let progress = Arc::new(Progress::default());
         progress.is_done.store(body.is_end_stream(), Ordering::Relaxed);
-        Self { body, left_bytes: declared_bytes, progress, wait: None }
+        Self { body, left_bytes: declared_bytes, held: None, trailers: None, progress, wait: None }
     }
 
     /// Nothing is read until [`Progress::proceed`], or for a second at most.
@@ -110,12 +115,51 @@ impl Upload {
         Ok(())
     }
 
-    fn end(&self) -> Option<Result<Frame<Bytes>, UploadError>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(trailers)));
+        }
+        loop {
+            if self.body.is_end_stream()
+                && let Some(held) = self.held.take()
+            {
+                return Poll::Ready(Some(Ok(held)));
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                None => return Poll::Ready(self.end()),
+            };
+            if let Err(error) = self.account(&frame) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            if frame.is_trailers()
+                && let Some(held) = self.held.take()
+            {
+                self.trailers = Some(frame);
+                return Poll::Ready(Some(Ok(held)));
+            }
+            if frame.is_trailers() || self.left_bytes != Some(0) {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            // Behind the last byte there are only empty pieces.
+            self.held.get_or_insert(frame);
+        }
+    }
+
+    fn end(&mut self) -> Option<Result<Frame<Bytes>, UploadError>> {
         if self.left_bytes.is_some_and(|left| left > 0) {
             return Some(Err(UploadError::Length));
         }
-        self.progress.is_done.store(true, Ordering::Release);
-        None
+        self.held.take().map(Ok)
+    }
+
+    /// Nothing is missing, and nothing follows.
+    fn is_over(&self) -> bool {
+        self.body.is_end_stream()
+            && self.held.is_none()
+            && self.trailers.is_none()
+            && self.left_bytes.is_none_or(|left| left == 0)
     }
 }
 
@@ -158,28 +202,54 @@ impl http_body::Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let this = self.get_mut();
         ready!(this.poll_wanted(cx));
-        Poll::Ready(match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                let accounted = this.account(&frame);
-                if accounted.is_ok() && this.is_end_stream() {
-                    this.progress.is_done.store(true, Ordering::Release);
-                }
-                Some(accounted.map(|()| frame))
-            }
-            Some(Err(error)) => Some(Err(error.into())),
-            None => this.end(),
-        })
+        let next = ready!(this.poll_next(cx));
+        if this.is_over() {
+            this.progress.is_done.store(true, Ordering::Release);
+        }
+        Poll::Ready(next)
     }
 
     /// Ends itself only when nothing is missing; otherwise hyper must poll, and learn that it was cut.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && self.left_bytes.is_none_or(|left| left == 0)
+        self.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.left_bytes {
-            Some(left) => SizeHint::with_exact(left),
+            Some(left) => {
+                let held = self.held.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+                SizeHint::with_exact(left + held as u64)
+            }
             None => self.body.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    async fn sent(bytes: &'static str, declared_bytes: Option<u64>) -> (usize, Result<bool, UploadError>) {
+        let mut upload = Upload::new(Body::from(Bytes::from_static(bytes.as_bytes())), declared_bytes);
+        let mut taken = 0;
+        while !upload.is_end_stream() {
+            match poll_fn(|cx| Pin::new(&mut upload).poll_frame(cx)).await {
+                Some(Ok(frame)) => taken += frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(error)) => return (taken, Err(error)),
+                None => break,
+            }
+        }
+        (taken, Ok(upload.progress().is_done()))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_as_long_as_declared_or_an_error() {
+        assert!(matches!(sent("hello", Some(5)).await, (5, Ok(true))));
+        assert!(matches!(sent("hello", None).await, (5, Ok(true))));
+        assert!(matches!(sent("", Some(0)).await, (0, Ok(true))));
+        assert!(matches!(sent("hello", Some(4)).await, (0, Err(UploadError::Length))));
+        assert!(matches!(sent("hello", Some(6)).await, (5, Err(UploadError::Length))));
     }
 }

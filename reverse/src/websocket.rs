@@ -56,7 +56,7 @@ pub(crate) async fn open(
     let asked = timeout_at(deadline, ask_backend(mapping, head)).await;
     match asked.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed()))) {
         Ok(Asked::Accepted(backend)) => Ok(backend.accept(mapping, upgrade, permit, tasks)),
-        Ok(Asked::Refused(response)) => Ok(response),
+        Ok(Asked::Refused(response)) => Ok(response.map(|body| body.of(label, Arc::clone(mapping)))),
         Err(failure) => rescue(failure, &label, mapping.backend().url()),
     }
 }

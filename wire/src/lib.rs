@@ -17,6 +17,7 @@ mod connection;
 mod control;
 mod fields;
 mod frame;
+mod grpc;
 mod head;
 mod host;
 mod id;
@@ -42,6 +43,7 @@ pub use frame::{
     AbortCode, Frame, FrameError, HeadFrame, HeadKind, Kind, MAX_DATA_BYTES, MAX_FRAME_BYTES, MAX_HEAD_BYTES,
     MAX_INLINE_BYTES, MessageFlags, Peek, RefusedCode, VERSION, encode_head, frame_cost,
 };
+pub use grpc::is_grpc;
 pub use head::{ConnectionEpoch, HeadError, RequestHead, ResponseHead};
 pub use host::{Host, HostError};
 pub use id::{ConnectionId, ExchangeId, GatewayId, IdError, ResponderId};

@@ -8,7 +8,6 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::stream::Stream;
@@ -25,7 +24,7 @@ pub(crate) enum Answer<T> {
 
 /// Sends the request and waits for the head of the answer.
 ///
-/// `patience` is for the rest of an answer that is no 101.
+/// `patience`: how long nothing may come of the rest of an answer that is no 101.
 ///
 /// # Errors
 /// The connection ended, or what came is not HTTP.
@@ -44,34 +43,37 @@ where
         tokio::select! {
             biased;
             response = &mut answered => break response?,
-            // With a 101 it may be through before anybody has looked at the response.
-            done = &mut connection, if switched.is_none() => switched = Some(done?),
+            // With a 101 it may be through before anybody has looked at the response, and so it may with a refusal behind
+            // which the backend resets the connection.
+            done = &mut connection, if switched.is_none() => switched = Some(done),
         }
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let is_over = switched.is_some();
         let rest = async move {
             if !is_over {
-                let _ = timeout(patience, connection).await;
+                // Who reads the body hears how it ended.
+                let _ = connection.await;
             }
         };
-        return Ok(Answer::Response(driven(response, rest)));
+        return Ok(Answer::Response(driven(response, rest, patience)));
     }
     let parts = match switched {
-        Some(parts) => parts,
+        Some(parts) => parts?,
         None => connection.await?,
     };
     let stream = Stream::new(parts.read_buf, parts.io.into_inner());
     Ok(Answer::Switched(response.into_parts().0.headers, stream))
 }
 
-/// A task drives the connection while the body is read, and ends with it. Who reads hears how it ended.
+/// A task drives the connection while the body is read, and ends with it.
 fn driven(
     response: Response<Incoming>,
     rest: impl Future<Output = ()> + Send + 'static,
+    patience: Duration,
 ) -> Response<ReverseBody> {
     let task = AbortOnDropHandle::new(tokio::spawn(rest));
     let (mut head, incoming) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
-    Response::from_parts(head, ReverseBody::driven_by(incoming, task))
+    Response::from_parts(head, ReverseBody::driven_by(incoming, task, patience))
 }

@@ -7,6 +7,7 @@ use h8s_nats::{Body, BoxError, ExchangeContext, GaveUp, Refused};
 use h8s_reverse::{
     BackendConfig, HostHeader, MappingConfig, Protocol, ReverseBody, ReverseConfig, ReverseService,
 };
+use h8s_wire::QueueGroup;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -44,7 +45,7 @@ pub(crate) fn mapping(backend: BackendConfig) -> MappingConfig {
 pub(crate) fn service(mapping: MappingConfig) -> ReverseService {
     let config = ReverseConfig {
         mappings: vec![mapping],
-        queue_group: "h8s".into(),
+        queue_group: QueueGroup::default(),
         grace_period: Duration::from_secs(5),
     };
     config.build().unwrap().remove(0).service

@@ -1,7 +1,8 @@
 //! Backends over TLS, and over HTTP/2.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_nats::Refused;
@@ -17,10 +18,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::PrivateKeyDer;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::stand::{call, get, in_front_of, is_unanswered, refusal, request, text, whole};
+
+/// More than one connection has.
+const TOGETHER: usize = 150;
 
 /// A certificate for `localhost`, which is its own root, as a server has it and as a client's file.
 pub(crate) fn certificate() -> (Arc<rustls::ServerConfig>, NamedTempFile) {
@@ -102,6 +107,10 @@ async fn describe(
     request: Request<Incoming>,
 ) -> Result<Response<http_body_util::combinators::BoxBody<Bytes, Infallible>>, Infallible> {
     let (head, body) = request.into_parts();
+    if head.uri.path() == "/together" {
+        static ALL: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(TOGETHER));
+        ALL.wait().await;
+    }
     let body = body.collect().await.unwrap().to_bytes();
     let body = String::from_utf8_lossy(&body);
     let said = format!("{:?} {} {} {body}", head.version, head.method, head.uri);
@@ -156,6 +165,45 @@ async fn over_http2_all_exchanges_share_one_connection() {
         assert_eq!(text.unwrap(), format!("HTTP/2.0 GET http://app.example/{number} "));
     }
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn more_than_one_connection_takes_have_another() {
+    let server = Server::start(None).await;
+    let service = in_front_of(&server.url("http"), |backend| {
+        backend.protocol = Protocol::Http2;
+        backend.max_connections = 1000;
+    });
+
+    // Each is answered when all of them are there.
+    let asked = (0..TOGETHER).map(|_| {
+        let service = service.clone();
+        tokio::spawn(async move { text(&service, "/together").await })
+    });
+    for text in futures_util::future::join_all(asked).await {
+        assert_eq!(text.unwrap(), "HTTP/2.0 GET http://app.example/together ");
+    }
+
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn who_asks_for_what_a_backend_does_not_speak_harms_nobody_else() {
+    let (config, ca) = certificate();
+    let server = Server::start(Some((config, &[b"http/1.1"]))).await;
+    let service = in_front_of(&server.url("https"), |backend| {
+        backend.ca = Some(ca.path().to_owned());
+        // Each needs a connection of its own.
+        backend.keep_alive = Duration::ZERO;
+    });
+    let mut grpc = request("POST", "/", "");
+    grpc.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    assert_eq!(whole(get(&service, "/").await).await.0, 200);
+
+    let refused = call(&service, grpc).await.map(drop).unwrap_err();
+
+    assert_eq!(refused.downcast_ref::<Refused>(), Some(&Refused::Unreachable));
+    assert_eq!(whole(get(&service, "/").await).await.0, 200);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use h8s_nats::{
 };
 use h8s_reverse::{BackendConfig, ReverseConfig, ReverseService};
 use h8s_test_support::{Bus, eventually};
-use h8s_wire::{Close, Host, Message, MessageKind};
+use h8s_wire::{Close, Host, Message, MessageKind, QueueGroup};
 use http::{HeaderMap, Request};
 
 use crate::stand;
@@ -66,7 +66,7 @@ async fn daemon(
     set(&mut backend);
     let config = ReverseConfig {
         mappings: vec![stand::mapping(backend)],
-        queue_group: "h8s".into(),
+        queue_group: QueueGroup::default(),
         grace_period: Duration::from_secs(5),
     };
     let served = config.build().unwrap().remove(0);

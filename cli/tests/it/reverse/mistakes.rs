@@ -113,6 +113,12 @@ async fn a_file_s_mistakes_are_all_told() {
         hostname = "c.example"
         backend-url = "https://localhost:1"
         backend-ca = "/nowhere/ca.pem"
+        [[backend]]
+        hostname = ["d.example", "c.example"]
+        backend-url = "http://localhost:2"
+        [[backend]]
+        hostname = "e.example"
+        backend-url = "ftp://localhost"
         "#,
     )
     .await;
@@ -121,6 +127,9 @@ async fn a_file_s_mistakes_are_all_told() {
     assert_said(&said, &["[[backend]] 2", "backend-url is missing"]);
     assert_said(&said, &["[[backend]] 3", "prot", "no such key"]);
     assert_said(&said, &["/nowhere/ca.pem"]);
+    assert_said(&said, &["both answer for c.example"]);
+    assert_said(&said, &["[[backend]] 6", "ftp://localhost", "http and https"]);
+    assert_eq!(said.len(), 6, "{said:#?}");
 }
 
 #[tokio::test]
