@@ -170,7 +170,11 @@ async fn drain<U: Upstream>(
         () = cut.reached(Phase::Cut) => {}
         () = connections.wait() => {
             let left = until.saturating_duration_since(tokio::time::Instant::now());
-            return if upstream.drain(left).await { Drained::Whole } else { Drained::Cut };
+            return tokio::select! {
+                biased;
+                () = cut.reached(Phase::Cut) => Drained::Cut,
+                whole = upstream.drain(left) => if whole { Drained::Whole } else { Drained::Cut },
+            };
         }
         () = tokio::time::sleep_until(until) => {}
     }

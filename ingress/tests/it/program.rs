@@ -158,6 +158,23 @@ async fn a_second_signal_does_not_wait_for_the_exchange_in_flight() {
     assert!(h8sd.wait_for_exit().await.success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_for_nats_either() {
+    let mut bus = Bus::embedded().await;
+    let mut h8sd =
+        Process::start(program(env!("CARGO_BIN_EXE_h8sd")).args(ANYWHERE).args(["--nats-url", &bus.url()]));
+    h8sd.wait_for_line("listening on ").await;
+    bus.stop().await;
+
+    h8sd.terminate();
+    h8sd.wait_for_line("draining").await;
+    h8sd.signal("INT");
+
+    // NATS is asked for 5 s whether it has our last frames.
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(3), h8sd.wait_for_exit()).await;
+    assert!(ended.expect("it waits for nobody").success());
+}
+
 async fn page(operators: &str, path: &str) -> String {
     let mut client = Raw::connect(operators.parse().unwrap()).await;
     client.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
