@@ -103,7 +103,8 @@ async fn forward(
 
 /// A request on its way.
 struct Exchange {
-    request: Request<Upload>,
+    head: request::Parts,
+    upload: Upload,
     /// The version of HTTP that its head is made for, once that is known.
     version: Option<Version>,
     is_grpc: bool,
@@ -136,8 +137,7 @@ impl Exchange {
         let is_grpc = h8s_wire::is_grpc(&head.headers);
         let upload = Upload::new(body, declared_bytes);
         let progress = upload.progress();
-        let request = Request::from_parts(head, upload);
-        Ok(Self { request, version: None, is_grpc, expects_continue, progress })
+        Ok(Self { head, upload, version: None, is_grpc, expects_continue, progress })
     }
 
     /// Makes the head one for the backend, in this version. It can be made once only.
@@ -147,48 +147,54 @@ impl Exchange {
             Some(_) => return Err(Failure::Response("it has changed its protocol in the meantime")),
             None => {}
         }
-        let (mut head, upload) = std::mem::take(&mut self.request).into_parts();
-        mapping.rewrite.rewrite(&mut head, version)?;
+        mapping.rewrite.rewrite(&mut self.head, version)?;
         if version == Version::Http1 {
-            frame(&mut head, &upload);
-        }
-        self.request = Request::from_parts(head, upload);
-        if version == Version::Http1 && self.expects_continue {
-            self.expect_continue();
+            frame(&mut self.head, &self.upload);
+            if self.expects_continue {
+                self.expect_continue();
+            }
         }
         Ok(())
     }
 
     fn expect_continue(&mut self) {
-        self.request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
-        self.request.body_mut().wait_to_continue();
-        let progress = Arc::clone(&self.progress);
-        on_informational(&mut self.request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                progress.proceed();
-            }
-        });
+        self.head.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        self.upload.wait_to_continue();
     }
 
     async fn send(mut self, mapping: &Mapping, way: Way) -> Result<Sent, Failure> {
+        let version = match &way {
+            Way::Http1(_) => Version::Http1,
+            Way::Http2(_) => Version::Http2,
+        };
+        self.write(mapping, version)?;
+        let Self { head, upload, is_grpc, expects_continue, progress, .. } = self;
+        let mut request = Request::from_parts(head, upload);
+        if expects_continue && version == Version::Http1 {
+            let progress = Arc::clone(&progress);
+            on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    progress.proceed();
+                }
+            });
+        }
         let (sent, on) = match way {
             Way::Http1(mut connection) => {
-                self.write(mapping, Version::Http1)?;
-                let sent = connection.send(std::mem::take(&mut self.request)).await;
-                (sent, On::Http1(connection, Arc::clone(&self.progress)))
+                (connection.send(request).await, On::Http1(connection, Arc::clone(&progress)))
             }
             Way::Http2(mut connection) => {
-                self.write(mapping, Version::Http2)?;
-                (
-                    connection.sender.try_send_request(std::mem::take(&mut self.request)).await,
-                    On::Http2(connection),
-                )
+                (connection.sender.try_send_request(request).await, On::Http2(connection))
             }
         };
         match sent {
             Ok(response) => Ok(Ok(Answered { response, on })),
             Err(mut error) => match error.take_message() {
-                Some(request) => Ok(Err((Box::new(Self { request, ..self }), error.into_error()))),
+                Some(request) => {
+                    let (head, upload) = request.into_parts();
+                    let version = Some(version);
+                    let unsent = Self { head, upload, version, is_grpc, expects_continue, progress };
+                    Ok(Err((Box::new(unsent), error.into_error())))
+                }
                 None => Err(error.into_error().into()),
             },
         }

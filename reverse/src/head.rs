@@ -1,11 +1,10 @@
 //! How a request's head is rewritten for a backend: target, `Host`, what describes the client, what belongs to one hop.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use h8s_nats::ExchangeContext;
 use h8s_wire::{PathPattern, reserved};
-use http::header::{self, HeaderName};
+use http::header::{self, Entry, HeaderName};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Uri};
 
@@ -71,16 +70,24 @@ impl Rewrite {
         strip(&mut head.headers, version);
         self.describe(&mut head.headers, &context);
         let target = self.target(&head.uri)?;
-        let authority = self.authority(&head.headers)?;
         head.uri = match version {
             Version::Http1 => {
-                let host = HeaderValue::from_str(authority.as_str());
-                head.headers.insert(header::HOST, host.map_err(|_| UNPASSABLE_HOST)?);
+                if let Some(authority) = self.own_authority() {
+                    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| UNPASSABLE_HOST)?;
+                    head.headers.insert(header::HOST, host);
+                }
                 target.into()
             }
             Version::Http2 => {
-                head.headers.remove(header::HOST);
-                let uri = Uri::builder().scheme(self.url.scheme().clone()).authority(authority.into_owned());
+                let host = head.headers.remove(header::HOST);
+                let authority = match self.own_authority() {
+                    Some(authority) => authority.clone(),
+                    None => {
+                        let host = host.ok_or(UNPASSABLE_HOST)?;
+                        Authority::try_from(host.as_bytes()).map_err(|_| UNPASSABLE_HOST)?
+                    }
+                };
+                let uri = Uri::builder().scheme(self.url.scheme().clone()).authority(authority);
                 uri.path_and_query(target).build().map_err(|_| UNPASSABLE_TARGET)?
             }
         };
@@ -89,10 +96,10 @@ impl Rewrite {
 
     /// The gateway has said who the client is; a gateway that does not is helped out.
     fn describe(&self, headers: &mut HeaderMap, context: &ExchangeContext) {
-        if let Some(client) = context.client
+        if let (Entry::Vacant(vacant), Some(client)) = (headers.entry(FORWARDED_FOR), context.client)
             && let Ok(client) = HeaderValue::from_str(&client.to_string())
         {
-            headers.entry(FORWARDED_FOR).or_insert(client);
+            vacant.insert(client);
         }
         let scheme = if context.is_secure { "https" } else { "http" };
         headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
@@ -106,14 +113,12 @@ impl Rewrite {
         }
     }
 
-    fn authority<'a>(&'a self, headers: &HeaderMap) -> Result<Cow<'a, Authority>, Failure> {
+    /// What `Host` says in the place of what the client's says.
+    fn own_authority(&self) -> Option<&Authority> {
         match &self.host_header {
-            HostHeader::Backend => Ok(Cow::Borrowed(self.url.authority())),
-            HostHeader::Fixed(authority) => Ok(Cow::Borrowed(authority)),
-            HostHeader::Keep => {
-                let host = headers.get(header::HOST).ok_or(UNPASSABLE_HOST)?;
-                Authority::try_from(host.as_bytes()).map(Cow::Owned).map_err(|_| UNPASSABLE_HOST)
-            }
+            HostHeader::Keep => None,
+            HostHeader::Backend => Some(self.url.authority()),
+            HostHeader::Fixed(authority) => Some(authority),
         }
     }
 

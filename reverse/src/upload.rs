@@ -32,7 +32,7 @@ pub(crate) enum UploadError {
 }
 
 /// What hyper sends to a backend.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Upload {
     body: Body,
     /// The rest of the declared length.
