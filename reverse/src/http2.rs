@@ -22,8 +22,10 @@ const MAX_HEAD_BYTES: u32 = 64 * 1024;
 /// Exchanges on one connection; for more there is another one. Servers take at least as many (RFC 9113 §6.5.2), and what
 /// is beyond their limit would wait in the library, however long the others are.
 const MAX_STREAMS: usize = 100;
-/// A backend that hangs is noticed in 40 s, also where nothing is to be sent for hours.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long nothing may come while exchanges are open before the backend is asked whether it lives. gRPC servers take it
+/// ill, and close the connection with all its calls, if they are pinged more often than every 5 minutes without data
+/// (<https://github.com/grpc/grpc/blob/master/doc/keepalive.md>). A machine that is gone is noticed sooner (`dial`).
+const PING_INTERVAL: Duration = Duration::from_secs(310);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The way onto a shared connection.
@@ -44,8 +46,7 @@ impl Http2 {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(MAX_HEAD_BYTES)
             .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true);
+            .keep_alive_timeout(PING_TIMEOUT);
         let (sender, connection) = builder.handshake(TokioIo::new(transport)).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
