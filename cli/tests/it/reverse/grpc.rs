@@ -67,7 +67,8 @@ over_both_buses! {
         // then the server knows how long it has, and that it is over
         let line = server.wait_for_line("hangs, with seconds left:").await;
         let left: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
-        assert!((1.0..=1.5).contains(&left), "{left}");
+        // Clients round it up, to hundredths of a second at these sizes.
+        assert!((1.0..1.6).contains(&left), "{left}");
         server.wait_for_line("hung up").await;
         let said = said(client).await;
         assert!(said.starts_with("StatusCode.DEADLINE_EXCEEDED "), "{said}");

@@ -13,8 +13,10 @@ const REQUESTS: &str = "requests==2.34.2";
 const SUITE: &str = include_str!("httpbin/requests_suite.py");
 /// The suite waits some seconds by itself.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// These see a difference, and should.
-const DIFFERENT: [&str; 1] = [
+/// These see a difference, and should; or see one by chance.
+const DIFFERENT: [&str; 2] = [
+    // Marked as failing by its authors. It passes where the pieces of a body happen to end at lines.
+    "TestRequests::test_response_iter_lines_reentrant",
     // `Proxy-Authorization` is for the first proxy, which the gateway is (RFC 9110 §11.7.2).
     "TestRequests::test_proxy_authorization_preserved_on_request",
 ];
