@@ -3,7 +3,7 @@
 //! Three kinds do not: those that speak about one connection only (RFC 9110 §7.6.1), the names that are h8s's own,
 //! and, from strangers, the names by which proxies describe a client. Everything else passes untouched and in order.
 
-use h8s_wire::reserved::is_ours;
+use h8s_wire::reserved::{is_hop_by_hop, is_ours};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// May the sender describe the client on whose behalf it speaks?
@@ -83,16 +83,6 @@ fn remove_listed_in_connection(headers: &mut HeaderMap) {
 
 fn is_framing(name: &HeaderName) -> bool {
     *name == header::HOST || *name == header::CONTENT_LENGTH
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == header::CONNECTION
-        || *name == header::TE
-        || *name == header::TRANSFER_ENCODING
-        || *name == header::UPGRADE
-        || *name == header::PROXY_AUTHENTICATE
-        || *name == header::PROXY_AUTHORIZATION
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
 /// Everything by which a proxy says for whom it speaks. All of `X-Forwarded-*`, because each of them steers some

@@ -99,8 +99,9 @@ pub(crate) enum Way {
 impl Backend {
     pub(crate) fn new(config: BackendConfig) -> Result<Self, BackendError> {
         let roots = match (config.url.is_tls(), &config.ca) {
-            (false, None) => Roots::none(),
-            (_, file) => Roots::load(file.as_deref())?,
+            (false, None) => None,
+            // A file that is of no use is a mistake in any case.
+            (_, file) => Some(Roots::load(file.as_deref())?),
         };
         let dialer = Dialer::new(&config.url, roots, config.connect_timeout)
             .map_err(|_| BackendError::Name(config.url.host().to_owned()))?;
@@ -131,9 +132,9 @@ impl Backend {
         self.config.max_message_bytes
     }
 
-    /// Whether anybody answers there. Costs a connection.
-    pub(crate) async fn probe(&self) -> bool {
-        self.dial(self.usual_offer()).await.is_ok()
+    /// Looks whether anybody answers there, for the log. Costs a connection.
+    pub(crate) async fn probe(&self) {
+        let _ = self.dial(self.usual_offer()).await;
     }
 
     /// A place for one more exchange, now or soon.

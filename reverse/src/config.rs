@@ -106,7 +106,7 @@ impl MappingConfig {
             host_header: self.host_header.clone(),
             strip_prefix: self.strip_prefix,
         };
-        let mapping = Mapping { hosts: self.hosts.clone(), path: self.path.clone(), rewrite, backend };
+        let mapping = Mapping { hosts: self.hosts.clone(), rewrite, backend };
         let interests = mapping.interests().collect();
         Served { interests, service: ReverseService::new(mapping), about }
     }

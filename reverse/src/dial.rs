@@ -63,14 +63,16 @@ struct Tls {
 }
 
 impl Dialer {
-    /// `roots` are for `https`.
+    /// `https` needs roots.
     pub(crate) fn new(
         url: &BackendUrl,
-        roots: Roots,
+        roots: Option<Roots>,
         timeout: Duration,
     ) -> Result<Self, InvalidDnsNameError> {
-        let name = || ServerName::try_from(url.host().to_owned());
-        let tls = url.is_tls().then(name).transpose()?.map(|name| Tls { name, roots });
+        let tls = match roots.filter(|_| url.is_tls()) {
+            Some(roots) => Some(Tls { name: ServerName::try_from(url.host().to_owned())?, roots }),
+            None => None,
+        };
         Ok(Self { host: url.host().to_owned(), port: url.port(), timeout, tls })
     }
 

@@ -74,8 +74,10 @@ impl ReverseService {
         let (head, body) = request.into_parts();
         let label = RequestLabel::of(&head);
         let started = Instant::now();
-        let forwarded = timeout_at(deadline, forward(mapping, head, body, permit)).await;
-        let forwarded = forwarded.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed())));
+        let forwarded = timeout_at(deadline, async {
+            forward(mapping, Exchange::new(head, body, label.is_grpc)?, permit).await
+        });
+        let forwarded = forwarded.await.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed())));
         match forwarded {
             Ok(response) => Ok(response.map(|body| body.of(label, Arc::clone(mapping)))),
             Err(failure) => rescue(failure, &label, mapping.backend().url()),
@@ -85,11 +87,9 @@ impl ReverseService {
 
 async fn forward(
     mapping: &Mapping,
-    head: request::Parts,
-    body: Body,
+    mut exchange: Exchange,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response<ReverseBody>, Failure> {
-    let mut exchange = Exchange::new(head, body)?;
     loop {
         let (way, is_used) = mapping.backend().way(exchange.is_grpc).await?;
         match exchange.send(mapping, way).await? {
@@ -128,13 +128,12 @@ enum On {
 }
 
 impl Exchange {
-    fn new(mut head: request::Parts, body: Body) -> Result<Self, Failure> {
+    fn new(mut head: request::Parts, body: Body, is_grpc: bool) -> Result<Self, Failure> {
         let declared_bytes = declared_bytes(&head.headers)?;
         if body.is_end_stream() && declared_bytes.is_some_and(|declared| declared > 0) {
             return Err(BODY_LENGTH);
         }
         let expects_continue = head.headers.remove(header::EXPECT).is_some() && !body.is_end_stream();
-        let is_grpc = h8s_wire::is_grpc(&head.headers);
         let upload = Upload::new(body, declared_bytes);
         let progress = upload.progress();
         Ok(Self { head, upload, version: None, is_grpc, expects_continue, progress })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use h8s_wire::{Host, Interest, MethodPattern, PathPattern};
+use h8s_wire::{Host, Interest, MethodPattern};
 
 use crate::backend::Backend;
 use crate::head::Rewrite;
@@ -10,7 +10,6 @@ use crate::head::Rewrite;
 /// One path of some hosts, and its backend.
 pub(crate) struct Mapping {
     pub(crate) hosts: Vec<Host>,
-    pub(crate) path: PathPattern,
     pub(crate) rewrite: Rewrite,
     pub(crate) backend: Arc<Backend>,
 }
@@ -22,7 +21,8 @@ impl Mapping {
 
     /// What is announced: all methods, and WebSockets.
     pub(crate) fn interests(&self) -> impl Iterator<Item = Interest> {
-        let interest = |host: &Host, method| Interest { host: host.clone(), path: self.path.clone(), method };
+        let interest =
+            |host: &Host, method| Interest { host: host.clone(), path: self.rewrite.path.clone(), method };
         let both = [MethodPattern::Any, MethodPattern::WebSocket];
         self.hosts.iter().flat_map(move |host| both.clone().map(move |method| interest(host, method)))
     }

@@ -41,7 +41,7 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back, after a response whose fields were `headers`. Not if it is at its end.
+    /// Takes a connection back, to be kept for so long. Not if it is at its end.
     pub(crate) fn give(self: &Arc<Self>, mut connection: Http1, keep: Duration, cx: &Context<'_>) {
         if keep.is_zero() || !connection.is_ready(cx) {
             return;

@@ -38,7 +38,7 @@ pub(crate) struct RequestLabel {
     host: Option<HeaderValue>,
     uri: Uri,
     request_id: Option<HeaderValue>,
-    is_grpc: bool,
+    pub(crate) is_grpc: bool,
 }
 
 impl RequestLabel {

@@ -51,11 +51,6 @@ impl Roots {
         Ok(Self::new(&store))
     }
 
-    /// For backends that are not spoken to over TLS.
-    pub(crate) fn none() -> Self {
-        Self::new(&RootCertStore::empty())
-    }
-
     fn new(store: &RootCertStore) -> Self {
         let offering = |protocols: &[&[u8]]| {
             // Named, because with two providers compiled in rustls would panic rather than choose.

@@ -9,7 +9,7 @@ use h8s_test_support::{eventually, soon};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use crate::stand::{call, get, in_front_of, is_unanswered, ok, refusal, request, text};
+use crate::stand::{call, get, in_front_of, is_unanswered, ok, refusal, request, served_once};
 
 #[tokio::test]
 async fn at_the_limit_one_waits_its_turn_and_the_next_is_refused() {
@@ -174,14 +174,7 @@ async fn a_body_that_breaks_off_is_an_error() {
 async fn a_request_that_may_have_been_written_is_not_sent_again() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |_| {});
-    let asked = tokio::spawn({
-        let service = service.clone();
-        async move { text(&service, "/1").await }
-    });
-    let mut connection = origin.accept().await;
-    connection.request().await;
-    connection.send(ok("one")).await;
-    asked.await.unwrap();
+    let mut connection = served_once(&origin, &service).await;
 
     let asked = tokio::spawn(async move { is_unanswered(&service).await });
     connection.request().await;

@@ -6,7 +6,7 @@ use h8s_test_support::raw_origin::RawOrigin;
 use h8s_test_support::{eventually, soon};
 use http_body_util::BodyExt;
 
-use crate::stand::{call, get, in_front_of, ok, request, text, whole};
+use crate::stand::{call, get, in_front_of, ok, request, served_once, text, whole};
 
 #[tokio::test]
 async fn one_connection_has_many_requests() {
@@ -65,14 +65,7 @@ async fn a_backend_that_closes_gets_a_new_connection() {
 async fn a_connection_that_was_closed_while_idle_is_not_used() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |_| {});
-    let asked = tokio::spawn({
-        let service = service.clone();
-        async move { text(&service, "/1").await }
-    });
-    let mut connection = origin.accept().await;
-    connection.request().await;
-    connection.send(ok("one")).await;
-    asked.await.unwrap();
+    let connection = served_once(&origin, &service).await;
     drop(connection);
     // When this one is there, the runtime has heard of the end of the other.
     let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

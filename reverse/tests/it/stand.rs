@@ -7,6 +7,7 @@ use h8s_nats::{Body, BoxError, ExchangeContext, GaveUp, Refused};
 use h8s_reverse::{
     BackendConfig, HostHeader, MappingConfig, Protocol, ReverseBody, ReverseConfig, ReverseService,
 };
+use h8s_test_support::raw_origin::{RawConnection, RawOrigin};
 use h8s_wire::QueueGroup;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -111,4 +112,17 @@ pub(crate) async fn text(service: &ReverseService, path: &str) -> String {
 /// The bytes of a response with this body.
 pub(crate) fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// A connection on which one request has been answered.
+pub(crate) async fn served_once(origin: &RawOrigin, service: &ReverseService) -> RawConnection {
+    let serve = async {
+        let mut connection = origin.accept().await;
+        connection.request().await;
+        connection.send(ok("one")).await;
+        connection
+    };
+    let (said, connection) = tokio::join!(text(service, "/1"), serve);
+    assert_eq!(said, "one");
+    connection
 }
