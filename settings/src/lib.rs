@@ -26,15 +26,18 @@
 //!
 //! Where to look: [`load`](load()) is in `load.rs`; what one flag was given, and by whom, in `given.rs`; the
 //! command line in `command_line.rs`; the file in `file.rs`, its further tables in `table.rs`; the log that `--log-format`
-//! asks for in `log.rs`; the signals that end a program in `stop.rs`.
+//! asks for in `log.rs`; the signals that end a program in `stop.rs`; what makes it read its files again in `reload.rs`
+//! and `file_watch.rs`.
 
 mod command_line;
 mod duration;
 mod exit;
 mod file;
+mod file_watch;
 mod given;
 mod load;
 mod log;
+mod reload;
 mod secret;
 mod size;
 mod stop;
@@ -42,8 +45,10 @@ mod table;
 
 pub use duration::duration;
 pub use exit::{Exit, Mistakes};
+pub use file_watch::FileWatch;
 pub use load::{Loaded, load, load_with};
 pub use log::{LogFormat, may_colour};
+pub use reload::{Asked, Reload};
 pub use secret::{EmptySecret, Secret};
 pub use size::size;
 pub use stop::Stop;
