@@ -5,18 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use h8s_nats::{ConnectError, Link, NatsConfig, Requester, RequesterConfig, StartError};
+use h8s_nats::{ConnectError, Link, NatsConfig, Requester, StartError};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::exchange::Edge;
-use crate::metrics::Metrics;
+use crate::live::Live;
 use crate::server::Server;
 use crate::shutdown::{Phase, Shutdown};
-use crate::tls::{self, TlsError};
+use crate::tls::TlsError;
 use crate::websocket::WebSockets;
 use crate::{Config, Upstream};
 
@@ -49,9 +48,9 @@ pub enum BuildError {
 pub struct App<U> {
     listeners: Vec<(SocketAddr, TcpListener)>,
     admin: Option<(SocketAddr, TcpListener)>,
-    tls: Option<tokio_rustls::TlsAcceptor>,
     upstream: U,
-    config: Config,
+    grace_period: Duration,
+    live: Live<U>,
 }
 
 impl Config {
@@ -61,13 +60,7 @@ impl Config {
     /// See [`BuildError`]; each says what it could not have in one sentence.
     pub async fn build(self, nats: &NatsConfig) -> Result<App<Requester>, BuildError> {
         let link = Link::connect(nats).await?;
-        let requester = RequesterConfig {
-            request_timeout: self.request_timeout,
-            wait_for_responder: self.wait_for_responder,
-            max_message_bytes: self.websockets.max_message_bytes,
-            reopen_timeout: self.websockets.reopen_timeout,
-        };
-        let requester = Requester::start(link, requester).await?;
+        let requester = Requester::start(link, self.requester()).await?;
         self.build_on(requester).await
     }
 
@@ -77,16 +70,18 @@ impl Config {
     /// # Errors
     /// See [`BuildError`].
     pub async fn build_on<U: Upstream>(self, upstream: U) -> Result<App<U>, BuildError> {
-        let tls = self.tls.as_ref().map(tls::acceptor).transpose().map_err(BuildError::Tls)?;
+        let grace_period = self.grace_period;
+        let (listen, admin_listen) = (self.listen.clone(), self.admin_listen);
+        let live = Live::new(self, upstream.clone()).map_err(BuildError::Tls)?;
         let mut listeners = Vec::new();
-        for address in &self.listen {
-            listeners.push(bind(*address).await?);
+        for address in listen {
+            listeners.push(bind(address).await?);
         }
-        let admin = match self.admin_listen {
+        let admin = match admin_listen {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        Ok(App { listeners, admin, tls, upstream, config: self })
+        Ok(App { listeners, admin, upstream, grace_period, live })
     }
 }
 
@@ -107,28 +102,31 @@ impl<U: Upstream> App<U> {
         self.admin.as_ref().map(|(address, _)| *address)
     }
 
+    /// For telling it something new while it runs.
+    pub fn live(&self) -> Live<U> {
+        self.live.clone()
+    }
+
     /// Serves until `shutdown`, then drains: no more connections, exchanges in flight end, within the grace period.
     /// Says whether all of them did.
     ///
     /// # Cancel safety
     /// Dropping it stops accepting, but leaves connections to themselves: use `shutdown`.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
-        let metrics = Arc::new(Metrics::new());
         let connections = TaskTracker::new();
-        let upstream = self.upstream.clone();
+        let live = self.live;
+        let metrics = live.metrics().clone();
         let websockets = WebSockets::new(
-            self.config.websockets.clone(),
-            self.config.grace_period,
+            live.websocket_slots.clone(),
+            self.grace_period,
             connections.clone(),
             shutdown.watch(),
             metrics.clone(),
         );
+        let upstream = self.upstream;
         let server = Server {
-            edge: Arc::new(Edge::new(self.upstream, &self.config, websockets)),
+            edge: Arc::new(Edge { upstream: upstream.clone(), live, websockets: Arc::new(websockets) }),
             metrics: metrics.clone(),
-            limits: self.config.limits.clone(),
-            permits: Arc::new(Semaphore::new(self.config.max_connections as usize)),
-            tls: self.tls,
             connections: connections.clone(),
             shutdown: shutdown.watch(),
         };
@@ -142,7 +140,7 @@ impl<U: Upstream> App<U> {
             accepting.spawn(server.clone().accept(listener));
         }
         accepting.join_all().await;
-        drain(&connections, &shutdown, &upstream, self.config.grace_period).await
+        drain(&connections, &shutdown, &upstream, self.grace_period).await
     }
 }
 

@@ -211,17 +211,18 @@ impl Flags {
 
     fn tls(&self, mistakes: &mut Mistakes) -> Option<TlsFiles> {
         match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => Some(TlsFiles { certificates: cert.clone(), key: key.clone() }),
-            (None, None) => None,
             (Some(_), None) => {
                 mistakes.push("--tls-cert needs --tls-key: give the certificate's private key.");
-                None
             }
-            (None, Some(_)) => {
-                mistakes.push("--tls-key needs --tls-cert: give the key's certificate.");
-                None
-            }
+            (None, Some(_)) => mistakes.push("--tls-key needs --tls-cert: give the key's certificate."),
+            _ => {}
         }
+        self.tls_files()
+    }
+
+    /// Both files, where both are given.
+    pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles { certificates: self.tls_cert.clone()?, key: self.tls_key.clone()? })
     }
 }
 

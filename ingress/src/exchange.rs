@@ -12,30 +12,28 @@ use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::admission::{Admission, Admitted, Rejection};
+use crate::admission::{Admitted, Rejection};
 use crate::fields;
-use crate::forwarded::TrustedProxies;
 use crate::grpc;
+use crate::live::{Live, Policy};
 use crate::open::{ClientConnection, Open};
 use crate::rescue::{self, Failure, Form, ResponseFault};
 use crate::response_body::{ResponseBody, Streaming};
 use crate::websocket::{self, Asked, WebSockets};
-use crate::{Config, RequestBody, Upstream};
+use crate::{RequestBody, Upstream};
 
 /// What answers every request of every connection.
-#[derive(Debug)]
 pub(crate) struct Edge<U> {
     pub(crate) upstream: U,
-    pub(crate) admission: Admission,
-    pub(crate) trusted_proxies: TrustedProxies,
-    /// Publish, wait for nobody, answer 200.
-    pub(crate) publish_only: bool,
+    pub(crate) live: Live<U>,
     pub(crate) websockets: Arc<WebSockets>,
 }
 
-/// By what an exchange that failed is found again, at the client and in the log. Empty before admission.
-#[derive(Debug, Default)]
-pub(crate) struct Trail {
+/// One request on its way through the gateway: who asks, what holds for it, and by what it is found again.
+pub(crate) struct Passage {
+    pub(crate) connection: Arc<ClientConnection>,
+    pub(crate) policy: Arc<Policy>,
+    /// `None` before admission.
     pub(crate) request_id: Option<HeaderValue>,
     pub(crate) authority: Option<HeaderValue>,
 }
@@ -43,18 +41,6 @@ pub(crate) struct Trail {
 pub(crate) type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
 
 impl<U: Upstream> Edge<U> {
-    pub(crate) fn new(upstream: U, config: &Config, websockets: WebSockets) -> Self {
-        let admission = Admission {
-            host_filters: config.host_filters.clone(),
-            authorization_key: config.authorization_key.clone(),
-            track_interest: config.track_interest,
-            max_body_bytes: config.max_body_bytes,
-        };
-        let trusted_proxies = config.trusted_proxies.clone();
-        let (publish_only, websockets) = (config.publish_only, Arc::new(websockets));
-        Self { upstream, admission, trusted_proxies, publish_only, websockets }
-    }
-
     /// Answers one request, whatever happens.
     ///
     /// # Cancel safety
@@ -68,8 +54,9 @@ impl<U: Upstream> Edge<U> {
         let started = open.started;
         let form = Form::of(request.headers());
         let takes_status = form == Form::Grpc && request.version() == Version::HTTP_2;
-        let mut trail = Trail::default();
-        let response = match self.exchange(&connection, open, request, &mut trail).await {
+        let policy = self.live.policy();
+        let mut passage = Passage { connection, policy, request_id: None, authority: None };
+        let response = match self.exchange(open, request, &mut passage).await {
             Ok(mut response) => {
                 if takes_status {
                     grpc::end_with_status(&mut response);
@@ -78,33 +65,33 @@ impl<U: Upstream> Edge<U> {
             }
             Err(failure) => {
                 let verdict = rescue::verdict(&failure);
-                rescue::log(&failure, &verdict, &trail);
-                connection.metrics.rescued(verdict.reason);
-                rescue::response(&verdict, form, trail.request_id)
+                rescue::log(&failure, &verdict, &passage);
+                passage.connection.metrics.rescued(verdict.reason);
+                rescue::response(&verdict, form, passage.request_id)
             }
         };
-        connection.metrics.answered(response.status(), started.elapsed());
+        passage.connection.metrics.answered(response.status(), started.elapsed());
         response
     }
 
     async fn exchange(
         &self,
-        connection: &Arc<ClientConnection>,
         mut open: Open,
         request: Request<Incoming>,
-        trail: &mut Trail,
+        passage: &mut Passage,
     ) -> Result<Answer<U>, Failure> {
-        match self.asked(&request) {
-            Ok(Some(asked)) => return self.open_websocket(asked, connection, open, request, trail).await,
+        let is_publish_only = passage.policy.publish_only;
+        match asked(&request, is_publish_only) {
+            Ok(Some(asked)) => return self.open_websocket(asked, open, request, passage).await,
             Ok(None) => {}
             Err(rejection) => return open.fail(rejection.into()),
         }
-        let (admitted, request) = match self.admit(connection, request, trail) {
+        let (admitted, request) = match self.admit(request, passage) {
             Ok(admitted) => admitted,
             Err(failure) => return open.fail(failure),
         };
         let method = request.method().clone();
-        if self.publish_only {
+        if is_publish_only {
             let published = self.upstream.publish(&admitted.host, request).await;
             open.complete();
             return published.map(|()| Response::new(ResponseBody::Empty)).map_err(Failure::from);
@@ -115,35 +102,33 @@ impl<U: Upstream> Edge<U> {
         }
     }
 
-    /// Is it a WebSocket that this request is for?
-    fn asked(&self, request: &Request<Incoming>) -> Result<Option<Asked>, Rejection> {
-        let asked = websocket::asked(request, !request.body().is_end_stream())?;
-        if asked.is_some() && self.publish_only { Err(Rejection::PublishOnly) } else { Ok(asked) }
-    }
-
     /// The request as the upstream gets it.
     fn admit(
         &self,
-        connection: &ClientConnection,
         request: Request<Incoming>,
-        trail: &mut Trail,
+        passage: &mut Passage,
     ) -> Result<(Admitted, Request<RequestBody>), Failure> {
         let (mut head, incoming) = request.into_parts();
-        let admitted = self.admission.admit(&head, incoming.size_hint().exact(), &self.upstream)?;
-        self.describe(connection, &mut head, &admitted, trail);
-        Ok((admitted, Request::from_parts(head, RequestBody::new(incoming, self.admission.max_body_bytes))))
+        let admission = &passage.policy.admission;
+        let admitted = admission.admit(&head, incoming.size_hint().exact(), &self.upstream)?;
+        let body = RequestBody::new(incoming, admission.max_body_bytes);
+        passage.describe(&mut head, &admitted);
+        Ok((admitted, Request::from_parts(head, body)))
     }
+}
 
+/// Is it a WebSocket that this request is for?
+fn asked(request: &Request<Incoming>, is_publish_only: bool) -> Result<Option<Asked>, Rejection> {
+    let asked = websocket::asked(request, !request.body().is_end_stream())?;
+    if asked.is_some() && is_publish_only { Err(Rejection::PublishOnly) } else { Ok(asked) }
+}
+
+impl Passage {
     /// Removes from a head what does not cross the edge, and adds what is known about the client.
-    pub(crate) fn describe(
-        &self,
-        connection: &ClientConnection,
-        head: &mut request::Parts,
-        admitted: &Admitted,
-        trail: &mut Trail,
-    ) {
-        fields::strip_request(&mut head.headers, connection.peer.sender);
-        if self.admission.consumes_authorization() {
+    pub(crate) fn describe(&mut self, head: &mut request::Parts, admitted: &Admitted) {
+        let peer = &self.connection.peer;
+        fields::strip_request(&mut head.headers, peer.sender);
+        if self.policy.admission.consumes_authorization() {
             head.headers.remove(header::AUTHORIZATION);
         }
         // Who reads the URI's authority needs no `Host`, which with an absolute target may say something else.
@@ -151,13 +136,13 @@ impl<U: Upstream> Edge<U> {
             head.headers.remove(header::HOST);
         }
         let authority = admitted.authority.clone();
-        let described = connection.peer.describe(&mut head.headers, authority, &self.trusted_proxies);
-        *trail =
-            Trail { request_id: Some(described.request_id), authority: Some(admitted.authority.clone()) };
+        let described = peer.describe(&mut head.headers, authority.clone());
+        (self.request_id, self.authority) = (Some(described.request_id), Some(authority));
         head.extensions.insert(ExchangeContext {
             client: Some(described.client),
             is_secure: described.is_secure,
             deadline: (head.version == Version::HTTP_2).then(|| grpc::deadline(&head.headers)).flatten(),
+            answerer: None,
         });
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -19,7 +20,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// The proxies whose `X-Forwarded-*` and `X-Request-Id` are believed. Nobody, unless told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
     /// Is this address one of theirs?
@@ -66,10 +67,11 @@ pub(crate) struct Peer {
     text: HeaderValue,
     scheme: HeaderValue,
     pub(crate) sender: Sender,
+    trusted: TrustedProxies,
 }
 
 impl Peer {
-    pub(crate) fn new(address: IpAddr, is_tls: bool, trusted: &TrustedProxies) -> Self {
+    pub(crate) fn new(address: IpAddr, is_tls: bool, trusted: TrustedProxies) -> Self {
         let address = address.to_canonical();
         let sender = if trusted.contains(address) { Sender::TrustedProxy } else { Sender::Stranger };
         Self {
@@ -77,16 +79,12 @@ impl Peer {
             text: HeaderValue::from_str(&address.to_string()).expect("an address is visible ASCII"),
             scheme: HeaderValue::from_static(if is_tls { HTTPS } else { "http" }),
             sender,
+            trusted,
         }
     }
 
     /// Describes the client in `headers`, and says who it is. `host` is what the client asked for.
-    pub(crate) fn describe(
-        &self,
-        headers: &mut HeaderMap,
-        host: HeaderValue,
-        trusted: &TrustedProxies,
-    ) -> Described {
+    pub(crate) fn describe(&self, headers: &mut HeaderMap, host: HeaderValue) -> Described {
         if self.sender == Sender::Stranger {
             let request_id = new_request_id();
             headers.insert(FOR, self.text.clone());
@@ -98,12 +96,12 @@ impl Peer {
         let is_secure = headers.entry(PROTO).or_insert_with(|| self.scheme.clone()) == HTTPS;
         headers.entry(HOST).or_insert(host);
         let request_id = headers.entry(REQUEST_ID).or_insert_with(new_request_id).clone();
-        Described { client: self.extend_chain(headers, trusted), is_secure, request_id }
+        Described { client: self.extend_chain(headers), is_secure, request_id }
     }
 
     /// Appends this proxy to `X-Forwarded-For`. The client is the last address in it that is not a proxy of ours:
     /// whatever stands before that one is the client's own claim.
-    fn extend_chain(&self, headers: &mut HeaderMap, trusted: &TrustedProxies) -> IpAddr {
+    fn extend_chain(&self, headers: &mut HeaderMap) -> IpAddr {
         let claimed: Vec<&str> =
             headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok()).collect();
         let mut chain = claimed.join(", ");
@@ -111,7 +109,7 @@ impl Peer {
             .rsplit(',')
             .map_while(|hop| hop.trim().parse::<IpAddr>().ok())
             .map(|hop| hop.to_canonical())
-            .find(|hop| !trusted.contains(*hop))
+            .find(|hop| !self.trusted.contains(*hop))
             .unwrap_or(self.address);
         if !chain.is_empty() {
             chain.push_str(", ");
@@ -145,9 +143,9 @@ mod tests {
     fn describe(peer: &str, claims: &[(HeaderName, &'static str)]) -> (HeaderMap, IpAddr) {
         let mut headers: HeaderMap =
             claims.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
-        let peer = Peer::new(peer.parse().unwrap(), true, &proxies());
+        let peer = Peer::new(peer.parse().unwrap(), true, proxies());
         crate::fields::strip_request(&mut headers, peer.sender);
-        let described = peer.describe(&mut headers, HeaderValue::from_static("example.com"), &proxies());
+        let described = peer.describe(&mut headers, HeaderValue::from_static("example.com"));
         (headers, described.client)
     }
 

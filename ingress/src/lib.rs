@@ -12,7 +12,8 @@
 //!    Or, for what asks for one, a `websocket` takes over.
 //! 7. `linger`: how the client's socket ends.
 //!
-//! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; `admin` and `metrics` for operators.
+//! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; [`Live`] and [`Reloader`] for what changes meanwhile;
+//! `admin` and `metrics` for operators.
 //! Invariants: no request is read past its head before it is admitted; no body is ever cut without the client being
 //! able to see it; nothing a client sends becomes a metric label.
 //!
@@ -31,9 +32,11 @@ mod grpc;
 mod host_filter;
 mod limits;
 mod linger;
+mod live;
 mod metrics;
 mod open;
 mod preface;
+mod reload;
 mod request_body;
 mod rescue;
 mod response_body;
@@ -49,8 +52,10 @@ pub use descriptors::raise_limit;
 pub use forwarded::TrustedProxies;
 pub use host_filter::HostFilters;
 pub use limits::Limits;
+pub use live::{Live, NotApplied};
+pub use reload::Reloader;
 pub use request_body::{RequestBody, RequestBodyError};
 pub use shutdown::Shutdown;
 pub use tls::{TlsError, TlsFiles};
-pub use upstream::{Availability, BoxError, Upstream, WebSocketResponse};
+pub use upstream::{Availability, BoxError, BusState, Upstream, WebSocketResponse};
 pub use websocket::{AllowedOrigins, DropOldest, WebSocketConfig};

@@ -1,8 +1,9 @@
 //! `h8sd`: flags → build → run → drain.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use h8s_ingress::{BuildError, Config, Drained, Flags, Shutdown};
+use h8s_ingress::{BuildError, Config, Drained, Flags, Reloader, Shutdown};
 use h8s_nats::NatsConfig;
 
 /// +10 % on HTTP/2 here, and much less memory kept after bursts.
@@ -14,15 +15,17 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const MISTAKEN: u8 = 2;
 
 fn main() -> ExitCode {
-    let flags = h8s_settings::load::<Flags>(std::env::args_os()).unwrap_or_else(|exit| exit.exit()).flags;
-    flags.log_format.start("info");
-    let (config, nats) = flags.configs().unwrap_or_else(|exit| exit.exit());
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let loaded = h8s_settings::load::<Flags>(&argv).unwrap_or_else(|exit| exit.exit());
+    loaded.flags.log_format.start("info");
+    let reloader = Reloader::new(argv, &loaded);
+    let (config, nats) = loaded.flags.configs().unwrap_or_else(|exit| exit.exit());
     h8s_ingress::raise_limit(&config);
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(serve(config, nats)));
+        .and_then(|runtime| runtime.block_on(serve(config, nats, reloader)));
     match ended {
         Ok(Drained::Whole | Drained::Cut) => ExitCode::SUCCESS,
         Err(error) => {
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: Config, nats: NatsConfig) -> anyhow::Result<Drained> {
+async fn serve(config: Config, nats: NatsConfig, reloader: Reloader) -> anyhow::Result<Drained> {
     let shutdown = Shutdown::on_signals()?;
     let app = config.build(&nats).await?;
     for address in app.addresses() {
@@ -41,5 +44,9 @@ async fn serve(config: Config, nats: NatsConfig) -> anyhow::Result<Drained> {
     if let Some(address) = app.admin_address() {
         tracing::info!("operators: http://{address}/healthz /readyz /metrics");
     }
-    Ok(app.run(shutdown).await)
+    let reloading = reloader.run(app.live());
+    tokio::select! {
+        drained = app.run(shutdown) => Ok(drained),
+        Err(error) = reloading => Err(error.into()),
+    }
 }

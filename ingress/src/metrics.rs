@@ -22,6 +22,13 @@ const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const HEAD_SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
+/// What became of a new configuration or certificate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reloads {
+    Taken,
+    Refused,
+}
+
 /// The gateway's metrics, as `/metrics` shows them.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -32,6 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) cut_by_upstream: Counter,
     pub(crate) cut_by_client: Counter,
     pub(crate) websockets: WebSocketMetrics,
+    reloads: [Counter; 2],
     responses: [Counter; STATUS_CLASSES.len()],
     rescued: Family<Label, Counter>,
     head_seconds: Histogram,
@@ -43,6 +51,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("h8s_ingress");
         let responses = Family::<Label, Counter>::default();
         let cut = Family::<Label, Counter>::default();
+        let reloads = Family::<Label, Counter>::default();
         let metrics = Self {
             connections: Gauge::default(),
             connections_total: Counter::default(),
@@ -51,12 +60,18 @@ impl Metrics {
             cut_by_upstream: cut.get_or_create_owned(&[("by", "upstream")]),
             cut_by_client: cut.get_or_create_owned(&[("by", "client")]),
             websockets: WebSocketMetrics::register(&mut registry),
+            reloads: ["taken", "refused"].map(|result| reloads.get_or_create_owned(&[("result", result)])),
             responses: STATUS_CLASSES.map(|class| responses.get_or_create_owned(&[("status", class)])),
             rescued: Family::default(),
             head_seconds: Histogram::new(HEAD_SECONDS),
             registry: Registry::default(),
         };
         metrics.register(&mut registry, responses, cut);
+        registry.register(
+            "reloads",
+            "Configurations and certificates read again, by what became of them",
+            reloads,
+        );
         Self { registry, ..metrics }
     }
 
@@ -99,6 +114,11 @@ impl Metrics {
         let class = usize::from(status.as_u16() / 100).clamp(1, STATUS_CLASSES.len());
         self.responses[class - 1].inc();
         self.head_seconds.observe(after.as_secs_f64());
+    }
+
+    /// A configuration or a certificate was read again.
+    pub(crate) fn reloads(&self, result: Reloads) {
+        self.reloads[result as usize].inc();
     }
 
     /// The gateway answers by itself. `reason` is one of `rescue`'s few words.

@@ -9,7 +9,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::admission::Rejection;
-use crate::exchange::Trail;
+use crate::exchange::Passage;
 use crate::forwarded::REQUEST_ID;
 use crate::grpc;
 use crate::request_body::RequestBodyError;
@@ -251,8 +251,8 @@ fn problem(verdict: &Verdict) -> String {
 }
 
 /// Says it once. What a client did wrong, or an outage that metrics and `/readyz` show, must not flood the log.
-pub(crate) fn log(failure: &Failure, verdict: &Verdict, trail: &Trail) {
-    let Trail { request_id, authority } = trail;
+pub(crate) fn log(failure: &Failure, verdict: &Verdict, passage: &Passage) {
+    let Passage { request_id, authority, .. } = passage;
     let (status, reason) = (verdict.status.as_u16(), verdict.reason);
     if verdict.fault == Fault::Upstream && verdict.retry_after_seconds.is_none() {
         tracing::warn!(status, reason, ?authority, ?request_id, cause = %failure, "an exchange failed");

@@ -18,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::Upstream;
@@ -43,9 +42,6 @@ pub(crate) enum Protocol {
 pub(crate) struct Server<U> {
     pub(crate) edge: Arc<Edge<U>>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) limits: Limits,
-    pub(crate) permits: Arc<Semaphore>,
-    pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) connections: TaskTracker,
     pub(crate) shutdown: ShutdownWatch,
 }
@@ -56,7 +52,7 @@ impl<U: Upstream> Server<U> {
         let mut draining = self.shutdown.clone();
         let mut draining = pin!(draining.reached(Phase::Draining));
         loop {
-            let next = next_connection(&listener, &self.permits);
+            let next = next_connection(&listener, &self.edge.live.connection_permits);
             let (stream, address, permit) = tokio::select! {
                 biased;
                 () = &mut draining => return,
@@ -68,22 +64,23 @@ impl<U: Upstream> Server<U> {
 
     async fn serve(self, stream: TcpStream, address: SocketAddr, _permit: OwnedSemaphorePermit) {
         tune(&stream);
-        let peer = Peer::new(address.ip(), self.tls.is_some(), &self.edge.trusted_proxies);
+        let policy = self.edge.live.policy();
+        let peer = Peer::new(address.ip(), policy.tls.is_some(), policy.trusted_proxies.clone());
         let connection = Arc::new(ClientConnection::new(peer, self.metrics.clone()));
         let stream = Linger::new(stream, connection.clone());
         let mut draining = self.shutdown.clone();
-        let served = match &self.tls {
+        let served = match &policy.tls {
             None => {
-                let opening = timeout(self.limits.opening_timeout, preface::detect(stream));
+                let opening = timeout(policy.limits.opening_timeout, preface::detect(stream));
                 match or_drained(&mut draining, opening).await {
-                    Ok((protocol, stream)) => self.drive(protocol, stream, &connection).await,
+                    Ok((protocol, stream)) => self.drive(protocol, stream, &connection, &policy.limits).await,
                     Err(error) => Err(error.into()),
                 }
             }
             Some(tls) => {
-                let opening = timeout(self.limits.opening_timeout, tls.accept(stream));
+                let opening = timeout(policy.limits.opening_timeout, tls.accept(stream));
                 match or_drained(&mut draining, opening).await {
-                    Ok(stream) => self.drive(by_alpn(&stream), stream, &connection).await,
+                    Ok(stream) => self.drive(by_alpn(&stream), stream, &connection, &policy.limits).await,
                     Err(error) => Err(error.into()),
                 }
             }
@@ -99,6 +96,7 @@ impl<U: Upstream> Server<U> {
         protocol: Protocol,
         stream: S,
         connection: &Arc<ClientConnection>,
+        limits: &Limits,
     ) -> Result<(), crate::BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -110,11 +108,11 @@ impl<U: Upstream> Server<U> {
         let stream = TokioIo::new(stream);
         match protocol {
             Protocol::Http1 => {
-                let http = pin!(self.http1().serve_connection(stream, service).with_upgrades());
+                let http = pin!(http1(limits).serve_connection(stream, service).with_upgrades());
                 self.until_cut(http, http1::UpgradeableConnection::graceful_shutdown, connection).await
             }
             Protocol::Http2 => {
-                let http = pin!(self.http2().serve_connection(stream, service));
+                let http = pin!(http2(limits).serve_connection(stream, service));
                 self.until_cut(http, http2::Connection::graceful_shutdown, connection).await
             }
         }
@@ -144,30 +142,30 @@ impl<U: Upstream> Server<U> {
             }
         }
     }
+}
 
-    fn http1(&self) -> http1::Builder {
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(self.limits.idle_timeout)
-            .max_header_size(self.limits.head_bytes)
-            .max_buf_size(self.limits.buffer_bytes);
-        http
-    }
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.idle_timeout)
+        .max_header_size(limits.head_bytes)
+        .max_buf_size(limits.buffer_bytes);
+    http
+}
 
-    fn http2(&self) -> http2::Builder<TokioExecutor> {
-        let mut http = http2::Builder::new(TokioExecutor::new());
-        http.timer(TokioTimer::new())
-            .enable_connect_protocol()
-            .keep_alive_interval(self.limits.http2_ping_interval)
-            .keep_alive_timeout(self.limits.opening_timeout)
-            .max_header_list_size(u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX))
-            .max_concurrent_streams(self.limits.http2_streams)
-            .initial_stream_window_size(self.limits.http2_stream_window_bytes)
-            .initial_connection_window_size(self.limits.http2_connection_window_bytes)
-            .max_send_buf_size(self.limits.buffer_bytes)
-            .max_pending_accept_reset_streams(self.limits.http2_resets);
-        http
-    }
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .keep_alive_interval(limits.http2_ping_interval)
+        .keep_alive_timeout(limits.opening_timeout)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.http2_streams)
+        .initial_stream_window_size(limits.http2_stream_window_bytes)
+        .initial_connection_window_size(limits.http2_connection_window_bytes)
+        .max_send_buf_size(limits.buffer_bytes)
+        .max_pending_accept_reset_streams(limits.http2_resets);
+    http
 }
 
 /// Waits for room first, then for a client. A failed accept is waited out: out of file descriptors, accepting at once

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_nats::{ExchangeError, Leg, Requester, WebSocketAnswer};
+use h8s_nats::{ExchangeError, Leg, Requester, RequesterConfig, WebSocketAnswer};
 use h8s_wire::Host;
 use http::{HeaderMap, Method, Request, Response};
 
@@ -24,6 +24,19 @@ pub enum Availability {
     Learning,
     /// NATS is away. The link comes back by itself.
     Disconnected,
+}
+
+/// How the bus behind an upstream is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BusState {
+    /// It is there.
+    pub is_connected: bool,
+    /// How often messages may have been lost: reconnects, and messages that came faster than they were taken.
+    pub disturbances: u64,
+    /// How often a request's body waited until its responder would take more.
+    pub credit_stalls: u64,
+    /// Interests announced now.
+    pub interests: usize,
 }
 
 /// What a responder says to a client that asks for a WebSocket.
@@ -87,6 +100,14 @@ pub trait Upstream: Clone + Send + Sync + 'static {
     /// Can requests be answered right now?
     fn availability(&self) -> Availability;
 
+    /// Treats requests in another way from the next one on. Nothing, where there is nothing to configure.
+    fn configure(&self, _config: RequesterConfig) {}
+
+    /// What there is to say about the bus, for metrics.
+    fn bus(&self) -> BusState {
+        BusState::default()
+    }
+
     /// Ends what is still open within `grace`. Called once, when no more requests come. Says whether all of it did.
     fn drain(&self, grace: Duration) -> impl Future<Output = bool> + Send;
 }
@@ -132,6 +153,20 @@ impl Upstream for Requester {
             (true, true) => Availability::Ready,
             (true, false) => Availability::Learning,
             (false, _) => Availability::Disconnected,
+        }
+    }
+
+    fn configure(&self, config: RequesterConfig) {
+        Requester::configure(self, config);
+    }
+
+    fn bus(&self) -> BusState {
+        let state = self.link_state();
+        BusState {
+            is_connected: state.connected,
+            disturbances: state.disturbances,
+            credit_stalls: self.credit_stalls(),
+            interests: self.announced_interests(),
         }
     }
 

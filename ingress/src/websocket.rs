@@ -46,7 +46,6 @@ const MAX_DRAIN_WINDOW: Duration = Duration::from_secs(20);
 /// What all WebSockets of a gateway share.
 #[derive(Debug)]
 pub(crate) struct WebSockets {
-    config: WebSocketConfig,
     slots: Arc<Semaphore>,
     /// Over how long a drain spreads its closes.
     drain_window: Duration,
@@ -57,16 +56,15 @@ pub(crate) struct WebSockets {
 
 impl WebSockets {
     pub(crate) fn new(
-        config: WebSocketConfig,
+        slots: Arc<Semaphore>,
         grace_period: Duration,
         tasks: TaskTracker,
         shutdown: ShutdownWatch,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(config.max_open as usize)),
+            slots,
             drain_window: grace_period.mul_f64(DRAIN_SHARE).min(MAX_DRAIN_WINDOW),
-            config,
             tasks,
             shutdown,
             metrics,

@@ -102,6 +102,26 @@ impl NatsFlags {
         config
     }
 
+    /// The names of those that differ.
+    pub fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let same = |one: &Option<Secret>, other: &Option<Secret>| {
+            one.as_ref().map(Secret::expose) == other.as_ref().map(Secret::expose)
+        };
+        let differs = [
+            ("nats-url", self.nats_url != other.nats_url),
+            ("nats-creds", self.nats_creds != other.nats_creds),
+            ("nats-nkey", self.nats_nkey != other.nats_nkey),
+            ("nats-user", self.nats_user != other.nats_user),
+            ("nats-password", !same(&self.nats_password, &other.nats_password)),
+            ("nats-token", !same(&self.nats_token, &other.nats_token)),
+            ("nats-ca", self.nats_ca != other.nats_ca),
+            ("nats-cert", self.nats_cert != other.nats_cert),
+            ("nats-key", self.nats_key != other.nats_key),
+            ("subject-prefix", self.subject_prefix != other.subject_prefix),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
     fn identity(&self) -> Result<Identity, String> {
         let mut given = Vec::new();
         if let Some(path) = &self.nats_creds {

@@ -253,7 +253,7 @@ impl Leg {
         let again = unhandled.into_iter().filter_map(Again::of);
         self.backlog = again.chain(self.backlog.drain(..)).collect();
         self.had_room = false;
-        let until = Instant::now() + self.shared.config.reopen_timeout;
+        let until = Instant::now() + self.shared.config().reopen_timeout;
         self.state = State::Reopening(Box::pin(request.ask_again(self.shared.clone(), until)));
     }
 
@@ -268,7 +268,7 @@ impl Leg {
         }
         self.backlog.push_back(Again::Close(close));
         self.is_closing = true;
-        let limit = self.shared.config.reopen_timeout + CLOSE_TIMEOUT;
+        let limit = self.shared.config().reopen_timeout + CLOSE_TIMEOUT;
         let handled = tokio::time::timeout(limit, poll_fn(|cx| self.poll_handled(cx))).await;
         if handled.is_err() {
             debug!(connection = %self.id, "nobody has handled what the client sent last");

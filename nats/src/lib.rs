@@ -7,12 +7,14 @@
 //! - [`Connections`]: every WebSocket of some hosts, and messages to them
 //! - [`Body`]: a body that comes over NATS, with back-pressure
 //! - [`ExchangeError`], [`BodyError`], [`Refused`]: how things end early
+//! - [`Answerer`]: who answered
 //!
 //! One native exchange, file by file: `requester` → `request` → `native_call` → `outgoing` at a gateway;
 //! `responder` → `subscriptions` → `serve` → `outgoing` at a responder; both ends share `port` (the inbox), `mailbox`
 //! (what came in), `exchange` (one end), `body` (reading) and `window` (credit). Files named `plain…` do the same
 //! for the plain dialect.
 
+mod answerer;
 mod body;
 mod config;
 mod connection_view;
@@ -54,6 +56,7 @@ mod websocket;
 mod websocket_call;
 mod window;
 
+pub use answerer::{AnsweredBy, Answerer};
 pub use body::Body;
 pub use config::{Identity, NatsConfig, NatsFlags};
 pub use connections::{Connections, SendError};

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use h8s_wire::{ExchangeId, Frame, HeadFrame, HeadKind, Inbox, ResponseHead};
+use h8s_wire::{ExchangeId, Frame, HeadFrame, HeadKind, Inbox, ResponderId, ResponseHead};
 use http::Response;
 use http_body::Body as HttpBody;
 
@@ -81,6 +81,12 @@ impl Opened {
                 let _ = body.send(&exchange, 1).await;
             }
         });
+    }
+
+    /// Who has taken it: the last but one token of where its frames come from (`PROTOCOL.md §2`).
+    pub(crate) fn responder(&self) -> Option<ResponderId> {
+        let peer = self.exchange.as_ref()?.mailbox.peer()?;
+        peer.rsplit('.').nth(1)?.parse().ok()
     }
 
     /// Waits for the response's head. Its body streams on.

@@ -13,6 +13,7 @@ use http_body::Body;
 use crate::error::BoxError;
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Stop};
+use crate::window::Stall;
 
 /// Room that a `DATA` frame takes beside its bytes: kind and sequence.
 const DATA_OVERHEAD_BYTES: usize = 9;
@@ -205,7 +206,13 @@ async fn wait_for_credit(exchange: &Exchange, spent: u64) -> Result<u64, Stop> {
 }
 
 async fn wait_for_more(exchange: &Exchange, than: u64) -> Result<u64, Stop> {
-    poll_fn(|cx| exchange.mailbox.poll_credit(cx, than)).await
+    let mut stall = Stall::default();
+    poll_fn(|cx| {
+        let credit = exchange.mailbox.poll_credit(cx, than);
+        stall.note(credit.is_pending());
+        credit
+    })
+    .await
 }
 
 fn payload_within(credit: u64) -> usize {

@@ -13,6 +13,7 @@ use http::{HeaderMap, Request, header};
 use http_body::Body as HttpBody;
 use tokio::time::Instant;
 
+use crate::answerer::{self, Answerer};
 use crate::error::{BoxError, ExchangeError};
 use crate::inline;
 use crate::interest::NativeRoute;
@@ -35,6 +36,7 @@ pub(crate) struct PreparedRequest<B> {
     deadline: Option<Instant>,
     /// The client sends its body only when somebody reads it.
     expects_continue: bool,
+    answerer: Option<Answerer>,
     /// Taken by the upload once a responder has accepted.
     body: Option<Outgoing<B>>,
 }
@@ -52,6 +54,7 @@ where
         let (mut parts, body) = request.into_parts();
         let method = MethodPattern::named(&parts.method).map_err(invalid)?;
         let expect = parts.headers.remove(header::EXPECT);
+        let answerer = answerer::of(&mut parts.extensions);
         let mut head = head(parts, None)?;
         let path = PathTokens::of(head.target.path());
         let mut body = Outgoing::new(body);
@@ -68,7 +71,8 @@ where
             return Err(ExchangeError::RequestBody(Arc::new(error)));
         }
         let head = HeadKind::Request(Box::new(head));
-        Ok(Self { host: host.clone(), method, path, head, deadline, expects_continue, body: Some(body) })
+        let (host, body) = (host.clone(), Some(body));
+        Ok(Self { host, method, path, head, deadline, expects_continue, answerer, body })
     }
 
     /// Asks the responders of one interest. The body's first bytes stay here until one of them has accepted.
@@ -78,6 +82,9 @@ where
         inbox: &Inbox,
         route: &NativeRoute,
     ) -> Result<Opened, ExchangeError> {
+        if let Some(answerer) = &self.answerer {
+            answerer.asks(Some(route));
+        }
         let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
         if let HeadKind::Request(head) = &mut self.head {
             head.timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -91,6 +98,9 @@ where
             carries: Carries::Bytes,
         };
         let opened = Opened::open(port, inbox, route, &opening).await?;
+        if let Some(answerer) = &self.answerer {
+            answerer.taken(&opened);
+        }
         // A refusal meanwhile leaves the body untouched, for others.
         if self.expects_continue && !opened.has_use_for_body().await {
             return Ok(opened);
@@ -127,6 +137,9 @@ where
         subjects: &'a Subjects,
         idle: Duration,
     ) -> PlainCall<'a> {
+        if let Some(answerer) = &self.answerer {
+            answerer.asks(None);
+        }
         let HeadKind::Request(head) = &self.head else { unreachable!("a request's head is a request's") };
         let to = subjects.http(&self.method, &self.host, &self.path);
         PlainCall { port, subjects, host: &self.host, head, to, idle }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use h8s_wire::{GatewayId, Host, Inbox, MethodPattern, PathTokens, QueueGroupError};
 use http::{Method, Request, Response};
@@ -16,7 +17,7 @@ use crate::body::Body;
 use crate::error::{BoxError, ExchangeError};
 use crate::gateway_inbox::{self, GatewayInbox};
 use crate::interest::{InterestTable, Route};
-use crate::link::Link;
+use crate::link::{ConnectionState, Link};
 use crate::open_connections::OpenConnections;
 use crate::plain_port::{PlainFailure, PlainPort};
 use crate::port::{Port, Side, subject};
@@ -25,6 +26,7 @@ use crate::request::PreparedRequest;
 use crate::round_trip::{self, Unconfirmed};
 use crate::service::ExchangeContext;
 use crate::websocket_call::{WebSocketAnswer, WebSocketRequest};
+use crate::window;
 
 /// How a gateway treats requests.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +95,7 @@ pub struct Requester {
 
 pub(crate) struct Shared {
     pub(crate) link: Link,
-    pub(crate) config: RequesterConfig,
+    config: ArcSwap<RequesterConfig>,
     pub(crate) port: Arc<Port>,
     pub(crate) inbox: Inbox,
     plain: Arc<PlainPort>,
@@ -133,6 +135,7 @@ impl Requester {
         round_trip::native(&port, &inbox).await?;
         round_trip::plain(&plain).await?;
         let first_round_done = AtomicBool::new(false);
+        let config = ArcSwap::from_pointee(config);
         let shared =
             Shared { link, config, port, inbox, plain, interest, open, first_round_done, _background: tasks };
         let requester = Self { shared: Arc::new(shared) };
@@ -162,6 +165,11 @@ impl Requester {
                 }
             }
         });
+    }
+
+    /// Treats requests in another way from the next one on. WebSockets that are open keep their limits.
+    pub fn configure(&self, config: RequesterConfig) {
+        self.shared.config.store(Arc::new(config));
     }
 
     /// Connected, and the first round of announcements is over.
@@ -209,10 +217,22 @@ impl Requester {
         if !self.is_connected() {
             return Err(ExchangeError::Disconnected);
         }
-        let timeout = self.shared.config.request_timeout;
+        let timeout = self.shared.config().request_timeout;
         let request = WebSocketRequest::new(host, request, timeout)?;
         let asked = request.ask(&self.shared);
         tokio::time::timeout(timeout, asked).await.unwrap_or(Err(ExchangeError::Timeout))
+    }
+
+    /// How the connections to NATS are doing, both together.
+    pub fn link_state(&self) -> ConnectionState {
+        let Link { native, plain, .. } = &self.shared.link;
+        let disturbances = native.disturbances() + plain.disturbances();
+        ConnectionState { connected: self.is_connected(), disturbances }
+    }
+
+    /// How often a body on its way out, of any exchange of this process, has waited until its reader would take more.
+    pub fn credit_stalls(&self) -> u64 {
+        window::credit_stalls()
     }
 
     /// WebSockets that are open now.
@@ -288,7 +308,7 @@ impl Requester {
         match request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline) {
             Some(deadline) if deadline <= now => Err(ExchangeError::Timeout),
             Some(deadline) => Ok(deadline),
-            None => Ok(now + self.shared.config.request_timeout),
+            None => Ok(now + self.shared.config().request_timeout),
         }
     }
 
@@ -313,6 +333,10 @@ impl Requester {
 }
 
 impl Shared {
+    pub(crate) fn config(&self) -> RequesterConfig {
+        **self.config.load()
+    }
+
     /// What one plain message holds beside its head.
     fn plain_limit(&self) -> usize {
         self.plain.connection.client.max_payload().saturating_sub(crate::plain_call::HEAD_ROOM_BYTES)
@@ -343,7 +367,7 @@ impl Shared {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let patience = self.config.wait_for_responder.map(|wait| Instant::now() + wait);
+        let patience = self.config().wait_for_responder.map(|wait| Instant::now() + wait);
         let mut refusals = REFUSAL_PAUSES.iter();
         loop {
             let error = match self.interest.route(&request.host, &request.method, &request.path) {
@@ -368,7 +392,7 @@ impl Shared {
                 Route::Plain { .. } => {
                     let body = request.whole_body(self.plain_limit()).await?;
                     let call =
-                        request.plain_call(&self.plain, &self.link.subjects, self.config.request_timeout);
+                        request.plain_call(&self.plain, &self.link.subjects, self.config().request_timeout);
                     match call.send(body).await {
                         Ok(response) => return Ok(response),
                         Err(error) => error,

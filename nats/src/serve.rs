@@ -385,6 +385,7 @@ pub(crate) fn request(head: RequestHead, body: Body) -> Result<Request<Body>, Bo
         client: head.client,
         is_secure: head.scheme == http::uri::Scheme::HTTPS,
         deadline: head.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        answerer: None,
     });
     Ok(request)
 }

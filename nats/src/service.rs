@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
+use crate::answerer::Answerer;
+
 /// What the gateway knows about an exchange beyond its HTTP head. A request extension on both sides: of what a
 /// [`Requester`](crate::Requester) sends, and of what a responder's service gets.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,8 @@ pub struct ExchangeContext {
     /// A requester takes it in place of its request timeout, sooner or later; `None` leaves that in force. WebSockets
     /// always have the request timeout.
     pub deadline: Option<Instant>,
+    /// Learns who answers, at a gateway that wants to know.
+    pub answerer: Option<Answerer>,
 }
 
 /// The error by which a service refuses an exchange **before doing any work**: the gateway may try elsewhere.

@@ -14,6 +14,7 @@ use rand::RngExt;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::answerer::{self, Answerer};
 use crate::body::Body;
 use crate::error::ExchangeError;
 use crate::exchange::Exchange;
@@ -70,6 +71,7 @@ pub(crate) struct WebSocketRequest {
     /// Its head in a frame: a tenth of what the maps of a head take, for as long as the client is connected.
     head: Bytes,
     epoch: u64,
+    answerer: Option<Answerer>,
 }
 
 enum Asked {
@@ -81,13 +83,14 @@ impl WebSocketRequest {
     pub(crate) fn new(host: &Host, request: Request<()>, timeout: Duration) -> Result<Self, ExchangeError> {
         let (mut parts, ()) = request.into_parts();
         parts.method = Method::CONNECT;
+        let answerer = answerer::of(&mut parts.extensions);
         let mut head = request::head(parts, Some(timeout))?;
         let connection = ConnectionId::from_bytes(random_id());
         head.protocol = Some("websocket".to_owned());
         head.connection = Some(ConnectionEpoch { connection, epoch: 0 });
         let path = PathTokens::of(head.target.path());
         let frame = encode_head(&HeadKind::Request(Box::new(head)), false, 0, b"")?;
-        Ok(Self { host: host.clone(), connection, path, head: frame, epoch: 0 })
+        Ok(Self { host: host.clone(), connection, path, head: frame, epoch: 0, answerer })
     }
 
     /// What everybody learns about the connection.
@@ -152,12 +155,18 @@ impl WebSocketRequest {
         let frame = encode_head(&HeadKind::Request(Box::new(head)), false, granted, b"")?;
         let opening = Opening { frame, granted, carries: Carries::Messages };
         let opened = Opened::open(&shared.port, &shared.inbox, route, &opening);
+        if let Some(answerer) = &self.answerer {
+            answerer.asks(Some(route));
+        }
         let opened = tokio::time::timeout(patience, opened).await.unwrap_or(Err(ExchangeError::Timeout))?;
+        if let Some(answerer) = &self.answerer {
+            answerer.taken(&opened);
+        }
         let answer = opened.websocket().await?;
         let Some(exchange) = answer.accepted else { return Ok(Asked::Refused(answer.response)) };
         let leg = NativeLeg {
-            reader: MessageReader::new(exchange.clone(), granted, shared.config.max_message_bytes),
-            writer: MessageWriter::new(exchange.clone(), shared.config.max_message_bytes),
+            reader: MessageReader::new(exchange.clone(), granted, shared.config().max_message_bytes),
+            writer: MessageWriter::new(exchange.clone(), shared.config().max_message_bytes),
             exchange,
             holds_state: answer.holds_state,
         };
@@ -170,7 +179,7 @@ impl WebSocketRequest {
 
     /// Asks until somebody says yes or no, or nobody is left to ask.
     pub(crate) async fn ask(mut self, shared: &Arc<Shared>) -> Result<WebSocketAnswer, ExchangeError> {
-        let patience = shared.config.wait_for_responder.map(|wait| Instant::now() + wait);
+        let patience = shared.config().wait_for_responder.map(|wait| Instant::now() + wait);
         let mut refusals = REFUSAL_PAUSES.iter();
         loop {
             let route = shared.interest.route(&self.host, &MethodPattern::WebSocket, &self.path);
@@ -180,7 +189,7 @@ impl WebSocketRequest {
                 return Ok(WebSocketAnswer::Accepted { headers: HeaderMap::new(), leg });
             };
             let asked_at = Instant::now();
-            let error = match self.ask_native(shared, &route, shared.config.request_timeout).await {
+            let error = match self.ask_native(shared, &route, shared.config().request_timeout).await {
                 Ok(Asked::Refused(response)) => return Ok(WebSocketAnswer::Refused(response)),
                 Ok(Asked::Accepted(headers, leg)) => {
                     let protocol = chosen(&headers).map(ToOwned::to_owned);
@@ -228,7 +237,7 @@ impl WebSocketRequest {
             if let Route::Native(route) = route {
                 self.epoch += 1;
                 let asked_at = Instant::now();
-                let attempt = until.min(asked_at + shared.config.request_timeout);
+                let attempt = until.min(asked_at + shared.config().request_timeout);
                 let asked = self.ask_native(&shared, &route, TAKE_TIMEOUT);
                 let asked = tokio::time::timeout_at(attempt, asked).await;
                 match asked.unwrap_or(Err(ExchangeError::Timeout)) {

@@ -35,6 +35,28 @@ pub(crate) fn note_read(bytes: usize) {
     WAITING.fetch_sub(bytes as u64, Ordering::Relaxed);
 }
 
+/// Times that a body waited for its reader's credit, over all exchanges of the process.
+static STALLS: AtomicU64 = AtomicU64::new(0);
+
+/// How often a body on its way out has waited for credit.
+pub(crate) fn credit_stalls() -> u64 {
+    STALLS.load(Ordering::Relaxed)
+}
+
+/// One wait for credit, which counts from the first time that there is none.
+#[derive(Debug, Default)]
+pub(crate) struct Stall {
+    is_counted: bool,
+}
+
+impl Stall {
+    pub(crate) fn note(&mut self, is_pending: bool) {
+        if is_pending && !std::mem::replace(&mut self.is_counted, true) {
+            STALLS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A reader's account: what it has taken, and what the sender may send.
 #[derive(Debug)]
 pub(crate) struct Reading {

@@ -1,6 +1,7 @@
 //! From a request for a WebSocket to a running connection, or to the refusal that the client gets instead.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use h8s_nats::Leg;
 use h8s_wire::Host;
@@ -13,7 +14,8 @@ use super::outbox::Outbox;
 use super::{Asked, Ending, Slot, WebSockets, handshake, socket, upgrade};
 use crate::Upstream;
 use crate::admission::Rejection;
-use crate::exchange::{Answer, Edge, Trail, into_answer};
+use crate::exchange::{Answer, Edge, Passage, into_answer};
+use crate::live::Policy;
 use crate::open::{ClientConnection, Open};
 use crate::rescue::{Failure, ResponseFault};
 use crate::shutdown::Phase;
@@ -25,6 +27,7 @@ struct Opened {
     leg: Box<Leg>,
     slot: Slot,
     client: Arc<ClientConnection>,
+    policy: Arc<Policy>,
     /// The client's whole connection becomes the WebSocket; over HTTP/2 it is only a stream of it.
     is_alone: bool,
     drops_oldest: bool,
@@ -38,17 +41,17 @@ impl<U: Upstream> Edge<U> {
     pub(crate) async fn open_websocket(
         &self,
         asked: Asked,
-        connection: &Arc<ClientConnection>,
         mut open: Open,
         mut request: Request<Incoming>,
-        trail: &mut Trail,
+        passage: &mut Passage,
     ) -> Result<Answer<U>, Failure> {
         let upgrade = hyper::upgrade::on(&mut request);
-        let (slot, host, request) = match self.admit_websocket(connection, request, trail) {
+        let (slot, host, request) = match self.admit_websocket(request, passage) {
             Ok(admitted) => admitted,
             Err(failure) => return open.fail(failure),
         };
-        let drops_oldest = self.websockets.config.drop_oldest.covers(&host, request.uri().path());
+        let config = &passage.policy.websockets;
+        let drops_oldest = config.drop_oldest.covers(&host, request.uri().path());
         let (headers, leg) = match self.upstream.open_websocket(&host, request).await {
             Ok(WebSocketResponse::Accepted { headers, leg }) => (headers, leg),
             Ok(WebSocketResponse::Refused(response)) if response.status().is_success() => {
@@ -63,7 +66,8 @@ impl<U: Upstream> Edge<U> {
             Err(fault) => return open.fail(fault.into()),
         };
         open.complete();
-        let opened = Opened { upgrade, leg, slot, client: connection.clone(), is_alone, drops_oldest };
+        let (client, policy) = (passage.connection.clone(), passage.policy.clone());
+        let opened = Opened { upgrade, leg, slot, client, policy, is_alone, drops_oldest };
         self.websockets.tasks.spawn(self.websockets.clone().serve(opened));
         Ok(response)
     }
@@ -71,15 +75,14 @@ impl<U: Upstream> Edge<U> {
     /// The request as the responder gets it: an extended CONNECT, whatever it was.
     fn admit_websocket(
         &self,
-        connection: &ClientConnection,
         request: Request<Incoming>,
-        trail: &mut Trail,
+        passage: &mut Passage,
     ) -> Result<(Slot, Host, Request<()>), Failure> {
         let (mut head, _no_body) = request.into_parts();
-        let origins = &self.websockets.config.allowed_origins;
-        let admitted = self.admission.admit_websocket(&head, origins, &self.upstream)?;
+        let Policy { admission, websockets, .. } = &*passage.policy;
+        let admitted = admission.admit_websocket(&head, &websockets.allowed_origins, &self.upstream)?;
         let slot = self.websockets.slot().ok_or(Rejection::TooManyWebSockets)?;
-        self.describe(connection, &mut head, &admitted, trail);
+        passage.describe(&mut head, &admitted);
         upgrade::strip_handshake(&mut head.headers);
         head.method = Method::CONNECT;
         Ok((slot, admitted.host, Request::from_parts(head, ())))
@@ -98,25 +101,32 @@ impl WebSockets {
     }
 
     async fn run(&self, opened: Opened) {
-        let Opened { upgrade, mut leg, slot, client, is_alone, drops_oldest } = opened;
+        let Opened { upgrade, mut leg, slot, client, policy, is_alone, drops_oldest } = opened;
+        let config = &policy.websockets;
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,
             Err(error) => return tracing::debug!(%error, "a client left before it had its WebSocket"),
         };
         let (stream, input, direct) = socket::open(upgraded, is_alone.then_some(client));
-        let outbox = Outbox::new(direct, self.config.queue_bytes, drops_oldest, self.metrics.clone());
+        let outbox = Outbox::new(direct, config.queue_bytes, drops_oldest, self.metrics.clone());
         let outbox = Arc::new(outbox);
-        let mut connection =
-            Connection::new(stream, outbox.clone(), input, &self.config, self.metrics.clone());
+        let mut connection = Connection::new(stream, outbox.clone(), input, config, self.metrics.clone());
         leg.establish(outbox);
         let ending = connection.converse(&mut leg, self.shutdown.clone(), self.drain_window).await;
         tracing::debug!(connection = %leg.id(), ?ending, "a WebSocket ends");
         // Boxed, so that a connection which goes on has no room set aside for its end.
-        Box::pin(self.end(connection, leg, slot, &ending)).await;
+        Box::pin(self.end(connection, leg, slot, &ending, config.close_timeout)).await;
     }
 
-    async fn end(&self, mut connection: Connection, leg: Box<Leg>, mut slot: Slot, ending: &Ending) {
-        connection.finish(ending, self.config.close_timeout).await;
+    async fn end(
+        &self,
+        mut connection: Connection,
+        leg: Box<Leg>,
+        mut slot: Slot,
+        ending: &Ending,
+        close_timeout: Duration,
+    ) {
+        connection.finish(ending, close_timeout).await;
         self.metrics.websockets.closed(ending);
         let socket = async {
             connection.linger().await;

@@ -65,6 +65,7 @@ pub(crate) fn request(method: &str, path: &str, body: &'static str) -> Request<B
         client: Some([192, 0, 2, 7].into()),
         is_secure: true,
         deadline: Some(Instant::now() + DEADLINE),
+        ..ExchangeContext::default()
     };
     Request::builder()
         .method(method)
