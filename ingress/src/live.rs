@@ -132,7 +132,8 @@ impl Config {
     }
 }
 
-/// Fewer takes hold as those who have a permit leave: nobody new is let in meanwhile.
+/// Fewer takes hold as those who have a permit leave: nobody new is let in meanwhile, save those whose turn it was
+/// already.
 fn resize(permits: &Arc<Semaphore>, before: u32, now: u32) {
     match now.checked_sub(before) {
         Some(more) => permits.add_permits(more as usize),

@@ -15,12 +15,16 @@ pub struct Reloader {
     flags: Flags,
     file: Option<PathBuf>,
     tls: Option<TlsFiles>,
+    watch: FileWatch,
 }
 
 impl Reloader {
     /// `argv` is what `loaded` came from. Relative paths in it are looked up from where the process is.
     pub fn new(argv: Vec<OsString>, loaded: &Loaded<Flags>) -> Self {
-        Self { argv, flags: loaded.flags.clone(), file: loaded.file.clone(), tls: loaded.flags.tls_files() }
+        let (file, tls) = (loaded.file.clone(), loaded.flags.tls_files());
+        // From here on: what changes while the gateway starts has not been read.
+        let watch = watch(file.as_ref(), tls.as_ref());
+        Self { argv, flags: loaded.flags.clone(), file, tls, watch }
     }
 
     /// Never ends. What it does it says in the log.
@@ -28,22 +32,21 @@ impl Reloader {
     /// # Errors
     /// SIGHUP cannot be listened to.
     pub async fn run<U: Upstream>(mut self, live: Live<U>) -> std::io::Result<()> {
-        let mut reload = Reload::new(self.watch())?;
+        let mut reload = Reload::new(self.watch.clone())?;
         loop {
             match reload.asked().await {
                 Asked::Changed(files) if files.iter().all(|file| self.is_tls(file)) => {
                     self.renew_certificate(&live);
                 }
-                Asked::Signal | Asked::Changed(_) => self.reload(&live),
+                Asked::Signal | Asked::Changed(_) => {
+                    let before = self.tls.clone();
+                    self.reload(&live);
+                    if self.tls != before {
+                        reload.watch(watch(self.file.as_ref(), self.tls.as_ref()));
+                    }
+                }
             }
-            // The certificate may be another file now.
-            reload.watch(self.watch());
         }
-    }
-
-    fn watch(&self) -> FileWatch {
-        let tls = self.tls.iter().flat_map(|tls| [tls.certificates.clone(), tls.key.clone()]);
-        FileWatch::new(self.file.iter().cloned().chain(tls))
     }
 
     fn is_tls(&self, file: &PathBuf) -> bool {
@@ -97,6 +100,11 @@ impl Reloader {
                 .collect()),
         }
     }
+}
+
+fn watch(file: Option<&PathBuf>, tls: Option<&TlsFiles>) -> FileWatch {
+    let tls = tls.into_iter().flat_map(|tls| [&tls.certificates, &tls.key]);
+    FileWatch::new(file.into_iter().chain(tls))
 }
 
 impl Flags {

@@ -13,6 +13,7 @@ mod grpc;
 mod leaving;
 mod program;
 mod protocols;
+mod reload;
 mod rescue;
 mod shutdown;
 mod support;

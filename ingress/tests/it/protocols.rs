@@ -1,5 +1,6 @@
 //! HTTP/1.1, HTTP/2, TLS: the same request arrives, whatever the client speaks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use http::Version;
 use http_body_util::{BodyExt, Full};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::support::*;
 
@@ -99,11 +101,16 @@ pub(crate) fn certificate() -> Tls {
 }
 
 impl Tls {
-    pub(crate) async fn connect(
-        &self,
-        ingress: &Running,
-        alpn: &[&str],
-    ) -> tokio_rustls::client::TlsStream<TcpStream> {
+    pub(crate) async fn connect(&self, ingress: &Running, alpn: &[&str]) -> TlsStream<TcpStream> {
+        self.try_connect(ingress.address, alpn).await.unwrap()
+    }
+
+    /// Whether it is this certificate that is served.
+    pub(crate) async fn is_trusted_at(&self, address: SocketAddr) -> bool {
+        self.try_connect(address, &[]).await.is_ok()
+    }
+
+    async fn try_connect(&self, address: SocketAddr, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -113,9 +120,9 @@ impl Tls {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let stream = TcpStream::connect(ingress.address).await.unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        in_time(connector.connect(ServerName::try_from("localhost").unwrap(), stream)).await.unwrap()
+        in_time(connector.connect(ServerName::try_from("localhost").unwrap(), stream)).await
     }
 }
 

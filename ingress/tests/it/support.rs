@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_ingress::{
-    App, Availability, BoxError, Config, Drained, RequestBody, Shutdown, Upstream, WebSocketResponse,
+    App, Availability, BoxError, Config, Drained, NotApplied, RequestBody, Shutdown, Upstream,
+    WebSocketResponse,
 };
 use h8s_nats::ExchangeError;
 use h8s_test_support::eventually;
@@ -145,6 +146,7 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     pub(crate) shutdown: Shutdown,
     task: tokio::task::JoinHandle<Drained>,
+    apply: Box<dyn Fn(Config) -> Result<(), NotApplied> + Send + Sync>,
 }
 
 impl Drop for Running {
@@ -164,8 +166,9 @@ pub(crate) async fn start_with(config: Config, upstream: Closure) -> Running {
 
 /// Needs an admin listener.
 pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
-    let shutdown = Shutdown::new();
+    let (shutdown, live) = (Shutdown::new(), app.live());
     Running {
+        apply: Box::new(move |config| live.apply(config)),
         address: app.addresses()[0],
         admin: app.admin_address().unwrap(),
         task: tokio::spawn(app.run(shutdown.clone())),
@@ -174,6 +177,11 @@ pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
 }
 
 impl Running {
+    /// Tells it something new.
+    pub(crate) fn apply(&self, config: Config) -> Result<(), NotApplied> {
+        (self.apply)(config)
+    }
+
     pub(crate) async fn ended(mut self) -> Drained {
         in_time(&mut self.task).await.unwrap()
     }
