@@ -1,5 +1,5 @@
-//! A fresh instance of `hello`, from the request to the end of its answer, and beside it a service that does
-//! nothing. No bus, no sockets.
+//! A fresh instance of `hello`, from the request to the end of its answer; beside it one that is used again, and a
+//! service that does nothing. No bus, no sockets.
 
 use bytes::Bytes;
 use criterion::measurement::{Measurement, WallTime};
@@ -15,7 +15,7 @@ use tower_service::Service;
 fn main() {
     let runtime = runtime();
     let _entered = runtime.enter();
-    let hello = runtime.block_on(hello());
+    let hello = Hello { fresh: runtime.block_on(hello(1)), reused: runtime.block_on(hello(REUSE)) };
 
     let one = Lanes::new(&runtime, 1);
     let (mut wall, mut cpu) = (criterion(WallTime), criterion(CpuTime));
@@ -26,15 +26,23 @@ fn main() {
     wall.final_summary();
 }
 
+/// Calls of one instance: so many that making it no longer counts.
+const REUSE: u32 = 10_000;
+
+struct Hello {
+    fresh: ComponentService,
+    reused: ComponentService,
+}
+
 /// As `h8s-host` loads it, on an engine with its defaults.
-async fn hello() -> ComponentService {
+async fn hello(reuse: u32) -> ComponentService {
     let engine = HostEngine::new(EngineConfig::default()).expect("an engine starts");
     println!("instances come from: {:?}", engine.allocation());
     let source = ComponentSource {
         file: guest("hello"),
         name: "hello".to_owned(),
         environment: Vec::new(),
-        limits: Limits::default(),
+        limits: Limits { reuse, ..Limits::default() },
     };
     load(&engine, None, vec![source]).await.expect("hello loads").remove(0)
 }
@@ -44,14 +52,16 @@ fn measure<M: Measurement + 'static>(
     clock: &M,
     name: &str,
     lanes: Lanes<'_>,
-    hello: &ComponentService,
+    hello: &Hello,
 ) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(1));
     let empty = Fixed::new(heads::bare_answer(), Bytes::new());
-    let call = |path| Call { service: hello.clone(), request: request(path) };
-    lanes.measure(&mut group, clock, "page", call("/"));
-    lanes.measure(&mut group, clock, "json", call("/api"));
+    let call = |service: &ComponentService, path| Call { service: service.clone(), request: request(path) };
+    lanes.measure(&mut group, clock, "page", call(&hello.fresh, "/"));
+    lanes.measure(&mut group, clock, "json", call(&hello.fresh, "/api"));
+    lanes.measure(&mut group, clock, "page, reused", call(&hello.reused, "/"));
+    lanes.measure(&mut group, clock, "json, reused", call(&hello.reused, "/api"));
     lanes.measure(&mut group, clock, "empty service", Call { service: empty, request: request("/") });
     group.finish();
 }

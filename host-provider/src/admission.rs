@@ -8,6 +8,8 @@ use h8s_nats::Refused;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use crate::slots::{Slot, Slots};
+
 /// How long an exchange may wait for an instance. Waiting smooths bursts; under lasting load it only adds delay,
 /// and the gateway has others to ask.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -16,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Admission {
     own: Arc<Semaphore>,
-    engine: Arc<Semaphore>,
+    engine: Arc<Slots>,
     concurrency: usize,
     waiting: AtomicUsize,
     queue: usize,
@@ -26,12 +28,19 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 pub(crate) struct Permit {
     _own: OwnedSemaphorePermit,
-    _engine: OwnedSemaphorePermit,
+    slot: Slot,
+}
+
+impl Permit {
+    /// The place that the instance keeps while it has nothing to do.
+    pub(crate) fn into_slot(self) -> Slot {
+        self.slot
+    }
 }
 
 impl Admission {
     /// At most `concurrency` permits at a time and `queue` waiting, within what the engine has slots for.
-    pub(crate) fn new(concurrency: usize, queue: usize, engine: Arc<Semaphore>) -> Self {
+    pub(crate) fn new(concurrency: usize, queue: usize, engine: Arc<Slots>) -> Self {
         let own = Arc::new(Semaphore::new(concurrency));
         Self { own, engine, concurrency, waiting: AtomicUsize::new(0), queue }
     }
@@ -66,15 +75,15 @@ impl Admission {
 
     fn try_admit(&self) -> Option<Permit> {
         let own = Arc::clone(&self.own).try_acquire_owned().ok()?;
-        let engine = Arc::clone(&self.engine).try_acquire_owned().ok()?;
-        Some(Permit { _own: own, _engine: engine })
+        let slot = self.engine.try_take()?;
+        Some(Permit { _own: own, slot })
     }
 
     async fn wait(&self) -> Result<Permit, Refused> {
-        // The semaphores are never closed.
+        // Neither ends before its components do.
         let own = Arc::clone(&self.own).acquire_owned().await.map_err(|_| Refused::Draining)?;
-        let engine = Arc::clone(&self.engine).acquire_owned().await.map_err(|_| Refused::Draining)?;
-        Ok(Permit { _own: own, _engine: engine })
+        let slot = self.engine.take().await.ok_or(Refused::Draining)?;
+        Ok(Permit { _own: own, slot })
     }
 
     fn queue_up(&self) -> Result<Place<'_>, Refused> {
@@ -107,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_the_queue_is_refused_at_once() {
-        let admission = Admission::new(1, 0, Arc::new(Semaphore::new(10)));
+        let admission = Admission::new(1, 0, Slots::new(10));
         let first = admission.admit(soon()).await.unwrap();
         assert_eq!(admission.admit(soon()).await.unwrap_err(), Refused::Busy);
         drop(first);
@@ -117,7 +126,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_in_the_queue_becomes_a_permit() {
-        let admission = Arc::new(Admission::new(1, 1, Arc::new(Semaphore::new(10))));
+        let admission = Arc::new(Admission::new(1, 1, Slots::new(10)));
         let first = admission.admit(soon()).await.unwrap();
         let mut second = Box::pin(admission.admit(soon()));
         assert!(futures_util::poll!(&mut second).is_pending());
@@ -128,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_engines_slots_are_shared() {
-        let slots = Arc::new(Semaphore::new(1));
+        let slots = Slots::new(1);
         let (one, other) = (Admission::new(5, 0, Arc::clone(&slots)), Admission::new(5, 0, slots));
         let permit = one.admit(soon()).await.unwrap();
         assert_eq!(other.admit(soon()).await.unwrap_err(), Refused::Busy);
@@ -139,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_deadline_ends_the_wait() {
-        let admission = Admission::new(1, 1, Arc::new(Semaphore::new(1)));
+        let admission = Admission::new(1, 1, Slots::new(1));
         let _held = admission.admit(soon()).await.unwrap();
         let wait = admission.admit(Instant::now() + Duration::from_millis(5));
         assert_eq!(wait.await.unwrap_err(), Refused::Busy);

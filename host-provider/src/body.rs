@@ -14,13 +14,12 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::unconstrained;
-use wasmtime::Store;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::exchange::Exchange;
 use crate::fault::Fault;
-use crate::instance::GuestState;
+use crate::instance::Instantiated;
 
 /// A guest may run ahead this far before its head goes out: as much as travels inline in the first message.
 const PREFETCH_BYTES: u64 = 64 * 1024;
@@ -78,17 +77,16 @@ impl ComponentBody {
         if let Rest::Failed(fault) = &self.rest { Some(fault) } else { None }
     }
 
-    /// Takes what a guest left that has returned. There will be no more, so this frees its store.
-    pub(crate) fn take_all(&mut self, store: Store<GuestState>) {
-        self.take(&mut Context::from_waker(Waker::noop()), true);
-        drop(store);
+    /// Takes what a guest left that has returned. There will be no more, so this ends its exchange.
+    pub(crate) fn take_all(&mut self, instance: Instantiated) {
+        self.take(&mut Context::from_waker(Waker::noop()), Some(instance));
         self.merge();
     }
 
     /// Lets the guest write on, up to [`PREFETCH_BYTES`], as long as it need not wait for anything. Always ready.
     pub(crate) fn poll_prefetch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // What is there already; and then as long as the guest uses the room that taking makes.
-        self.take(cx, false);
+        self.take(cx, None);
         let mut before = 0;
         while self.ready_bytes > before && self.ready_bytes < PREFETCH_BYTES {
             before = self.ready_bytes;
@@ -104,21 +102,27 @@ impl ComponentBody {
     fn run(&mut self, cx: &mut Context<'_>) {
         let Rest::Running(running) = &mut self.rest else { return };
         match running.exchange.poll(cx) {
-            Poll::Pending => self.take(cx, false),
-            // The store lives until everything is taken: an unfinished body waits as long as it does.
-            Poll::Ready(Ok(_returned)) => self.take(cx, true),
+            Poll::Pending => self.take(cx, None),
+            Poll::Ready(Ok(returned)) => self.take(cx, Some(returned.instance)),
             Poll::Ready(Err(fault)) => self.fail(fault),
         }
     }
 
     /// Takes what the guest has written, which is bounded by what the channel between holds.
-    fn take(&mut self, cx: &mut Context<'_>, returned: bool) {
+    ///
+    /// The instance of a guest that has `returned` lives until everything is taken: an unfinished body waits as long as it
+    /// does.
+    fn take(&mut self, cx: &mut Context<'_>, returned: Option<Instantiated>) {
         while let Rest::Running(running) = &mut self.rest {
-            match running.next(cx, returned) {
+            match running.next(cx, returned.is_some()) {
                 Ok(Step::Frame(frame)) => self.push(frame),
-                Ok(Step::End) => self.end(returned),
+                Ok(Step::End) => return self.end(returned),
                 Ok(Step::Wait) => return,
-                Err(fault) => self.fail(fault),
+                Err(fault) => {
+                    // Before its place in the pool is given back.
+                    drop(returned);
+                    return self.fail(fault);
+                }
             }
         }
     }
@@ -131,11 +135,11 @@ impl ComponentBody {
         }
     }
 
-    fn end(&mut self, returned: bool) {
-        if let Rest::Running(running) = std::mem::replace(&mut self.rest, Rest::Ended)
-            && !returned
-        {
-            tokio::spawn(running.exchange.linger(None));
+    fn end(&mut self, returned: Option<Instantiated>) {
+        let Rest::Running(running) = std::mem::replace(&mut self.rest, Rest::Ended) else { return };
+        match returned {
+            Some(instance) => running.exchange.end(instance),
+            None => drop(tokio::spawn(running.exchange.linger(None))),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::bindings::{h8s, original};
 use crate::cache::CodeCache;
 use crate::engine::{HostEngine, MEMORIES_PER_COMPONENT};
 use crate::exports::{Exports, NEEDED};
+use crate::idle::IdleInstances;
 use crate::instance::GuestState;
 use crate::interface;
 use crate::limits::Limits;
@@ -158,6 +159,8 @@ pub(crate) struct Component {
     pub(crate) engine: HostEngine,
     pub(crate) pre: InstancePre<GuestState>,
     pub(crate) exports: Exports,
+    /// Instances that may have further calls.
+    pub(crate) idle: Arc<IdleInstances>,
     /// It may want to know who is connected.
     pub(crate) imports_sender: bool,
 }
@@ -184,7 +187,18 @@ impl Component {
         let name: Arc<str> = name.into();
         let log = GuestLog::new(Arc::clone(&name));
         let imports_sender = interface::imports_sender(&compiled);
-        Ok(Self { name, environment, limits, log, engine: engine.clone(), pre, exports, imports_sender })
+        let idle = IdleInstances::new(Arc::clone(&name), limits.reuse, Arc::clone(engine.slots()));
+        Ok(Self {
+            name,
+            environment,
+            limits,
+            log,
+            engine: engine.clone(),
+            pre,
+            exports,
+            idle,
+            imports_sender,
+        })
     }
 }
 

@@ -23,7 +23,7 @@ use crate::reach::Reach;
 use crate::sending::Sending;
 use crate::{request_reply, websocket};
 
-/// Answers requests with a component, each with an instance of its own. Clones share the component's limits.
+/// Answers requests with a component, each with an instance for itself. Clones share the component's limits.
 ///
 /// A request with a [`WebSocketUpgrade`] among its extensions asks for a WebSocket. One that is accepted is served by a
 /// task of its own, for as long as it is open.
@@ -88,9 +88,14 @@ impl ComponentService {
         &self.0.component.name
     }
 
-    /// Exchanges and messages under way: instances that exist at the moment.
+    /// Exchanges and messages under way: instances at work at the moment.
     pub fn running(&self) -> usize {
         self.0.admission.running()
+    }
+
+    /// Instances that wait for another call: see [`Limits::reuse`](crate::Limits::reuse).
+    pub fn idle_instances(&self) -> usize {
+        self.0.component.idle.count()
     }
 
     /// WebSockets that are open here.
@@ -148,9 +153,8 @@ impl ComponentService {
                 Exchange::answer(component, proxy, permit, sending, request, deadline).await
             }
             (None, Some(export)) => {
-                let response = request_reply::answer(component, export, sending, request, deadline).await;
-                drop(permit);
-                response.map(ComponentBody::whole)
+                let answer = request_reply::answer(component, export, permit, sending, request, deadline);
+                answer.await.map(ComponentBody::whole)
             }
             (None, None) => unreachable!("has_http says that there is one"),
         })

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::slots::Slots;
 use crate::swap::Swap;
 
 /// How often a running guest is made to look at the clock. Fine enough that other exchanges on the same thread
@@ -82,7 +82,7 @@ pub struct EngineError(wasmtime::Error);
 #[derive(Clone)]
 pub struct HostEngine {
     engine: Engine,
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
     config: EngineConfig,
     allocation: Allocation,
 }
@@ -98,7 +98,7 @@ impl HostEngine {
         let (engine, allocation) = first_allowed(&config, &swap)?;
         start_clock(engine.weak(), allocation != Allocation::OnDemand && matches!(swap, Swap::Off(_)))
             .map_err(|error| EngineError(error.into()))?;
-        let slots = Arc::new(Semaphore::new(config.instances as usize));
+        let slots = Slots::new(config.instances as usize);
         Ok(Self { engine, slots, config, allocation })
     }
 
@@ -106,8 +106,8 @@ impl HostEngine {
         &self.engine
     }
 
-    /// One permit per instance: a pool that has run out is an error, not a wait.
-    pub(crate) fn slots(&self) -> &Arc<Semaphore> {
+    /// One per instance: a pool that has run out is an error, not a wait.
+    pub(crate) fn slots(&self) -> &Arc<Slots> {
         &self.slots
     }
 

@@ -10,7 +10,6 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::{Instant, timeout, timeout_at};
-use wasmtime::Store;
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
@@ -19,7 +18,7 @@ use crate::body::ComponentBody;
 use crate::component::Component;
 use crate::fault::{Fault, RequestLabel};
 use crate::incoming_handler::{Answer, Handle};
-use crate::instance::{Ending, Guest, GuestState, Returned};
+use crate::instance::{Ending, Guest, Instantiated, Returned};
 use crate::sending::Sending;
 
 /// A guest that works on a request. Dropping it cancels the guest and frees its store.
@@ -27,11 +26,12 @@ pub(crate) struct Exchange {
     guest: Guest,
     component: Arc<Component>,
     label: RequestLabel,
-    _permit: Permit,
+    // Last, as the place of an instance is free only when the instance is gone.
+    permit: Permit,
 }
 
-/// A response head, and the store if the guest has returned already.
-type Head = (Response<HyperOutgoingBody>, Option<Store<GuestState>>);
+/// A response head, and the instance if the guest has returned already.
+type Head = (Response<HyperOutgoingBody>, Option<Instantiated>);
 
 impl Exchange {
     /// Runs `component`, by its export `proxy`, for `request`, until there is a response or `deadline` has come.
@@ -51,11 +51,11 @@ impl Exchange {
         let label = RequestLabel::of(&request);
         let (call, mut answer) = Handle::new(proxy, request);
         let guest = Guest::new(&component, sending, call);
-        let mut exchange = Self { guest, component, label, _permit: permit };
+        let mut exchange = Self { guest, component, label, permit };
         let head = timeout_at(deadline, poll_fn(|cx| exchange.poll_head(&mut answer, cx))).await;
         let head = head.unwrap_or_else(|_| Err(Fault::TimedOut(started.elapsed())));
         match head.and_then(checked) {
-            Ok((response, store)) => exchange.respond(response, store).await,
+            Ok((response, returned)) => exchange.respond(response, returned).await,
             Err(fault) => {
                 exchange.log(&fault);
                 fault.response().map(ComponentBody::whole)
@@ -71,6 +71,11 @@ impl Exchange {
         fault.log(&self.component.name, &self.label);
     }
 
+    /// All is done, and well: the instance may have another call.
+    pub(crate) fn end(self, instance: Instantiated) {
+        instance.rest(self.permit.into_slot());
+    }
+
     fn poll_head(
         &mut self,
         answer: &mut oneshot::Receiver<Answer>,
@@ -80,7 +85,7 @@ impl Exchange {
         Poll::Ready(match (ending, answer.try_recv()) {
             (Poll::Ready(Err(fault)), _) => Err(fault),
             (_, Ok(Err(code))) => Err(Fault::said(format!("{code:?}"))),
-            (Poll::Ready(Ok(Returned { store, .. })), Ok(Ok(response))) => Ok((response, Some(store))),
+            (Poll::Ready(Ok(Returned { instance, .. })), Ok(Ok(response))) => Ok((response, Some(instance))),
             (Poll::Pending, Ok(Ok(response))) => Ok((response, None)),
             (Poll::Pending, Err(TryRecvError::Empty)) => return Poll::Pending,
             // Returned, or gave away the right to answer: there will be none.
@@ -92,7 +97,7 @@ impl Exchange {
     async fn respond(
         self,
         response: Response<HyperOutgoingBody>,
-        store: Option<Store<GuestState>>,
+        returned: Option<Instantiated>,
     ) -> Response<ComponentBody> {
         let (mut head, body) = response.into_parts();
         if self.label.method == Method::HEAD || has_no_content(head.status) {
@@ -100,14 +105,15 @@ impl Exchange {
             if head.status == StatusCode::NO_CONTENT {
                 head.headers.remove(header::CONTENT_LENGTH);
             }
-            if store.is_none() {
-                tokio::spawn(self.linger(Some(body)));
+            match returned {
+                Some(instance) => self.end(instance),
+                None => drop(tokio::spawn(self.linger(Some(body)))),
             }
             return Response::from_parts(head, ComponentBody::whole(Bytes::new()));
         }
         let mut body = ComponentBody::running(self, body, content_length(&head.headers));
-        match store {
-            Some(store) => body.take_all(store),
+        match returned {
+            Some(instance) => body.take_all(instance),
             None => poll_fn(|cx| body.poll_prefetch(cx)).await,
         }
         match body.fault() {
@@ -135,17 +141,17 @@ impl Exchange {
             }
         });
         match timeout(limit, end).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(returned)) => self.end(returned.instance),
             Ok(Err(fault)) => self.log(&fault),
             Err(_) => self.log(&Fault::Lingering(limit)),
         }
     }
 }
 
-fn checked((response, store): Head) -> Result<Head, Fault> {
+fn checked((response, returned): Head) -> Result<Head, Fault> {
     match response.status().is_informational() {
         true => Err(Fault::BadResponse("answered with an informational status, which is no final response")),
-        false => Ok((response, store)),
+        false => Ok((response, returned)),
     }
 }
 

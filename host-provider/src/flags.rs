@@ -52,6 +52,10 @@ pub struct Flags {
     /// Requests that one component works on at a time; as many more may wait for a second, and the rest is refused
     #[arg(long, env = "H8S_CONCURRENCY", value_name = "COUNT", default_value = "256", value_parser = table::concurrency)]
     pub concurrency: usize,
+    /// Requests that one instance of a component may answer, one after the other. More than 1 is faster, and lets what one
+    /// request leaves in memory be seen by the next
+    #[arg(long, env = "H8S_REUSE", value_name = "COUNT", default_value = "1", value_parser = table::reuse)]
+    pub reuse: u32,
     /// Where compiled code is kept from one start to the next. Unless set: h8s/code in the user's cache directory
     #[arg(long, env = "H8S_CACHE_DIR", value_name = "DIRECTORY")]
     pub cache_dir: Option<PathBuf>,
@@ -112,6 +116,7 @@ impl Flags {
             cpu_budget: self.cpu_budget,
             concurrency: self.concurrency,
             queue: self.concurrency,
+            reuse: self.reuse,
             ..Limits::default()
         };
         let source = crate::ComponentSource {

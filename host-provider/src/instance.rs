@@ -1,11 +1,12 @@
 //! One instance of a component: a store of its own, its limits, and the call that it runs.
 //!
-//! Every call has a fresh one: an exchange, a WebSocket's message, its opening, its end. It runs only while somebody
-//! polls it, and dropping it frees all that it holds at once.
+//! Every call has one for itself: an exchange, a WebSocket's message, its opening, its end. It is a fresh one, unless the
+//! component may be used again (`idle.rs`). It runs only while somebody polls it, and dropping it frees all that it holds
+//! at once.
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use http::{HeaderName, Request, Response};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Instance, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
@@ -21,9 +23,11 @@ use wasmtime_wasi_http::{
 
 use crate::component::Component;
 use crate::fault::Fault;
+use crate::idle::IdleInstances;
 use crate::limits::MemoryMeter;
 use crate::output::{Channel, GuestOutput};
 use crate::sending::Sending;
+use crate::slots::Slot;
 
 /// The largest piece of body that a guest may write in one call: half of what fits in one frame.
 const BODY_PIECE_BYTES: usize = 64 * 1024;
@@ -33,6 +37,10 @@ const BODY_PIECES: usize = 4;
 
 /// Random bytes that a guest may ask for in one call; the host keeps them meanwhile.
 const RANDOM_BYTES: u64 = 1 << 20;
+
+/// Streams and pollables that an instance may keep from one call to the next: guests open standard input, output and
+/// error when they first need them, each with a pollable, and leave them open.
+const STREAMS_KEPT: usize = 6;
 
 /// What the host keeps for one instance.
 pub(crate) struct GuestState {
@@ -45,7 +53,7 @@ pub(crate) struct GuestState {
 }
 
 impl GuestState {
-    fn new(component: &Component, sending: Sending) -> Self {
+    fn new(component: &Component) -> Self {
         let limits = &component.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
@@ -58,7 +66,25 @@ impl GuestState {
             .stderr(GuestOutput::new(Arc::clone(&component.log), Channel::Error))
             .max_random_size(RANDOM_BYTES)
             .build();
-        Self { wasi, http, table, memory: MemoryMeter::new(limits), hooks: Hooks, sending }
+        Self {
+            wasi,
+            http,
+            table,
+            memory: MemoryMeter::new(limits),
+            hooks: Hooks,
+            sending: Sending::nowhere(),
+        }
+    }
+
+    /// Whether nothing of a call is left over: no request, body, header list or other resource, of which one more at each
+    /// call would add up, or keep its exchange from ending. (No stream of a body outlives the body.)
+    fn is_settled(&mut self) -> bool {
+        let mut kept = 0;
+        self.table.iter_mut().all(|resource| {
+            kept += 1;
+            let is_stream = resource.is::<DynOutputStream>() || resource.is::<DynInputStream>();
+            kept <= STREAMS_KEPT && (is_stream || resource.is::<DynPollable>())
+        })
     }
 }
 
@@ -121,7 +147,56 @@ pub(crate) trait Call: Send + 'static {
 pub(crate) struct Returned<T> {
     pub(crate) value: T,
     /// Handed out, for as long as it lives a body that was not finished can be told from one that was.
-    pub(crate) store: Store<GuestState>,
+    pub(crate) instance: Instantiated,
+}
+
+/// An instance between two calls, or after its last.
+pub(crate) struct Instantiated {
+    store: Store<GuestState>,
+    instance: Instance,
+    calls: u32,
+    home: Weak<IdleInstances>,
+}
+
+impl Instantiated {
+    /// Calls that it has had.
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// What its last call sent. Nothing is left of it here.
+    pub(crate) fn take_sending(&mut self) -> Sending {
+        std::mem::replace(&mut self.store.data_mut().sending, Sending::nowhere())
+    }
+
+    /// Lets it wait for another call of its component, in its place of the engine's, if it may have one.
+    pub(crate) fn rest(self, slot: Slot) {
+        // Without a home, its component has been exchanged for another: nobody will ask for it.
+        match self.home.upgrade() {
+            Some(home) => home.put(self, slot),
+            // Not before its store, which is what the place is for.
+            None => drop((self, slot)),
+        }
+    }
+
+    /// Makes it ready to wait for another call, or says why there must be none.
+    pub(crate) fn settle(&mut self) -> Result<(), &'static str> {
+        self.take_sending();
+        let state = self.store.data_mut();
+        if state.memory.denied() {
+            return Err("it reached its memory limit");
+        }
+        if !state.is_settled() {
+            return Err("it has left resources of its last call open");
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Instantiated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instantiated").field("calls", &self.calls).finish()
+    }
 }
 
 /// How a call ended.
@@ -135,7 +210,7 @@ pub(crate) struct Guest<T = ()> {
 }
 
 impl<T> Guest<T> {
-    /// Makes ready to run `call` in a new instance of `component`. Nothing runs before the first poll.
+    /// Makes ready to run `call` in an instance of `component`. Nothing runs before the first poll.
     pub(crate) fn new<C>(component: &Arc<Component>, sending: Sending, call: C) -> Self
     where
         C: Call<Output = T>,
@@ -181,13 +256,24 @@ fn processor_time() -> Duration {
 }
 
 async fn run<C: Call>(component: Arc<Component>, sending: Sending, call: C) -> Ending<C::Output> {
-    let mut store = new_store(&component, sending);
+    let (mut store, there) = match component.idle.take() {
+        Some(Instantiated { store, instance, calls, .. }) => (store, Some((instance, calls))),
+        None => (new_store(&component), None),
+    };
+    begin_call(&mut store, sending);
     let outcome = async {
-        let instance = component.pre.instantiate_async(&mut store).await?;
-        call.run(&mut store, instance).await
+        let (instance, calls) = match there {
+            Some(there) => there,
+            None => (component.pre.instantiate_async(&mut store).await?, 0),
+        };
+        let value = call.run(&mut store, instance).await?;
+        Ok((value, instance, calls + 1))
     };
     match outcome.await {
-        Ok(value) => Ok(Returned { value, store }),
+        Ok((value, instance, calls)) => {
+            let home = Arc::downgrade(&component.idle);
+            Ok(Returned { value, instance: Instantiated { store, instance, calls, home } })
+        }
         Err(error) => {
             let denied = store.data().memory.denied().then_some(component.limits.memory_bytes);
             Err(Fault::of_call(&error, denied))
@@ -195,15 +281,20 @@ async fn run<C: Call>(component: Arc<Component>, sending: Sending, call: C) -> E
     }
 }
 
-fn new_store(component: &Component, sending: Sending) -> Store<GuestState> {
+fn new_store(component: &Component) -> Store<GuestState> {
     let limits = &component.limits;
-    let mut store = Store::new(component.engine.wasmtime(), GuestState::new(component, sending));
+    let mut store = Store::new(component.engine.wasmtime(), GuestState::new(component));
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(limits.host_call_bytes);
     store.set_max_component_handles(limits.handles);
+    store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
+    store
+}
+
+/// What every call has for itself. Its CPU budget is the [`Guest`]'s.
+fn begin_call(store: &mut Store<GuestState>, sending: Sending) {
+    store.data_mut().sending = sending;
     // At every tick a running guest gives way to the other exchanges of its thread, and `Guest::poll` looks at
     // its budget. Not at the first, which may come at once: what takes less than a tick is never interrupted.
     store.set_epoch_deadline(2);
-    store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))));
-    store
 }

@@ -7,7 +7,8 @@
 //! - [`load()`]: reads, checks, compiles and links components (`load.rs`, `component.rs`, `interface.rs`), with
 //!   compiled code kept in a [`CodeCache`] (`cache.rs`), and finds what they can do (`exports.rs`)
 //! - [`ComponentService`]: answers requests (`dispatch.rs`), within limits (`admission.rs`, `limits.rs`)
-//! - every call runs one instance (`instance.rs`)
+//! - every call runs one instance (`instance.rs`) in a place of the engine's (`slots.rs`); one that may have further
+//!   calls waits for them (`idle.rs`)
 //! - an exchange (`exchange.rs`, `incoming_handler.rs`): its response body (`body.rs`) keeps the instance going; or a
 //!   message for a message (`request_reply.rs`, `msg.rs`)
 //! - a WebSocket (`websocket.rs`) is opened and closed (`lifecycle.rs`), and its messages are handled (`receiver.rs`)
@@ -28,6 +29,7 @@ mod exports;
 mod fault;
 mod flags;
 mod host;
+mod idle;
 mod incoming_handler;
 mod instance;
 mod interface;
@@ -43,6 +45,7 @@ mod receiver;
 mod request_reply;
 mod sender;
 mod sending;
+mod slots;
 mod swap;
 mod table;
 mod websocket;

@@ -35,6 +35,9 @@ pub struct Limits {
     /// Exchanges that may wait for one of those to end. More are refused as busy. Messages wait at any rate: that is
     /// how their clients come to wait. Default 256.
     pub queue: usize,
+    /// Calls that one instance takes, one after the other, before it is dropped: requests, and messages of WebSockets.
+    /// More than one is faster, and lets what a call leaves in its memory be seen by the next. Default 1.
+    pub reuse: u32,
 }
 
 impl Default for Limits {
@@ -52,6 +55,7 @@ impl Default for Limits {
             cpu_budget: Duration::from_secs(10),
             concurrency: 256,
             queue: 256,
+            reuse: 1,
         }
     }
 }

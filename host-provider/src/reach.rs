@@ -1,5 +1,6 @@
 //! Which WebSockets a component can reach, and why it cannot reach one.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use h8s_nats::{ConnectionOver, Connections, SendError};
@@ -24,6 +25,12 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
+    /// Nothing at all.
+    pub(crate) fn nowhere() -> Arc<Self> {
+        static NOWHERE: LazyLock<Arc<Reach>> = LazyLock::new(Arc::default);
+        Arc::clone(&NOWHERE)
+    }
+
     /// Everything that is known of connections.
     pub(crate) fn connections(&self) -> Result<&Connections, SendingError> {
         self.connections.as_ref().ok_or(SendingError::Unavailable("there is no connection to NATS"))

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
+use crate::admission::Permit;
 use crate::bindings::h8s::exported::request_reply as ours;
 use crate::bindings::h8s::imported::types::KeyValue;
 use crate::component::Component;
@@ -52,6 +53,7 @@ impl Call for Reply {
 pub(crate) async fn answer<B>(
     component: &Arc<Component>,
     request_reply: &RequestReply,
+    permit: Permit,
     sending: Sending,
     request: Request<B>,
     deadline: Instant,
@@ -79,9 +81,12 @@ where
     };
     let call = Reply { request_reply: request_reply.clone(), request };
     let answered = Guest::new(component, sending, call).outcome(deadline).await;
-    let response = answered.and_then(|returned| match returned.value {
-        Ok(answer) => answer.into_response(&label.method),
-        Err(said) => Err(Fault::said(said)),
+    let response = answered.and_then(|returned| {
+        returned.instance.rest(permit.into_slot());
+        match returned.value {
+            Ok(answer) => answer.into_response(&label.method),
+            Err(said) => Err(Fault::said(said)),
+        }
     });
     match response {
         Ok(response) if label.method == Method::HEAD => response.map(|_| Bytes::new()),

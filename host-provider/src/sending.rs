@@ -44,6 +44,11 @@ impl Sending {
         Self { reach, own, calls_left, bytes_left, list_bytes: limits.memory_bytes / 2 }
     }
 
+    /// For an instance that has no call.
+    pub(crate) fn nowhere() -> Self {
+        Self { reach: Reach::nowhere(), own: None, calls_left: 0, bytes_left: 0, list_bytes: 0 }
+    }
+
     pub(crate) fn reach(&self) -> &Arc<Reach> {
         &self.reach
     }

@@ -14,7 +14,8 @@ use crate::host::ServedSource;
 pub(crate) const NAME: &str = "component";
 
 /// What a table may hold, for those who wrote something else.
-const KEYS: &str = "file, name, host, path, methods, env, max-memory, timeout, cpu-budget, concurrency";
+const KEYS: &str = "file, name, host, path, methods, env, max-memory, timeout, cpu-budget, concurrency, \
+                    reuse";
 
 /// Nobody has a machine for more, and every one costs 16 GiB of address space.
 const MOST_CONCURRENCY: usize = 10_000;
@@ -61,6 +62,7 @@ fn set(served: &mut ServedSource, key: &str, value: &Value) -> Result<(), String
             limits.concurrency = concurrency(&text(value)?)?;
             limits.queue = limits.concurrency;
         }
+        "reuse" => limits.reuse = reuse(&text(value)?)?,
         _ => return Err(format!("there is no such key; there are {KEYS}")),
     }
     Ok(())
@@ -117,5 +119,13 @@ pub(crate) fn concurrency(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=MOST_CONCURRENCY) => Ok(count),
         _ => Err(format!("give a number from 1 to {MOST_CONCURRENCY}")),
+    }
+}
+
+/// Calls of one instance.
+pub(crate) fn reuse(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count @ 1..) => Ok(count),
+        _ => Err(format!("give a number from 1 (a fresh instance for each request) to {}", u32::MAX)),
     }
 }

@@ -1,6 +1,6 @@
 //! One client WebSocket at a component: opened, its messages one after the other, closed.
 //!
-//! One task per connection, and a fresh instance per call. The next message is asked for when the last one has been
+//! One task per connection, and an instance per call. The next message is asked for when the last one has been
 //! handled: that is what keeps the order, and what makes a client wait whose messages are slow to handle. A permit is
 //! only held while the guest runs, so that open connections cost the component's other work nothing.
 
@@ -14,6 +14,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
+use crate::admission::Permit;
 use crate::bindings::h8s::exported::lifecycle::{self as wit, GuestIndices};
 use crate::bindings::h8s::exported::receiver::Origin;
 use crate::dispatch::Shared;
@@ -120,10 +121,13 @@ impl Connection {
         let call = Open { lifecycle: lifecycle.clone(), connection: self.describe(request) };
         let ending = self.guest(Own::opening(self.id), call).outcome(deadline).await;
         let (said, kept) = match ending {
-            Ok(returned) => (returned.value, returned.store.into_data().sending.into_kept()),
+            Ok(mut returned) => {
+                let kept = returned.instance.take_sending().into_kept();
+                returned.instance.rest(permit.into_slot());
+                (returned.value, kept)
+            }
             Err(fault) => return Ok(Err(self.failed(&fault))),
         };
-        drop(permit);
         Ok(match said {
             Ok(wit::Acceptance { protocol: Some(protocol) }) if !is_offered(&protocol, request.headers()) => {
                 Err(self.failed(&Fault::ProtocolNotOffered(protocol)))
@@ -180,8 +184,8 @@ impl Connection {
                         permit = self.shared.admission.admit_patiently() => permit,
                         lost = socket.lost() => return End::of(lost),
                     };
-                    let Ok(_permit) = permit else { return End::Elsewhere };
-                    if let Some(close) = self.handle(sender, message, again).await {
+                    let Ok(permit) = permit else { return End::Elsewhere };
+                    if let Some(close) = self.handle(sender, message, again, permit).await {
                         return End::Close(close);
                     }
                 }
@@ -191,16 +195,24 @@ impl Connection {
     }
 
     /// One message. Gives back what the connection is to be closed with, if it is.
-    async fn handle(&self, sender: &WebSocketSender, message: Message, repeated: bool) -> Option<Close> {
+    async fn handle(
+        &self,
+        sender: &WebSocketSender,
+        message: Message,
+        repeated: bool,
+        permit: Permit,
+    ) -> Option<Close> {
         let call = Receive { receiver: self.receiver.clone(), from: self.origin(repeated), message };
         let ending = self.guest(Own::open(self.id, sender.clone()), call).outcome(self.deadline()).await;
         match ending {
-            Ok(returned) => {
+            Ok(mut returned) => {
                 if let Err(said) = returned.value {
                     let said = shortened(said);
                     tracing::warn!(component = self.component(), connection = %self.id, said, "message not handled");
                 }
-                returned.store.into_data().sending.into_close()
+                let close = returned.instance.take_sending().into_close();
+                returned.instance.rest(permit.into_slot());
+                close
             }
             Err(fault) => {
                 fault.log(self.component(), &self.label);
@@ -211,10 +223,11 @@ impl Connection {
 
     async fn closed(&self, close: Close) {
         let Some(lifecycle) = self.shared.component.exports.lifecycle.clone() else { return };
-        let Ok(_permit) = self.shared.admission.admit_patiently().await else { return };
+        let Ok(permit) = self.shared.admission.admit_patiently().await else { return };
         let call = Closed { lifecycle, from: self.origin(false), close };
-        if let Err(fault) = self.guest(Own::closed(self.id), call).outcome(self.deadline()).await {
-            fault.log(self.component(), &self.label);
+        match self.guest(Own::closed(self.id), call).outcome(self.deadline()).await {
+            Ok(returned) => returned.instance.rest(permit.into_slot()),
+            Err(fault) => fault.log(self.component(), &self.label),
         }
     }
 

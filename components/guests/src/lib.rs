@@ -9,6 +9,7 @@
 mod answer;
 mod faults;
 mod heads;
+mod reuse;
 mod sandbox;
 mod streams;
 
@@ -64,6 +65,12 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("environment", sandbox::environment),
     ("reach-out", sandbox::reach_out),
     ("send-http", sandbox::send_http),
+    // What instances keep.
+    ("count", reuse::count),
+    ("count-and-stay", reuse::count_and_stay),
+    ("compute", reuse::compute),
+    ("hoard-memory", reuse::hoard_memory),
+    ("hoard-resources", reuse::hoard_resources),
 ];
 
 struct Guests;

@@ -13,6 +13,7 @@ mod load;
 mod log;
 mod program;
 mod request_reply;
+mod reuse;
 mod sandbox;
 mod sending;
 mod stand;
