@@ -28,6 +28,8 @@ const SILENT_BEATS: u64 = 3;
 
 /// Between two rounds of comparing what was sent and received: a consumer that is too slow must not be asked ever more.
 const COMPARE_PAUSE: Duration = Duration::from_millis(500);
+/// Who is not there for a `SYNC` may be on the way back for so long: reconnecting takes a tenth of it.
+const MISSED_MILLIS: u64 = 1_000;
 /// After a reconnect the other end may still be on its way back: "no responders" says nothing about it for so long.
 const RETURN_MILLIS: u64 = 2_000;
 
@@ -51,6 +53,8 @@ pub(crate) struct Port {
     disturbed: AtomicU64,
     /// Counts beats since the start, as far as NATS was there.
     beat: AtomicU64,
+    /// When somebody was not there for a `SYNC`, in milliseconds since the start; 0 when that has been looked after.
+    missed: AtomicU64,
     control: ControlFrames,
     /// For exchanges at a responder that are not answered at once.
     pub(crate) quiet: Arc<Quiet>,
@@ -62,20 +66,35 @@ impl Port {
         let (control, items) = ControlFrames::new();
         tokio::spawn(control::publish_all(connection.clone(), control.weak(), items));
         let exchanges = Registry::default();
-        let (started, disturbed, beat) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
-        let quiet = Arc::default();
-        Arc::new(Self { connection, subjects, exchanges, side, started, disturbed, beat, control, quiet })
+        let (started, quiet) = (Instant::now(), Arc::default());
+        let (disturbed, beat, missed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self {
+            connection,
+            subjects,
+            exchanges,
+            side,
+            started,
+            disturbed,
+            beat,
+            missed,
+            control,
+            quiet,
+        })
     }
 
     pub(crate) fn now(&self) -> u64 {
         self.beat.load(Ordering::Relaxed)
     }
 
+    /// Since the start; never 0.
+    fn millis(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64 + 1
+    }
+
     /// Others that were disturbed with us may not be back yet.
     fn is_just_back(&self) -> bool {
         let disturbed = self.disturbed.load(Ordering::Relaxed);
-        let now = self.started.elapsed().as_millis() as u64;
-        disturbed > 0 && now.saturating_sub(disturbed) < RETURN_MILLIS
+        disturbed > 0 && self.millis().saturating_sub(disturbed) < RETURN_MILLIS
     }
 
     /// Publishes a frame; the reply tells the peer where we are, and the server where to say that nobody listens.
@@ -166,7 +185,8 @@ impl Port {
 
     fn deliver_sync(&self, message: &Message) {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
-            // Which peer it was, nobody says; the beats find out.
+            // Which peer it was, nobody says.
+            let _ = self.missed.compare_exchange(0, self.millis(), Ordering::Relaxed, Ordering::Relaxed);
             return;
         }
         let peer = message.reply.as_deref().and_then(Inbox::of_sync);
@@ -218,7 +238,12 @@ impl Port {
                     compare_at = Instant::now() + COMPARE_PAUSE;
                     self.send_syncs(true, None);
                 }
-                _ = probes.tick(), if self.side == Side::Gateway => self.probe(),
+                _ = probes.tick() => {
+                    if self.side == Side::Gateway {
+                        self.probe();
+                    }
+                    self.look_for_missed();
+                }
                 changed = state.changed() => {
                     if changed.is_err() {
                         return;
@@ -230,23 +255,39 @@ impl Port {
                         self.end_unanswered();
                     }
                     if now.connected {
-                        self.disturbed.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+                        self.disturbed.store(self.millis(), Ordering::Relaxed);
                     }
                 }
             }
         }
     }
 
-    /// A responder that has a message and says nothing may be busy, or dead. The server knows: a frame that says nothing
-    /// new comes back from a dead one's inbox.
+    /// A responder that has a message and says nothing may be busy, or dead. The server knows.
     fn probe(&self) {
         for (_, mailbox) in self.exchanges.all() {
-            if mailbox.is_stuck()
-                && let Some(peer) = mailbox.peer()
-            {
-                let (limit, handled) = mailbox.credit();
-                self.publish_soon(peer, mailbox.own.clone(), &Frame::Credit { limit, handled });
+            if mailbox.is_stuck() {
+                self.ask_after_peer(&mailbox);
             }
+        }
+    }
+
+    /// Somebody was not there for a `SYNC`, a while ago: each exchange asks whether its peer still is not.
+    fn look_for_missed(&self) {
+        let missed = self.missed.load(Ordering::Relaxed);
+        if missed == 0 || self.millis().saturating_sub(missed) < MISSED_MILLIS || self.is_just_back() {
+            return;
+        }
+        self.missed.store(0, Ordering::Relaxed);
+        for (_, mailbox) in self.exchanges.all() {
+            self.ask_after_peer(&mailbox);
+        }
+    }
+
+    /// A frame that says nothing new comes back from the inbox of who is not there.
+    fn ask_after_peer(&self, mailbox: &Mailbox) {
+        if let Some(peer) = mailbox.peer() {
+            let (limit, handled) = mailbox.credit();
+            self.publish_soon(peer, mailbox.own.clone(), &Frame::Credit { limit, handled });
         }
     }
 
@@ -267,11 +308,12 @@ impl Port {
         let mut shared: HashMap<(Inbox, Inbox), Vec<SyncEntry>> = HashMap::new();
         for (id, mailbox) in self.exchanges.all() {
             let peer = mailbox.peer().and_then(|peer| Inbox::of_exchange(&peer));
-            let (Some(peer), Some(own)) = (peer, Inbox::of_exchange(&mailbox.own)) else { continue };
-            if only.is_some_and(|only| *only != peer) {
+            if only.is_some_and(|only| Some(only) != peer.as_ref()) {
                 continue;
             }
-            if let Some(entry) = mailbox.beat(id, beat, SILENT_BEATS) {
+            // Whoever took a request says so at once, or is silent like any other.
+            let Some(entry) = mailbox.beat(id, beat, SILENT_BEATS) else { continue };
+            if let (Some(peer), Some(own)) = (peer, Inbox::of_exchange(&mailbox.own)) {
                 shared.entry((peer, own)).or_default().push(entry);
             }
         }

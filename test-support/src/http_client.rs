@@ -92,10 +92,30 @@ impl HttpClient {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        Self::try_http2_over(stream, authority).await.expect("the HTTP/2 preface can be sent")
+    }
+
+    /// Connects to who may not be there, or may go at once.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens there, or the connection has ended already.
+    pub async fn reach(url: &str, version: Version) -> std::io::Result<Self> {
+        let (stream, authority) = reach(url).await?;
+        if version != Version::HTTP_2 {
+            return Ok(Self::http1_over(stream, authority.as_str()).await);
+        }
+        Self::try_http2_over(stream, authority.as_str()).await.map_err(std::io::Error::other)
+    }
+
+    async fn try_http2_over<T>(stream: T, authority: &str) -> hyper::Result<Self>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-        let (sender, connection) = soon(handshake).await.expect("the HTTP/2 preface can be sent");
+        let (sender, connection) = soon(handshake).await?;
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Self::new(Sender::Http2(sender), authority, connection.abort_handle())
+        Ok(Self::new(Sender::Http2(sender), authority, connection.abort_handle()))
     }
 
     fn new(sender: Sender, authority: &str, connection: AbortHandle) -> Self {
@@ -237,14 +257,17 @@ pub async fn next_piece(body: &mut Incoming) -> hyper::Result<Option<Bytes>> {
 }
 
 async fn connect(url: &str) -> (TcpStream, Authority) {
+    reach(url).await.unwrap_or_else(|error| panic!("nobody listens at {url}: {error}"))
+}
+
+async fn reach(url: &str) -> std::io::Result<(TcpStream, Authority)> {
     let uri: Uri = url.parse().unwrap_or_else(|error| panic!("{url:?} is no URL: {error}"));
     let authority = uri.authority().unwrap_or_else(|| panic!("{url:?} names no host")).clone();
     let host = authority.host().trim_matches(['[', ']']);
-    let connected = soon(TcpStream::connect((host, authority.port_u16().unwrap_or(80)))).await;
-    let stream = connected.unwrap_or_else(|error| panic!("nobody listens at {authority}: {error}"));
+    let stream = soon(TcpStream::connect((host, authority.port_u16().unwrap_or(80)))).await?;
     // Small requests go out at once; without it they still go out, only later.
     let _ = stream.set_nodelay(true);
-    (stream, authority)
+    Ok((stream, authority))
 }
 
 #[cfg(test)]

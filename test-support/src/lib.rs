@@ -10,6 +10,7 @@
 //! | a bad network | [`FaultProxy`](fault_proxy::FaultProxy) |
 //! | HTTP as it should be | [`http_client`] |
 //! | HTTP as bytes | [`RawClient`](raw_client::RawClient), [`RawOrigin`](raw_origin::RawOrigin) |
+//! | what was done, and how often | [`Ledger`](ledger::Ledger) |
 //! | WebSockets, right and wrong | [`WebSocketClient`](websocket_client::WebSocketClient) |
 //! | our own programs | [`Process`] |
 //! | clients and servers that are not ours | [`python::python`] |
@@ -23,6 +24,7 @@ pub mod deadline;
 pub mod fault_proxy;
 pub mod guests;
 pub mod http_client;
+pub mod ledger;
 pub mod nats_server;
 pub mod process;
 pub mod python;

@@ -7,6 +7,7 @@ mod apart;
 mod browser;
 mod dev;
 mod directories;
+mod faults;
 mod mistakes;
 mod outages;
 mod plain;

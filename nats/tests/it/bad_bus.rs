@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use h8s_nats::{BodyError, ExchangeError, Requester, RequesterConfig};
 use h8s_test_support::fault_proxy::{FaultProxy, Faults};
 use http::Response;
@@ -19,6 +20,9 @@ use crate::fixture::{
     body, eventually, exchange, full, get, host, over_both_buses, request, requester, requester_with,
     responder, within,
 };
+
+/// Parties beat every 5 s.
+const THREE_BEATS: Duration = Duration::from_secs(15);
 
 /// An exchange that needs many messages, and what came of it: exact bytes, or an error.
 async fn echo(requester: &Requester, n: usize) -> Result<(), String> {
@@ -139,6 +143,40 @@ over_both_buses! {
         assert!(matches!(error, BodyError::PeerGone), "{error:?}");
         assert!(start.elapsed() < Duration::from_secs(5), "by the server's word, not by silence");
         within(feeding).await.unwrap();
+    }
+
+    async fn a_responder_that_dies_in_silence_is_missed_at_the_next_beat(bus) {
+        let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
+        let _dying = responder(&proxy.url(), "/*", |_| async {
+            let begun = futures_util::stream::iter([Ok::<_, h8s_nats::BoxError>(http_body::Frame::data(Bytes::from_static(b"begun")))]);
+            Ok(Response::new(body(StreamBody::new(begun.chain(futures_util::stream::pending())))))
+        })
+        .await;
+        let requester = requester(&bus.url()).await;
+        let mut quiet = requester.send(&host(), get("/")).await.unwrap().into_body();
+        assert_eq!(within(quiet.frame()).await.unwrap().unwrap().into_data().unwrap(), "begun");
+
+        proxy.refuse(true);
+        proxy.cut();
+        let ended = tokio::time::timeout(THREE_BEATS, quiet.frame()).await.expect("it was missed before the third beat");
+
+        assert!(matches!(ended, Some(Err(BodyError::PeerGone))), "{ended:?}");
+        drop(quiet);
+        eventually("nothing is left behind", async || requester.open_exchanges() == 0).await;
+    }
+
+    async fn a_request_that_was_taken_and_never_mentioned_again_ends_after_three_beats(bus) {
+        let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
+        let _frozen = responder(&proxy.url(), "/*", |_| async { Ok(Response::new(full("well"))) }).await;
+        let config = RequesterConfig { request_timeout: Duration::from_secs(120), ..RequesterConfig::default() };
+        let requester = requester_with(&bus.url(), config).await;
+        assert_eq!(exchange(&requester, get("/")).await.body(), "well");
+
+        proxy.freeze();
+        let ended = tokio::time::timeout(2 * THREE_BEATS, requester.send(&host(), get("/"))).await;
+
+        let error = ended.expect("the silence was noticed").unwrap_err();
+        assert!(matches!(error, ExchangeError::PeerGone), "{error:?}");
     }
 
     async fn t24_a_header_that_is_not_utf8_ends_nothing_but_what_it_hits(bus) {

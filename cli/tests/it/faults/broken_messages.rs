@@ -1,0 +1,136 @@
+//! T24: messages that a NATS client library cannot read, published to everything that our programs subscribe to.
+
+use h8s_test_support::http_client::get;
+use h8s_test_support::ledger::Ledger;
+use h8s_test_support::{NatsServer, eventually, soon};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::load::{Load, REQUEST_TIMEOUT};
+use super::work::jobs_and_echoes;
+use crate::programs::{Daemon, Gateway, Host};
+
+/// Right answers after all subjects of one connection have been tried: all clients are at work again.
+const SETTLED: u64 = 30;
+/// What is said to one subject after the other.
+const KINDS: [fn(&[u8]) -> Vec<u8>; 5] = [
+    value_that_is_no_text,
+    line_without_a_colon,
+    unknown_version,
+    reply_that_is_no_text,
+    subject_that_is_no_text,
+];
+
+fn value_that_is_no_text(subject: &[u8]) -> Vec<u8> {
+    with_headers(subject, b"NATS/1.0\r\nX: \xff\r\n\r\n")
+}
+
+fn line_without_a_colon(subject: &[u8]) -> Vec<u8> {
+    with_headers(subject, b"NATS/1.0\r\nneither name nor value\r\n\r\n")
+}
+
+fn unknown_version(subject: &[u8]) -> Vec<u8> {
+    with_headers(subject, b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n")
+}
+
+fn reply_that_is_no_text(subject: &[u8]) -> Vec<u8> {
+    [b"PUB ", subject, b" re\xffply 0\r\n\r\n"].concat()
+}
+
+/// Reaches who subscribes to everything below the subject.
+fn subject_that_is_no_text(subject: &[u8]) -> Vec<u8> {
+    [b"PUB ", subject, b".\xff 0\r\n\r\n"].concat()
+}
+
+fn with_headers(subject: &[u8], block: &[u8]) -> Vec<u8> {
+    let length = block.len();
+    [b"HPUB ", subject, format!(" {length} {length}\r\n").as_bytes(), block, b"\r\n"].concat()
+}
+
+/// A server that tells who subscribes to what.
+struct Bus {
+    server: NatsServer,
+    monitor: String,
+}
+
+/// One connection of a program: its name, and its subjects.
+type Connection = (String, Vec<String>);
+
+impl Bus {
+    async fn start() -> Self {
+        let mut server = NatsServer::with_config("http: \"127.0.0.1:-1\"").await;
+        let line = server.process().wait_for_line("Starting http monitor on ").await;
+        let monitor = format!("http://{}/connz?subs=1", line.rsplit(' ').next().unwrap());
+        Self { server, monitor }
+    }
+
+    async fn connections(&self) -> Vec<Connection> {
+        let all: Value = serde_json::from_slice(&get(&self.monitor).await.2).unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let connection = |one: &Value| {
+            let subjects = one["subscriptions_list"].as_array().map(|list| list.iter().map(text).collect());
+            (text(&one["name"]), subjects.unwrap_or_default())
+        };
+        all["connections"].as_array().unwrap().iter().map(connection).collect()
+    }
+
+    /// Publishes bytes as they are; the server has them when this returns.
+    async fn publish(&self, message: &[u8]) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.server.port())).await.unwrap();
+        let hello = b"CONNECT {\"verbose\":false,\"headers\":true,\"name\":\"liar\"}\r\n";
+        stream.write_all(&[hello, message, b"PING\r\n"].concat()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|window| window == b"PONG") {
+            assert_ne!(soon(stream.read_buf(&mut answer)).await.unwrap(), 0, "{answer:?}");
+        }
+    }
+}
+
+/// A subject that a subscription gets.
+fn literal(subscription: &str) -> String {
+    subscription.replace('*', "any").replace('>', "x")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t24_messages_that_cannot_be_read_end_no_process_and_no_traffic() {
+    // given traffic through all programs
+    let bus = Bus::start().await;
+    let (url, ledger) = (bus.server.url(), Ledger::start().await);
+    let mut daemon = Daemon::start(&url, &ledger.url(), &[]).await;
+    let mut host = Host::start(&url, &[("/echo", "echo"), ("/sender", "sender")], &[]).await;
+    let mut gateway = Gateway::start(&url, &REQUEST_TIMEOUT).await;
+    let load = Load::start(&[&gateway.url], jobs_and_echoes);
+    load.more(SETTLED).await;
+    // when each of their subscriptions gets what cannot be read
+    let connections = bus.connections().await;
+    assert!(connections.len() >= 6, "two for each program: {connections:?}");
+    for (name, subscriptions) in &connections {
+        for subscription in subscriptions {
+            for broken in KINDS {
+                eventually("it is subscribed to", async || {
+                    bus.connections().await.iter().any(|(_, all)| all.contains(subscription))
+                })
+                .await;
+                bus.publish(&broken(literal(subscription).as_bytes())).await;
+            }
+        }
+        // then there is traffic again soon,
+        let start = Instant::now();
+        load.more(SETTLED).await;
+        println!(
+            "{name}: {} subscriptions, {SETTLED} answers {:?} later",
+            subscriptions.len(),
+            start.elapsed()
+        );
+    }
+    // every process lives, and every client was told the truth
+    let tally = load.stop().await;
+    println!("{tally}");
+    assert!(
+        [&mut gateway.process, &mut host.process, &mut daemon.process].into_iter().all(|p| p.is_running())
+    );
+    assert_eq!(tally.unanswered, 0, "the gateway has told nobody anything; {tally}");
+    assert_eq!(ledger.repeated(), [0_u64; 0], "done twice");
+}

@@ -1,0 +1,152 @@
+//! T17, T18: programs that are killed again and again under load. Requests may fail, and the clients are told; none
+//! hangs, none is answered wrongly, and none is executed twice.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use h8s_test_support::http_client::get;
+use h8s_test_support::ledger::Ledger;
+use h8s_test_support::websocket_client::{Event, WebSocketClient};
+use h8s_test_support::{Bus, eventually, within};
+use serde_json::Value;
+
+use super::load::{Load, REQUEST_TIMEOUT, Tally};
+use super::work::{COMPONENTS, components, jobs};
+use crate::programs::{Daemon, Gateway, Host};
+
+/// Of kills.
+const ROUNDS: usize = 5;
+/// Right answers between two of them: what was on its way is quiet again, and the clients are all at work.
+const SETTLED: u64 = 40;
+/// A gateway that has gone without a word is noticed after three silent beats of 5 s.
+const LEASE: Duration = Duration::from_secs(25);
+
+/// Everybody works again, and everything that clients were told is true.
+async fn check(load: Load, ledger: Option<&Ledger>) -> Tally {
+    load.more(SETTLED).await;
+    let tally = load.stop().await;
+    println!("{tally}");
+    if let Some(ledger) = ledger {
+        tally.check_against(ledger);
+    }
+    tally
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t17_hosts_are_killed_again_and_again() {
+    let bus = Bus::real().await;
+    let start = async || Host::start(&bus.url(), COMPONENTS, &[]).await;
+    let (_staying, mut doomed) = (start().await, start().await);
+    let gateway = Gateway::start(&bus.url(), &REQUEST_TIMEOUT).await;
+    let load = Load::start(&[&gateway.url], components);
+
+    for _ in 0..ROUNDS {
+        load.more(SETTLED).await;
+        doomed.process.kill().await;
+        doomed = start().await;
+    }
+
+    let tally = check(load, None).await;
+    assert_eq!(tally.unanswered, 0, "the gateway has told nobody anything; {tally}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t17_t18_daemons_are_killed_again_and_again_and_nothing_is_executed_twice() {
+    let bus = Bus::real().await;
+    let ledger = Ledger::start().await;
+    let start = async || Daemon::start(&bus.url(), &ledger.url(), &[]).await;
+    let (_staying, mut doomed) = (start().await, start().await);
+    let gateway = Gateway::start(&bus.url(), &REQUEST_TIMEOUT).await;
+    let load = Load::start(&[&gateway.url], jobs);
+
+    for _ in 0..ROUNDS {
+        load.more(SETTLED).await;
+        doomed.process.kill().await;
+        doomed = start().await;
+    }
+
+    let tally = check(load, Some(&ledger)).await;
+    assert_eq!(tally.unanswered, 0, "the gateway has told nobody anything; {tally}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t17_t18_gateways_are_killed_again_and_again_and_nothing_is_executed_twice() {
+    let bus = Bus::real().await;
+    let ledger = Ledger::start().await;
+    let _daemon = Daemon::start(&bus.url(), &ledger.url(), &[]).await;
+    let start = async || Gateway::start(&bus.url(), &REQUEST_TIMEOUT).await;
+    let (staying, mut doomed) = (start().await, start().await);
+    let load = Load::start(&[&staying.url, &doomed.url], jobs);
+
+    for _ in 0..ROUNDS {
+        load.more(SETTLED).await;
+        doomed.process.kill().await;
+        doomed = start().await;
+        load.set_gateways(&[&staying.url, &doomed.url]);
+    }
+
+    let tally = check(load, Some(&ledger)).await;
+    assert!(tally.cut + tally.unanswered > 0, "nobody noticed; {tally}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t17_t18_nats_is_killed_again_and_again_and_nothing_is_executed_twice() {
+    let mut bus = Bus::real().await;
+    let ledger = Ledger::start().await;
+    let _daemons = [
+        Daemon::start(&bus.url(), &ledger.url(), &[]).await,
+        Daemon::start(&bus.url(), &ledger.url(), &[]).await,
+    ];
+    let gateway = Gateway::start(&bus.url(), &REQUEST_TIMEOUT).await;
+    let load = Load::start(&[&gateway.url], jobs);
+
+    for _ in 0..ROUNDS {
+        load.more(SETTLED).await;
+        bus.stop().await;
+        bus.restart().await;
+    }
+
+    let tally = check(load, Some(&ledger)).await;
+    assert!(!tally.refused.is_empty(), "nobody noticed; {tally}");
+    assert_eq!(tally.unanswered, 0, "the gateway has told nobody anything; {tally}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t17_no_phantom_connections_after_gateways_were_killed_again_and_again() {
+    // given a component that knows who is connected, and a gateway that stays
+    let bus = Bus::real().await;
+    let _host = Host::start(&bus.url(), &[("/room/*", "websocket-echo"), ("/send", "sender")], &[]).await;
+    let staying = Gateway::start(&bus.url(), &[]).await;
+    let _kept = connect(&staying, 5).await;
+    // when others come, and are killed
+    for _ in 0..ROUNDS {
+        let mut doomed = Gateway::start(&bus.url(), &[]).await;
+        let mut lost = connect(&doomed, 10).await;
+        eventually("the component knows them", async || known(&staying).await >= 15).await;
+        doomed.process.kill().await;
+        for client in &mut lost {
+            assert!(matches!(client.message().await, Event::End | Event::Reset));
+        }
+    }
+    // then only those of the one that stays are left
+    within(LEASE, async {
+        while known(&staying).await != 5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+async fn connect(gateway: &Gateway, count: usize) -> Vec<WebSocketClient> {
+    join_all((0..count).map(|number| {
+        let url = format!("{}/room/{number}", gateway.url);
+        async move { WebSocketClient::connect(&url).await }
+    }))
+    .await
+}
+
+/// How many connections the component knows.
+async fn known(gateway: &Gateway) -> usize {
+    let list = get(&format!("{}/send", gateway.url)).await.2;
+    serde_json::from_slice::<Vec<Value>>(&list).unwrap().len()
+}
