@@ -41,5 +41,4 @@ async fn t16_clients_get_exact_bytes_or_see_that_they_do_not() {
     println!("{tally}; {counts:?}");
     assert!(counts.iter().all(|counts| counts.dropped > 0 && counts.duplicated > 0), "{counts:?}");
     assert!(tally.cut + tally.refused.values().sum::<u64>() > 0, "nothing was harmed; {tally}");
-    assert_eq!(tally.unanswered, 0, "the gateway has told nobody anything; {tally}");
 }

@@ -46,8 +46,7 @@ async fn t17_hosts_are_killed_again_and_again() {
         doomed = start().await;
     }
 
-    let tally = check(load, None).await;
-    assert_eq!(tally.unanswered, 0, "the gateway has told nobody anything; {tally}");
+    check(load, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,8 +64,7 @@ async fn t17_t18_daemons_are_killed_again_and_again_and_nothing_is_executed_twic
         doomed = start().await;
     }
 
-    let tally = check(load, Some(&ledger)).await;
-    assert_eq!(tally.unanswered, 0, "the gateway has told nobody anything; {tally}");
+    check(load, Some(&ledger)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +106,6 @@ async fn t17_t18_nats_is_killed_again_and_again_and_nothing_is_executed_twice() 
 
     let tally = check(load, Some(&ledger)).await;
     assert!(!tally.refused.is_empty(), "nobody noticed; {tally}");
-    assert_eq!(tally.unanswered, 0, "the gateway has told nobody anything; {tally}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,7 +54,8 @@ pub(crate) struct Tally {
     pub(crate) refused: BTreeMap<StatusCode, u64>,
     /// Those whose answer broke off, visibly.
     pub(crate) cut: u64,
-    /// Those whose connection ended without a response.
+    /// Those whose connection or stream ended without a response: a head that came with the news that its body is
+    /// broken may not be sent any more.
     pub(crate) unanswered: u64,
     /// How often nobody listened.
     pub(crate) unreached: u64,
