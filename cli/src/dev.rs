@@ -165,6 +165,7 @@ async fn components(placements: &[Placement]) -> Result<Vec<Served>, Failure> {
     let config = HostConfig {
         components: placements.iter().map(served_source).collect(),
         cache: cache(),
+        watch: true,
         grace_period: GRACE_PERIOD,
     };
     Ok(config.build().await?)

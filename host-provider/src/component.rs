@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component as Compiled, HasSelf, InstancePre, Linker};
 
 use crate::bindings::{h8s, original};
@@ -163,6 +164,8 @@ pub(crate) struct Component {
     pub(crate) idle: Arc<IdleInstances>,
     /// It may want to know who is connected.
     pub(crate) imports_sender: bool,
+    /// Of the file's contents.
+    pub(crate) digest: Digest,
 }
 
 impl Component {
@@ -172,9 +175,19 @@ impl Component {
         cache: Option<&CodeCache>,
         source: ComponentSource,
     ) -> Result<Self, LoadError> {
+        let wasm = read(&source.file)?;
+        Self::of(engine, cache, source, &wasm)
+    }
+
+    /// Makes a component of what was [`read`] from its file. Takes as long.
+    pub(crate) fn of(
+        engine: &HostEngine,
+        cache: Option<&CodeCache>,
+        source: ComponentSource,
+        wasm: &[u8],
+    ) -> Result<Self, LoadError> {
         let ComponentSource { file, name, environment, limits } = source;
-        let wasm = read(&file)?;
-        let compiled = compiled(engine.wasmtime(), cache, &file, &wasm)?;
+        let compiled = compiled(engine.wasmtime(), cache, &file, wasm)?;
         check_needs(&compiled, &limits, &file)?;
         let (pre, exports) = link(engine.wasmtime(), &compiled, &file)?;
         if exports.lifecycle.is_some() && exports.receiver.is_none() {
@@ -188,21 +201,20 @@ impl Component {
         let log = GuestLog::new(Arc::clone(&name));
         let imports_sender = interface::imports_sender(&compiled);
         let idle = IdleInstances::new(Arc::clone(&name), limits.reuse, Arc::clone(engine.slots()));
-        Ok(Self {
-            name,
-            environment,
-            limits,
-            log,
-            engine: engine.clone(),
-            pre,
-            exports,
-            idle,
-            imports_sender,
-        })
+        let (engine, digest) = (engine.clone(), digest(wasm));
+        Ok(Self { name, environment, limits, log, engine, pre, exports, idle, imports_sender, digest })
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
+/// What tells one file's contents from another's.
+pub(crate) type Digest = [u8; 32];
+
+pub(crate) fn digest(wasm: &[u8]) -> Digest {
+    Sha256::digest(wasm).into()
+}
+
+/// The bytes of a file that looks like a component.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
     let mut wasm = Vec::new();
     let read = File::open(file).and_then(|open| open.take(FILE_BYTES + 1).read_to_end(&mut wasm));
     let file = file.to_owned();

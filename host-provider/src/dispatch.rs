@@ -1,22 +1,26 @@
 //! The tower service of one component: a request in, a response out, or a refusal before any work is done; and
 //! WebSockets, which begin as requests.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use h8s_nats::{Connections, ExchangeContext, Refused, WebSocketUpgrade};
+use h8s_nats::{Connections, ExchangeContext, Link, Refused, WebSocketUpgrade};
 use h8s_wire::{Host, Subjects};
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use crate::admission::Admission;
 use crate::body::ComponentBody;
-use crate::component::Component;
+use crate::cache::CodeCache;
+use crate::component::{Component, ComponentSource};
 use crate::exchange::Exchange;
 use crate::fault::plain;
 use crate::reach::Reach;
@@ -36,9 +40,14 @@ use crate::{request_reply, websocket};
 #[derive(Clone)]
 pub struct ComponentService(Arc<Shared>);
 
-/// What all calls of a component share.
+/// What all calls of a component share, and with them those of the components that take its place.
 pub(crate) struct Shared {
-    pub(crate) component: Arc<Component>,
+    current: ArcSwap<Component>,
+    /// How it was loaded: its settings stay, whatever takes its place.
+    pub(crate) source: ComponentSource,
+    pub(crate) cache: Option<CodeCache>,
+    /// Held by whoever is putting another in its place.
+    pub(crate) swapping: Mutex<()>,
     pub(crate) admission: Admission,
     /// One for each open WebSocket.
     pub(crate) tasks: TaskTracker,
@@ -46,6 +55,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The component that runs at the moment. Whoever begins something takes it once, and finishes with it.
+    pub(crate) fn component(&self) -> Arc<Component> {
+        self.current.load_full()
+    }
+
+    /// What begins from now on has this one.
+    pub(crate) fn replace(&self, component: Component) {
+        self.current.store(Arc::new(component));
+    }
+
     /// What a call can reach at the moment: nobody, before there is a connection to NATS.
     pub(crate) fn reach(&self) -> Arc<Reach> {
         self.reach.get().cloned().unwrap_or_default()
@@ -53,39 +72,57 @@ impl Shared {
 }
 
 impl ComponentService {
-    pub(crate) fn new(component: Component) -> Self {
-        let limits = &component.limits;
+    pub(crate) fn new(component: Component, source: ComponentSource, cache: Option<CodeCache>) -> Self {
+        let limits = &source.limits;
         let slots = Arc::clone(component.engine.slots());
         let admission = Admission::new(limits.concurrency, limits.queue, slots);
         let (tasks, reach) = (TaskTracker::new(), OnceLock::new());
-        Self(Arc::new(Shared { component: Arc::new(component), admission, tasks, reach }))
+        let (current, swapping) = (ArcSwap::from_pointee(component), Mutex::new(()));
+        Self(Arc::new(Shared { current, source, cache, swapping, admission, tasks, reach }))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
     }
 
     /// Whether it answers HTTP requests.
     pub fn serves_http(&self) -> bool {
-        self.0.component.exports.has_http()
+        self.0.current.load().exports.has_http()
     }
 
     /// Whether it takes messages of WebSockets.
     pub fn serves_websockets(&self) -> bool {
-        self.0.component.exports.receiver.is_some()
+        self.0.current.load().exports.receiver.is_some()
     }
 
     /// Whether it may want to reach WebSockets, and needs to know which there are.
     pub fn sends(&self) -> bool {
-        self.0.component.imports_sender
+        self.0.current.load().imports_sender
     }
 
-    /// Tells what there is to reach: connections of `hosts`, and no others. Only the first call counts; before it,
+    /// Tells what there is to reach: connections of `hosts`, and no others; over `link`, if what takes the component's place
+    /// is the first that wants to. Only the first call counts; before it,
     /// whatever a component wants to send has an error.
-    pub fn connect(&self, subjects: Subjects, hosts: Vec<Host>, connections: Option<Connections>) {
+    pub fn connect(
+        &self,
+        link: Link,
+        subjects: Subjects,
+        hosts: Vec<Host>,
+        connections: Option<Connections>,
+    ) {
+        let connections = connections.map_or_else(OnceLock::new, OnceLock::from);
         // Later calls would say the same: a service is served once.
-        let _ = self.0.reach.set(Arc::new(Reach { subjects, hosts, connections }));
+        let _ = self.0.reach.set(Arc::new(Reach { subjects, hosts, connections, link: Some(link) }));
     }
 
     /// What logs call the component.
     pub fn name(&self) -> &str {
-        &self.0.component.name
+        &self.0.source.name
+    }
+
+    /// The file that it was loaded from.
+    pub fn file(&self) -> &Path {
+        &self.0.source.file
     }
 
     /// Exchanges and messages under way: instances at work at the moment.
@@ -95,7 +132,7 @@ impl ComponentService {
 
     /// Instances that wait for another call: see [`Limits::reuse`](crate::Limits::reuse).
     pub fn idle_instances(&self) -> usize {
-        self.0.component.idle.count()
+        self.0.current.load().idle.count()
     }
 
     /// WebSockets that are open here.
@@ -115,7 +152,7 @@ impl ComponentService {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let timeout = Instant::now() + self.0.component.limits.timeout;
+        let timeout = Instant::now() + self.0.source.limits.timeout;
         let given = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
         let deadline = given.map_or(timeout, |given| given.min(timeout));
         match request.extensions_mut().remove::<WebSocketUpgrade>() {
@@ -138,25 +175,26 @@ impl ComponentService {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Shared { component, admission, .. } = &*self.0;
         if !names_its_host(&request) {
             return Ok(said(StatusCode::BAD_REQUEST, "The request names no host.\n"));
         }
-        if !component.exports.has_http() {
+        if !self.serves_http() {
             return Ok(said(StatusCode::NOT_FOUND, "Only WebSockets are served here.\n"));
         }
-        let permit = admission.admit(deadline).await?;
+        let permit = self.0.admission.admit(deadline).await?;
+        // Only now: whoever has waited gets the component that took over meanwhile.
+        let component = self.0.component();
         let sending = Sending::new(self.0.reach(), None, &component.limits);
         Ok(match (&component.exports.http, &component.exports.request_reply) {
             (Some(proxy), _) => {
-                let (component, proxy) = (Arc::clone(component), proxy.clone());
+                let proxy = proxy.clone();
                 Exchange::answer(component, proxy, permit, sending, request, deadline).await
             }
             (None, Some(export)) => {
-                let answer = request_reply::answer(component, export, permit, sending, request, deadline);
+                let answer = request_reply::answer(&component, export, permit, sending, request, deadline);
                 answer.await.map(ComponentBody::whole)
             }
-            (None, None) => unreachable!("has_http says that there is one"),
+            (None, None) => unreachable!("what takes a component's place serves what it did"),
         })
     }
 }

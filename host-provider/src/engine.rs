@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::memory_swap::Swap;
 use crate::slots::Slots;
-use crate::swap::Swap;
 
 /// How often a running guest is made to look at the clock. Fine enough that other exchanges on the same thread
 /// wait 10 ms at most for a guest that computes, coarse enough to cost nothing that can be measured.

@@ -56,6 +56,9 @@ pub struct Flags {
     /// request leaves in memory be seen by the next
     #[arg(long, env = "H8S_REUSE", value_name = "COUNT", default_value = "1", value_parser = table::reuse)]
     pub reuse: u32,
+    /// Swap a component in when its file changes; SIGHUP does that for all, also without this
+    #[arg(long, env = "H8S_WATCH")]
+    pub watch: bool,
     /// Where compiled code is kept from one start to the next. Unless set: h8s/code in the user's cache directory
     #[arg(long, env = "H8S_CACHE_DIR", value_name = "DIRECTORY")]
     pub cache_dir: Option<PathBuf>,
@@ -105,7 +108,8 @@ impl Flags {
         // Makes a directory, which is for those who really start.
         let cache = if mistakes.is_empty() { flags.cache(&mut mistakes) } else { None };
         mistakes.into_result()?;
-        Ok((HostConfig { components, cache, grace_period: flags.grace_period }, nats))
+        let (watch, grace_period) = (flags.watch, flags.grace_period);
+        Ok((HostConfig { components, cache, watch, grace_period }, nats))
     }
 
     /// A component as the flags would have it served.

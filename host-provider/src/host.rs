@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use h8s_nats::{Connections, Link, StartError};
+use h8s_settings::FileWatch;
 use h8s_wire::{Host, Interest, MethodPattern, PathPattern, Subjects};
 
 use crate::cache::CodeCache;
@@ -49,6 +50,9 @@ pub struct HostConfig {
     pub components: Vec<ServedSource>,
     /// Where compiled code is kept. `None`: nowhere.
     pub cache: Option<CodeCache>,
+    /// Whether a component is swapped in when its file changes. For whoever [keeps them
+    /// current](crate::keep_current).
+    pub watch: bool,
     /// How long exchanges may take to end at shutdown.
     pub grace_period: Duration,
 }
@@ -87,6 +91,11 @@ impl HostConfig {
             memory_bytes: limits().map(|limits| limits.memory_bytes).max().unwrap_or(0),
             ..EngineConfig::default()
         }
+    }
+
+    /// The components' files as they are now, if they are to be watched. To be asked for before they are read.
+    pub fn watched(&self) -> FileWatch {
+        FileWatch::new(self.components.iter().filter(|_| self.watch).map(|served| &served.source.file))
     }
 
     /// Makes the engine and loads all components.
@@ -143,7 +152,7 @@ pub async fn connect(served: &[Served], link: &Link, subjects: &Subjects) -> Res
     };
     for Served { interests, service } in served {
         let connections = connections.clone().filter(|_| service.sends());
-        service.connect(subjects.clone(), distinct_hosts(interests), connections);
+        service.connect(link.clone(), subjects.clone(), distinct_hosts(interests), connections);
     }
     Ok(())
 }

@@ -3,10 +3,11 @@
 //! From a file to an answer:
 //!
 //! - [`Flags`]: what `h8s-host` is told (`flags.rs`, `table.rs`), which comes to a [`HostConfig`] (`host.rs`)
-//! - [`HostEngine`]: the engine that all components of a process share (`engine.rs`, `swap.rs`)
+//! - [`HostEngine`]: the engine that all components of a process share (`engine.rs`, `memory_swap.rs`)
 //! - [`load()`]: reads, checks, compiles and links components (`load.rs`, `component.rs`, `interface.rs`), with
 //!   compiled code kept in a [`CodeCache`] (`cache.rs`), and finds what they can do (`exports.rs`)
 //! - [`ComponentService`]: answers requests (`dispatch.rs`), within limits (`admission.rs`, `limits.rs`)
+//! - another component takes the place of one that runs, when its file changes ([`keep_current()`], `swap.rs`)
 //! - every call runs one instance (`instance.rs`) in a place of the engine's (`slots.rs`); one that may have further
 //!   calls waits for them (`idle.rs`)
 //! - an exchange (`exchange.rs`, `incoming_handler.rs`): its response body (`body.rs`) keeps the instance going; or a
@@ -36,6 +37,7 @@ mod interface;
 mod lifecycle;
 mod limits;
 mod load;
+mod memory_swap;
 mod msg;
 mod original;
 mod output;
@@ -60,3 +62,4 @@ pub use flags::Flags;
 pub use host::{HostConfig, HostError, Served, ServedSource, connect};
 pub use limits::Limits;
 pub use load::{LoadErrors, load};
+pub use swap::{SwapError, Swapped, keep_current};

@@ -43,7 +43,7 @@ pub async fn load(
         let (engine, cache, at_a_time) = (engine.clone(), cache.cloned(), Arc::clone(&at_a_time));
         loading.spawn(async move {
             let _permit = at_a_time.acquire_owned().await;
-            let load = move || Component::load(&engine, cache.as_ref(), source);
+            let load = move || serve(&engine, cache, source);
             (place, tokio::task::spawn_blocking(load).await)
         });
     }
@@ -56,17 +56,26 @@ pub async fn load(
         })
         .collect();
     loaded.sort_by_key(|(place, _)| *place);
-    collect(loaded.into_iter().map(|(_, component)| component))
+    collect(loaded.into_iter().map(|(_, service)| service))
+}
+
+fn serve(
+    engine: &HostEngine,
+    cache: Option<CodeCache>,
+    source: ComponentSource,
+) -> Result<ComponentService, LoadError> {
+    let component = Component::load(engine, cache.as_ref(), source.clone())?;
+    Ok(ComponentService::new(component, source, cache))
 }
 
 fn collect(
-    loaded: impl Iterator<Item = Result<Component, LoadError>>,
+    loaded: impl Iterator<Item = Result<ComponentService, LoadError>>,
 ) -> Result<Vec<ComponentService>, LoadErrors> {
     let mut services = Vec::new();
     let mut errors = Vec::new();
-    for component in loaded {
-        match component {
-            Ok(component) => services.push(ComponentService::new(component)),
+    for service in loaded {
+        match service {
+            Ok(service) => services.push(service),
             Err(error) => errors.push(error),
         }
     }

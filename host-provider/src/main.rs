@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use h8s_host_provider::{Flags, HostConfig, Served, connect};
+use h8s_host_provider::{Flags, HostConfig, Served, connect, keep_current};
 use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
-use h8s_settings::Stop;
+use h8s_settings::{FileWatch, Reload, Stop};
 use tokio::time::{Instant, timeout_at};
 
 /// Much less memory kept after bursts than the system's allocator keeps.
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return ended(&error.into()),
     };
+    let files = config.watched();
     let served = match runtime.block_on(config.build()) {
         Ok(served) => served,
         Err(error) => {
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
             return ExitCode::from(MISTAKEN);
         }
     };
-    match runtime.block_on(serve(&config, &nats, served)) {
+    match runtime.block_on(serve(&config, &nats, served, files)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ended(&error),
     }
@@ -42,8 +43,13 @@ fn ended(error: &anyhow::Error) -> ExitCode {
     if error.is::<ConnectError>() { ExitCode::from(MISTAKEN) } else { ExitCode::FAILURE }
 }
 
-async fn serve(config: &HostConfig, nats: &NatsConfig, served: Vec<Served>) -> anyhow::Result<()> {
-    let mut stop = Stop::on_signals()?;
+async fn serve(
+    config: &HostConfig,
+    nats: &NatsConfig,
+    served: Vec<Served>,
+    files: FileWatch,
+) -> anyhow::Result<()> {
+    let (mut stop, mut reload) = (Stop::on_signals()?, Reload::new(files)?);
     let link = Link::connect(nats).await?;
     connect(&served, &link, &nats.subjects).await?;
     let mut responder = Responder::builder(link);
@@ -54,7 +60,11 @@ async fn serve(config: &HostConfig, nats: &NatsConfig, served: Vec<Served>) -> a
     }
     let responder = responder.start().await?;
     tracing::info!("ready");
-    stop.asked().await;
+    let services: Vec<_> = served.iter().map(|served| served.service.clone()).collect();
+    tokio::select! {
+        () = stop.asked() => {}
+        () = keep_current(&services, &mut reload) => {}
+    }
     tracing::info!("draining");
     let deadline = Instant::now() + config.grace_period;
     let drained = async {

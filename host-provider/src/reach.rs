@@ -1,9 +1,9 @@
 //! Which WebSockets a component can reach, and why it cannot reach one.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
-use h8s_nats::{ConnectionOver, Connections, SendError};
+use h8s_nats::{ConnectionOver, Connections, Link, SendError, StartError};
 use h8s_wire::push::Push;
 use h8s_wire::{ConnectionId, Host, Subjects};
 use tokio::time::{sleep, timeout};
@@ -20,8 +20,10 @@ pub(crate) struct Reach {
     pub(crate) subjects: Subjects,
     /// Whose connections are within reach.
     pub(crate) hosts: Vec<Host>,
-    /// `None` where the component imports no `sender`, or before there is a connection to NATS.
-    pub(crate) connections: Option<Connections>,
+    /// Empty where the component imports no `sender`.
+    pub(crate) connections: OnceLock<Connections>,
+    /// `None` before there is a connection to NATS.
+    pub(crate) link: Option<Link>,
 }
 
 impl Reach {
@@ -33,7 +35,17 @@ impl Reach {
 
     /// Everything that is known of connections.
     pub(crate) fn connections(&self) -> Result<&Connections, SendingError> {
-        self.connections.as_ref().ok_or(SendingError::Unavailable("there is no connection to NATS"))
+        self.connections.get().ok_or(SendingError::Unavailable("there is no connection to NATS"))
+    }
+
+    /// Gets to know who is connected, where that is not known yet and can be.
+    pub(crate) async fn find_connections(&self) -> Result<(), StartError> {
+        if let (None, Some(link)) = (self.connections.get(), &self.link) {
+            let found = Connections::start(link.clone(), &self.hosts).await?;
+            // Had somebody else been faster, theirs would be as good.
+            let _ = self.connections.set(found);
+        }
+        Ok(())
     }
 
     /// Waits until this host has heard of a connection that was opened here just now: that it is open, and what it says,

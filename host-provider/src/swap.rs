@@ -1,97 +1,179 @@
-//! Whether memory of this process can be swapped out.
+//! Another component in the place of one that runs: because its file has changed, or somebody asked.
 //!
-//! It matters for one engine setting only: a scan for resident pages does not see a dirty page that was swapped
-//! out, and what is not seen is not reset before the next instance.
+//! The new one is compiled beside the old one, and takes over between two calls. What the old one has begun it
+//! finishes; the last of that frees it. Both together keep to the limits of the service, and what is announced stays
+//! as it is: a file that serves something else, or is broken, is refused, and the old one stays.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// What the machine says about swap, and where it says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Swap {
-    /// Nothing of this process can be swapped out, for this reason.
-    Off(String),
-    /// Something could be, for this reason.
-    Possible(String),
+use h8s_nats::StartError;
+use h8s_settings::{Asked, Reload};
+
+use crate::component::{Component, ComponentSource, LoadError, digest, read};
+use crate::dispatch::{ComponentService, Shared};
+use crate::exports::Exports;
+
+/// What the log calls those who swap: `RUST_LOG=h8s::swap=info`.
+const LOG: &str = "h8s::swap";
+
+/// What has become of a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swapped {
+    /// The file holds what runs already.
+    Unchanged,
+    /// Another has taken its place, ready after this time.
+    After(Duration),
 }
 
-impl Swap {
-    /// Asks `/proc/swaps`, and the `memory.swap.max` of this process's control groups.
-    pub(crate) fn of_this_process() -> Self {
-        Self::read(Path::new("/proc"), Path::new("/sys/fs/cgroup"))
+/// Why a component keeps its place. Each message is one sentence that names the file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwapError {
+    /// What is in the file now cannot be served.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It can, but not as what has been announced.
+    #[error("component {}: now serves {now} instead of {before}, which takes a restart", .file.display())]
+    ServesOther {
+        /// The file.
+        file: PathBuf,
+        /// What it would serve.
+        now: &'static str,
+        /// What is served.
+        before: &'static str,
+    },
+    /// It is the first that imports `sender`, and NATS does not say who is connected.
+    #[error("component {}: imports sender, and who is connected cannot be found out: {source}", .file.display())]
+    Connections {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: StartError,
+    },
+    /// Compiling it went wrong in a way that is not its own fault.
+    #[error("component {}: the compiler gave up", .file.display())]
+    Compiler {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl ComponentService {
+    /// Puts the component in `file` in the place of the one that runs, with the same name, limits and settings. When
+    /// this returns, everything that begins has the new one.
+    ///
+    /// WebSockets stay open: the new one handles their next message, and is not asked about those that are open
+    /// (`on-open`).
+    ///
+    /// # Errors
+    /// See [`SwapError`]. The one that runs stays.
+    pub async fn swap(&self, file: &Path) -> Result<Swapped, SwapError> {
+        let shared = self.shared();
+        let _turn = shared.swapping.lock().await;
+        let started = Instant::now();
+        let Some(new) = load_other(shared, file).await? else { return Ok(Swapped::Unchanged) };
+        let took = started.elapsed();
+        let (now, before) = (served(&new.exports), served(&shared.component().exports));
+        if now != before {
+            return Err(SwapError::ServesOther { file: file.to_owned(), now, before });
+        }
+        if new.imports_sender {
+            let found = shared.reach().find_connections().await;
+            found.map_err(|source| SwapError::Connections { file: file.to_owned(), source })?;
+        }
+        shared.replace(new);
+        Ok(Swapped::After(took))
     }
 
-    fn read(proc: &Path, cgroups: &Path) -> Self {
-        match fs::read_to_string(proc.join("swaps")) {
-            Err(error) => return Self::Possible(format!("/proc/swaps cannot be read: {error}")),
-            Ok(swaps) if count_devices(&swaps) == 0 => return Self::Off("no swap device is active".into()),
-            Ok(_) => {}
-        }
-        let own = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
-        match forbidding_group(&own, cgroups) {
-            Some(group) => Self::Off(format!("memory.swap.max is 0 in {}", group.display())),
-            None => Self::Possible("a swap device is active".into()),
+    /// [Swaps](Self::swap) in what its own file holds now, and says in the log what came of it.
+    pub async fn refresh(&self) {
+        let name = self.name();
+        match self.swap(self.file()).await {
+            Ok(Swapped::After(took)) => {
+                tracing::info!(target: LOG, "component {name}: swapped ({} ms to compile)", took.as_millis());
+            }
+            Ok(Swapped::Unchanged) => tracing::info!(target: LOG, "component {name}: as before"),
+            // Most builds begin by taking away what they will make.
+            Err(error @ SwapError::Load(LoadError::Missing { .. })) => {
+                tracing::warn!(target: LOG, "{error}; the one before stays");
+            }
+            Err(error) => tracing::error!(target: LOG, "{error}; the one before stays"),
         }
     }
 }
 
-/// The first line of `/proc/swaps` is a heading.
-fn count_devices(swaps: &str) -> usize {
-    swaps.lines().skip(1).filter(|line| !line.trim().is_empty()).count()
+/// Swaps components for as long as it is polled, which is without end: all of them at SIGHUP, and those whose files
+/// change while `reload` watches them. One after the other, so that compiling leaves processors to those that run.
+pub async fn keep_current(services: &[ComponentService], reload: &mut Reload) {
+    loop {
+        let asked = reload.asked().await;
+        let is_meant = |service: &&ComponentService| match &asked {
+            Asked::Signal => true,
+            Asked::Changed(files) => files.iter().any(|file| file == service.file()),
+        };
+        for service in services.iter().filter(is_meant) {
+            service.refresh().await;
+        }
+    }
 }
 
-/// The control group, this process's or one above it, that allows no swap.
-fn forbidding_group(own: &str, cgroups: &Path) -> Option<PathBuf> {
-    let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let leaf = cgroups.join(path);
-    leaf.ancestors()
-        .take_while(|group| group.starts_with(cgroups))
-        .find(|group| fs::read_to_string(group.join("memory.swap.max")).is_ok_and(|max| max.trim() == "0"))
-        .map(Path::to_owned)
+/// Loads what is in `file`, unless that is what runs already.
+async fn load_other(shared: &Shared, file: &Path) -> Result<Option<Component>, SwapError> {
+    let running = shared.component();
+    let (engine, known) = (running.engine.clone(), running.digest);
+    let source = ComponentSource { file: file.to_owned(), ..shared.source.clone() };
+    let cache = shared.cache.clone();
+    let load = move || {
+        let wasm = read(&source.file)?;
+        let is_other = digest(&wasm) != known;
+        is_other.then(|| Component::of(&engine, cache.as_ref(), source, &wasm)).transpose()
+    };
+    match tokio::task::spawn_blocking(load).await {
+        Ok(loaded) => Ok(loaded?),
+        Err(_) => Err(SwapError::Compiler { file: file.to_owned() }),
+    }
+}
+
+/// What is announced for a component with these exports.
+fn served(exports: &Exports) -> &'static str {
+    match (exports.has_http(), exports.receiver.is_some()) {
+        (true, true) => "HTTP and WebSockets",
+        (true, false) => "HTTP",
+        (false, true) => "WebSockets",
+        (false, false) => "nothing",
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use h8s_test_support::guests::guest;
+    use http::Request;
+    use http_body_util::{BodyExt, Empty};
+    use tower_service::Service;
+
     use super::*;
+    use crate::{EngineConfig, HostEngine, Limits, load};
 
-    const HEADING: &str = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
-
-    fn machine(swaps: Option<&str>, limits: &[(&str, &str)]) -> Swap {
-        let root = tempfile::tempdir().unwrap();
-        let (proc, cgroups) = (root.path().join("proc"), root.path().join("cgroup"));
-        fs::create_dir_all(proc.join("self")).unwrap();
-        fs::create_dir_all(cgroups.join("a/b")).unwrap();
-        fs::write(proc.join("self/cgroup"), "0::/a/b\n").unwrap();
-        if let Some(swaps) = swaps {
-            fs::write(proc.join("swaps"), format!("{HEADING}{swaps}")).unwrap();
-        }
-        for (group, limit) in limits {
-            fs::write(cgroups.join(group).join("memory.swap.max"), limit).unwrap();
-        }
-        Swap::read(&proc, &cgroups)
-    }
-
-    #[test]
-    fn without_a_device_swap_is_off() {
-        assert_eq!(machine(Some(""), &[]), Swap::Off("no swap device is active".into()));
-    }
-
-    #[test]
-    fn with_a_device_swap_is_possible() {
-        assert!(matches!(machine(Some("/dev/vdb partition 1 0 -2\n"), &[]), Swap::Possible(_)));
-        assert!(matches!(
-            machine(Some("/dev/vdb partition 1 0 -2\n"), &[("a/b", "max\n")]),
-            Swap::Possible(_)
-        ));
-    }
-
-    #[test]
-    fn a_control_group_can_forbid_it() {
-        assert!(matches!(machine(Some("/dev/vdb partition 1 0 -2\n"), &[("a", "0\n")]), Swap::Off(_)));
-    }
-
-    #[test]
-    fn what_cannot_be_read_counts_as_possible() {
-        assert!(matches!(machine(None, &[("a", "0\n")]), Swap::Possible(_)));
+    #[tokio::test]
+    async fn the_old_one_is_freed_with_the_last_that_it_has_begun() {
+        // given an answer under way
+        let engine = HostEngine::new(EngineConfig { instances: 2, ..EngineConfig::default() }).unwrap();
+        let (name, limits) = ("guests".to_owned(), Limits::default());
+        let source = ComponentSource { file: guest(&name), name, environment: Vec::new(), limits };
+        let mut service = load(&engine, None, vec![source]).await.unwrap().remove(0);
+        let old = Arc::downgrade(&service.shared().component());
+        let request = Request::get("http://localhost/slow-stream").body(Empty::<Bytes>::new()).unwrap();
+        let body = service.call(request).await.unwrap().into_body();
+        // when another takes over
+        service.swap(&guest("hello")).await.unwrap();
+        // then the old one is there until the end of that answer, and no longer
+        assert!(old.upgrade().is_some());
+        body.collect().await.unwrap();
+        assert!(old.upgrade().is_none());
+        assert_eq!(service.running(), 0);
     }
 }

@@ -3,6 +3,9 @@
 //! One task per connection, and an instance per call. The next message is asked for when the last one has been
 //! handled: that is what keeps the order, and what makes a client wait whose messages are slow to handle. A permit is
 //! only held while the guest runs, so that open connections cost the component's other work nothing.
+//!
+//! A connection outlives the component that it was opened with: when another takes its place, that one handles the
+//! next message, and the end. It is not asked whether it would have let the client in.
 
 use std::sync::Arc;
 
@@ -17,10 +20,10 @@ use tokio::time::Instant;
 use crate::admission::Permit;
 use crate::bindings::h8s::exported::lifecycle::{self as wit, GuestIndices};
 use crate::bindings::h8s::exported::receiver::Origin;
+use crate::component::Component;
 use crate::dispatch::Shared;
-use crate::exports::Receiver;
 use crate::fault::{Fault, RequestLabel, plain, shortened};
-use crate::instance::Guest;
+use crate::instance::{Call, Guest};
 use crate::lifecycle::{Closed, Open, refused};
 use crate::own::{Kept, Own};
 use crate::reach::SendingError;
@@ -42,17 +45,18 @@ pub(crate) async fn open(
     request: Request<()>,
     deadline: Instant,
 ) -> Result<Response<Bytes>, Refused> {
-    let Some(receiver) = shared.component.exports.receiver.clone() else {
+    let component = shared.component();
+    if component.exports.receiver.is_none() {
         return Ok(plain(StatusCode::NOT_FOUND, "No WebSockets are served here.\n"));
-    };
-    let Some(connection) = Connection::of(shared, receiver, &upgrade, &request) else {
+    }
+    let Some(connection) = Connection::of(shared, &upgrade, &request) else {
         return Ok(plain(StatusCode::BAD_REQUEST, "The request names no host.\n"));
     };
-    let (protocol, kept) = match &shared.component.exports.lifecycle {
+    let (protocol, kept) = match &component.exports.lifecycle {
         // Whoever was asked at first has chosen: that is the only one still offered.
         _ if upgrade.is_reopened() => (offered(request.headers()).next().map(str::to_owned), Kept::default()),
         None => (None, Kept::default()),
-        Some(lifecycle) => match connection.ask(lifecycle, &request, deadline).await? {
+        Some(lifecycle) => match connection.ask(&component, lifecycle, &request, deadline).await? {
             Ok(accepted) => accepted,
             Err(response) => return Ok(response),
         },
@@ -86,7 +90,6 @@ impl End {
 /// What is known of one connection for as long as it lives.
 struct Connection {
     shared: Arc<Shared>,
-    receiver: Receiver,
     id: h8s_wire::ConnectionId,
     host: Host,
     path: String,
@@ -95,31 +98,27 @@ struct Connection {
 }
 
 impl Connection {
-    fn of(
-        shared: &Arc<Shared>,
-        receiver: Receiver,
-        upgrade: &WebSocketUpgrade,
-        request: &Request<()>,
-    ) -> Option<Self> {
+    fn of(shared: &Arc<Shared>, upgrade: &WebSocketUpgrade, request: &Request<()>) -> Option<Self> {
         let named = || request.headers().get(header::HOST)?.to_str().ok();
         let authority = request.uri().authority().map(http::uri::Authority::as_str).or_else(named)?;
         let host = Host::parse(authority).ok()?;
         let path = request.uri().path().to_owned();
         let subject = shared.reach().subjects.websocket(&host, &PathTokens::of(&path)).into_string();
         let (shared, label) = (Arc::clone(shared), RequestLabel::of(request));
-        Some(Self { shared, receiver, id: upgrade.connection(), host, path, subject, label })
+        Some(Self { shared, id: upgrade.connection(), host, path, subject, label })
     }
 
     /// Asks `on-open`. Its own fault, or its refusal, is a response for the client.
     async fn ask(
         &self,
+        component: &Arc<Component>,
         lifecycle: &GuestIndices,
         request: &Request<()>,
         deadline: Instant,
     ) -> Result<Result<(Option<String>, Kept), Response<Bytes>>, Refused> {
         let permit = self.shared.admission.admit(deadline).await?;
         let call = Open { lifecycle: lifecycle.clone(), connection: self.describe(request) };
-        let ending = self.guest(Own::opening(self.id), call).outcome(deadline).await;
+        let ending = self.guest(component, Own::opening(self.id), call).outcome(deadline).await;
         let (said, kept) = match ending {
             Ok(mut returned) => {
                 let kept = returned.instance.take_sending().into_kept();
@@ -202,8 +201,14 @@ impl Connection {
         repeated: bool,
         permit: Permit,
     ) -> Option<Close> {
-        let call = Receive { receiver: self.receiver.clone(), from: self.origin(repeated), message };
-        let ending = self.guest(Own::open(self.id, sender.clone()), call).outcome(self.deadline()).await;
+        let component = self.shared.component();
+        let Some(receiver) = component.exports.receiver.clone() else {
+            // What takes a component's place serves what it did, so this is never said.
+            return Some(Close::new(FAILED, "no WebSockets are served here"));
+        };
+        let call = Receive { receiver, from: self.origin(repeated), message };
+        let own = Own::open(self.id, sender.clone());
+        let ending = self.guest(&component, own, call).outcome(self.deadline()).await;
         match ending {
             Ok(mut returned) => {
                 if let Err(said) = returned.value {
@@ -222,29 +227,30 @@ impl Connection {
     }
 
     async fn closed(&self, close: Close) {
-        let Some(lifecycle) = self.shared.component.exports.lifecycle.clone() else { return };
+        let component = self.shared.component();
+        let Some(lifecycle) = component.exports.lifecycle.clone() else { return };
         let Ok(permit) = self.shared.admission.admit_patiently().await else { return };
         let call = Closed { lifecycle, from: self.origin(false), close };
-        match self.guest(Own::closed(self.id), call).outcome(self.deadline()).await {
+        match self.guest(&component, Own::closed(self.id), call).outcome(self.deadline()).await {
             Ok(returned) => returned.instance.rest(permit.into_slot()),
             Err(fault) => fault.log(self.component(), &self.label),
         }
     }
 
-    fn guest<C: crate::instance::Call>(&self, own: Own, call: C) -> Guest<C::Output> {
-        Guest::new(&self.shared.component, self.sending(own), call)
+    fn guest<C: Call>(&self, component: &Arc<Component>, own: Own, call: C) -> Guest<C::Output> {
+        Guest::new(component, self.sending(own), call)
     }
 
     fn sending(&self, own: Own) -> Sending {
-        Sending::new(self.shared.reach(), Some(own), &self.shared.component.limits)
+        Sending::new(self.shared.reach(), Some(own), &self.shared.source.limits)
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + self.shared.component.limits.timeout
+        Instant::now() + self.shared.source.limits.timeout
     }
 
     fn component(&self) -> &str {
-        &self.shared.component.name
+        &self.shared.source.name
     }
 
     fn failed(&self, fault: &Fault) -> Response<Bytes> {

@@ -19,4 +19,6 @@ mod sending;
 mod stand;
 mod streams;
 mod survival;
+mod swap;
+mod watch;
 mod websockets;
