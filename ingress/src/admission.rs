@@ -7,10 +7,10 @@
 use h8s_settings::Secret;
 use h8s_wire::{Host, HostError};
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Uri, Version, request};
+use http::{Method, Request, Uri, Version, request};
 use subtle::ConstantTimeEq;
 
-use crate::{AllowedOrigins, HostFilters, Upstream};
+use crate::{AllowedOrigins, HostFilters, Limits, Upstream};
 
 /// A refusal before NATS. `rescue` gives each its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +53,15 @@ pub(crate) enum Rejection {
     /// As many as `--max-websockets` are open.
     #[error("too many WebSockets are open")]
     TooManyWebSockets,
+    /// As many as `--max-exchanges` are under way.
+    #[error("too many exchanges are under way")]
+    TooManyExchanges,
+    /// As many as `--max-exchanges-per-connection` are under way, or were until a moment ago.
+    #[error("too many exchanges on one connection")]
+    TooManyOnConnection,
+    /// Over `--max-header-size` or `--max-headers`.
+    #[error("head is too large")]
+    HeadTooLarge,
 }
 
 /// What is asked of every request.
@@ -131,6 +140,23 @@ impl Admission {
         let is_key = given.next().is_some_and(|value| value.as_bytes().ct_eq(key.expose().as_bytes()).into());
         if is_key && given.next().is_none() { Ok(()) } else { Err(Rejection::Unauthorized) }
     }
+}
+
+/// Is the head within its limits? Measured as HTTP/1.1 writes it, so that one number is good for both protocols.
+pub(crate) fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Rejection> {
+    // Between method, target and version, two spaces; `HTTP/1.1`; two line breaks.
+    const REQUEST_LINE_BYTES: usize = 14;
+    // `: ` and a line break.
+    const FIELD_BYTES: usize = 4;
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len())
+        + uri.authority().map_or(0, |authority| authority.as_str().len());
+    let fields = request.headers().iter();
+    let field_bytes: usize =
+        fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum();
+    let head_bytes = request.method().as_str().len() + target + field_bytes + REQUEST_LINE_BYTES;
+    let is_within = head_bytes <= limits.head_bytes && request.headers().len() <= limits.fields;
+    if is_within { Ok(()) } else { Err(Rejection::HeadTooLarge) }
 }
 
 /// `CONNECT` asks for a tunnel, which a gateway is not. `WS` and `ANY`, in any case, are words of the subjects.

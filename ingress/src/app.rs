@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
+use crate::addresses::Addresses;
 use crate::admin::Admin;
 use crate::exchange::Edge;
 use crate::live::Live;
@@ -127,6 +128,7 @@ impl<U: Upstream> App<U> {
         let server = Server {
             edge: Arc::new(Edge { upstream: upstream.clone(), live, websockets: Arc::new(websockets) }),
             metrics: metrics.clone(),
+            addresses: Addresses::default(),
             connections: connections.clone(),
             shutdown: shutdown.watch(),
         };

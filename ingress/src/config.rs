@@ -7,6 +7,7 @@ use std::time::Duration;
 use h8s_nats::{NatsConfig, NatsFlags};
 use h8s_settings::{Exit, LogFormat, Mistakes, Secret};
 
+use crate::limit_flags::LimitFlags;
 use crate::{AllowedOrigins, DropOldest, HostFilters, Limits, TlsFiles, TrustedProxies, WebSocketConfig};
 
 /// The flags of `h8sd`. Each is also an environment variable, and a key of the `--config` file.
@@ -60,6 +61,9 @@ pub struct Flags {
     /// Client connections open at once; more wait to be accepted
     #[arg(long, env = "H8S_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
+    #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
+    #[command(flatten)]
+    pub limits: LimitFlags,
     /// WebSockets of pages of these origins, comma-separated: https://app.example.com, https://*.example.com, or * for all. The host's own pages always may; others get 403
     #[arg(long, env = "H8S_ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub allowed_origins: Option<AllowedOrigins>,
@@ -127,7 +131,7 @@ pub struct Config {
     pub grace_period: Duration,
     /// Client connections open at once. 10,000.
     pub max_connections: u32,
-    /// Of each connection.
+    /// Of connections and exchanges.
     pub limits: Limits,
     /// Of WebSockets.
     pub websockets: WebSocketConfig,
@@ -169,6 +173,7 @@ impl Flags {
                 .push("--request-timeout 0s: no responder can answer in no time; give a longer duration.");
         }
         let websockets = self.websockets(&mut mistakes);
+        let limits = self.limits.limits(&mut mistakes);
         mistakes.into_result()?;
         let config = Config {
             tls,
@@ -185,7 +190,7 @@ impl Flags {
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             grace_period: self.grace_period,
             max_connections: self.max_connections,
-            limits: Limits::default(),
+            limits,
         };
         Ok((config, nats))
     }
@@ -253,6 +258,7 @@ mod tests {
         assert_eq!(flags.grace_period, default.grace_period);
         assert_eq!(flags.max_connections, default.max_connections);
         assert_eq!(flags.websockets, default.websockets);
+        assert_eq!(flags.limits, default.limits);
         assert_eq!((flags.max_body_bytes, flags.tls, flags.wait_for_responder), (None, None, None));
         assert!(!flags.track_interest && !flags.publish_only && flags.authorization_key.is_none());
         assert_eq!(
@@ -285,6 +291,16 @@ mod tests {
             "--drop-oldest=a.example/ticker",
             "--websocket-ping-interval=4s",
             "--reopen-timeout=6s",
+            "--max-connections-per-address=9",
+            "--max-exchanges=10",
+            "--max-exchanges-per-connection=11",
+            "--max-header-size=12KiB",
+            "--max-headers=13",
+            "--handshake-timeout=14s",
+            "--header-timeout=15s",
+            "--idle-timeout=16s",
+            "--body-timeout=17s",
+            "--write-timeout=18s",
         ])
         .unwrap();
 
@@ -309,6 +325,20 @@ mod tests {
             ..WebSocketConfig::default()
         };
         assert_eq!(config.websockets, expected);
+        let limits = Limits {
+            connections_per_address: 9,
+            exchanges: 10,
+            exchanges_per_connection: 11,
+            head_bytes: 12 << 10,
+            fields: 13,
+            handshake_timeout: Duration::from_secs(14),
+            header_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(16),
+            body_timeout: Duration::from_secs(17),
+            write_timeout: Duration::from_secs(18),
+            ..Limits::default()
+        };
+        assert_eq!(config.limits, limits);
     }
 
     #[test]

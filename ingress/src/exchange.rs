@@ -12,7 +12,7 @@ use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::admission::{Admitted, Rejection};
+use crate::admission::{Admitted, Rejection, check_head};
 use crate::fields;
 use crate::grpc;
 use crate::live::{Live, Policy};
@@ -67,6 +67,9 @@ impl<U: Upstream> Edge<U> {
                 let verdict = rescue::verdict(&failure);
                 rescue::log(&failure, &verdict, &passage);
                 passage.connection.metrics.rescued(verdict.reason);
+                if let Some(limit) = rescue::limit(&failure) {
+                    passage.connection.limited(limit);
+                }
                 rescue::response(&verdict, form, passage.request_id)
             }
         };
@@ -80,6 +83,10 @@ impl<U: Upstream> Edge<U> {
         request: Request<Incoming>,
         passage: &mut Passage,
     ) -> Result<Answer<U>, Failure> {
+        let limits = &passage.connection.limits;
+        if let Err(rejection) = open.check_place().and_then(|()| check_head(&request, limits)) {
+            return open.fail(rejection.into());
+        }
         let is_publish_only = passage.policy.publish_only;
         match asked(&request, is_publish_only) {
             Ok(Some(asked)) => return self.open_websocket(asked, open, request, passage).await,
@@ -111,7 +118,7 @@ impl<U: Upstream> Edge<U> {
         let (mut head, incoming) = request.into_parts();
         let admission = &passage.policy.admission;
         let admitted = admission.admit(&head, incoming.size_hint().exact(), &self.upstream)?;
-        let body = RequestBody::new(incoming, admission.max_body_bytes);
+        let body = RequestBody::new(incoming, admission.max_body_bytes, passage.connection.clone());
         passage.describe(&mut head, &admitted);
         Ok((admitted, Request::from_parts(head, body)))
     }

@@ -3,7 +3,9 @@
 //!
 //! A request's way, file by file:
 //!
-//! 1. `server`: a permit, an accept; `preface` or `tls` tells the protocol; hyper parses within [`Limits`].
+//! 1. `server`: a permit, an accept, a place for the address (`addresses`); `preface` or `tls` tells the protocol.
+//!    `drive`: hyper parses within [`Limits`], on a `paced` stream, until the client leaves or has to (`activity`,
+//!    `resets`, `streams`, `goaway`).
 //! 2. `exchange`: holds the steps below together.
 //! 3. `admission`: yes, or a typed rejection, before anything reaches NATS ([`HostFilters`]).
 //! 4. `fields`, `forwarded`: what of the head crosses the edge, and what is said about the client ([`TrustedProxies`]).
@@ -20,28 +22,37 @@
 //! Over HTTP/1 a client that closes its sending side counts as gone (hyper cannot tell the two apart while an exchange
 //! runs), and one that leaves while nobody reads its upload is noticed when somebody does, or writes to it.
 
+mod activity;
+mod addresses;
 mod admin;
 mod admission;
 mod app;
 mod config;
+mod deadline;
 mod descriptors;
+mod drive;
 mod exchange;
 mod fields;
 mod forwarded;
+mod goaway;
 mod grpc;
 mod host_filter;
+mod limit_flags;
 mod limits;
 mod linger;
 mod live;
 mod metrics;
 mod open;
+mod paced;
 mod preface;
 mod reload;
 mod request_body;
 mod rescue;
+mod resets;
 mod response_body;
 mod server;
 mod shutdown;
+mod streams;
 mod tls;
 mod upstream;
 mod websocket;
@@ -51,6 +62,7 @@ pub use config::{Config, Flags};
 pub use descriptors::raise_limit;
 pub use forwarded::TrustedProxies;
 pub use host_filter::HostFilters;
+pub use limit_flags::LimitFlags;
 pub use limits::Limits;
 pub use live::{Live, NotApplied};
 pub use reload::Reloader;

@@ -1,19 +1,40 @@
-//! How much of everything one client connection may have.
+//! How much of everything clients may have, and how long they may take for it. README.md has the same as a table, and
+//! what clients get beyond.
 
 use std::time::Duration;
 
-/// Limits of one client connection. All of them are per connection; how many connections there may be is
+/// Limits of client connections and exchanges. How many connections there may be in all is
 /// [`Config::max_connections`](crate::Config::max_connections).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Until the protocol is known: the TLS handshake, or the first bytes. Also how long a ping may go unanswered.
+    /// Until the protocol is known: the TLS handshake, or the first bytes. Also how long a ping may go unanswered, and
+    /// a client may stay that was told to go.
     /// Default 10 s: many round trips on the worst of links.
-    pub opening_timeout: Duration,
-    /// HTTP/1: until the next whole request head, idling included. Default 75 s: longer than the 60 s after which
+    pub handshake_timeout: Duration,
+    /// HTTP/1: from a request head's first byte to its last. Default 10 s: it is a packet or two.
+    pub header_timeout: Duration,
+    /// How long a connection may be kept with nothing under way. Default 75 s: longer than the 60 s after which
     /// most load balancers drop an idle connection, so that they go first and no request is lost between.
     pub idle_timeout: Duration,
-    /// A request head. Default 64 KiB: about what a head may have on the wire (`PROTOCOL.md §5`). Beyond it 431.
+    /// How long a client may send nothing of a request body that is waited for. Default 30 s: as long as lost packets
+    /// are sent again on a link that is coming back.
+    pub body_timeout: Duration,
+    /// How long a client may take nothing of what waits for it. Default 60 s: what other servers give, since the
+    /// kernel reports slow progress in large steps.
+    pub write_timeout: Duration,
+    /// Connections of one address; of one /64, for IPv6. Trusted proxies may have any number. Default 1000: a large
+    /// office behind one address, and a tenth of all.
+    pub connections_per_address: u32,
+    /// Exchanges under way in all. Default 10,000: one for each connection that there may be.
+    pub exchanges: u32,
+    /// Exchanges under way on one connection, with those that the client took back within the last second. Default
+    /// 400: twice the streams that HTTP/2 may have open, so that only resets can reach it.
+    pub exchanges_per_connection: u32,
+    /// A request head. Default 64 KiB: about what a head may have on the wire (`PROTOCOL.md §5`).
     pub head_bytes: usize,
+    /// Fields of a request head. Default 100: many times what browsers send, what Apache takes, and what hyper parses
+    /// without an allocation.
+    pub fields: usize,
     /// What is buffered in each direction. Default 128 KiB: one head, or one frame of the wire protocol.
     pub buffer_bytes: usize,
     /// HTTP/2: streams open at once. Default 200.
@@ -32,10 +53,17 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            opening_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
-            head_bytes: 64 << 10,
-            buffer_bytes: 128 << 10,
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
+            connections_per_address: 1_000,
+            exchanges: 10_000,
+            exchanges_per_connection: 400,
+            head_bytes: MOST_HEAD_BYTES,
+            fields: 100,
+            buffer_bytes: 2 * MOST_HEAD_BYTES,
             http2_streams: 200,
             http2_stream_window_bytes: 256 << 10,
             http2_connection_window_bytes: 1 << 20,
@@ -44,3 +72,6 @@ impl Default for Limits {
         }
     }
 }
+
+/// No larger head travels over NATS.
+pub(crate) const MOST_HEAD_BYTES: usize = 64 << 10;

@@ -20,7 +20,7 @@ pub(crate) struct Policy {
     /// Publish, wait for nobody, answer 200.
     pub(crate) publish_only: bool,
     pub(crate) trusted_proxies: TrustedProxies,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) websockets: WebSocketConfig,
     pub(crate) tls: Option<TlsAcceptor>,
 }
@@ -37,7 +37,7 @@ impl Policy {
             admission,
             publish_only: config.publish_only,
             trusted_proxies: config.trusted_proxies.clone(),
-            limits: config.limits.clone(),
+            limits: Arc::new(config.limits.clone()),
             websockets: config.websockets.clone(),
             tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
         })

@@ -10,8 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+mod limited;
 mod websockets;
 
+pub(crate) use limited::{Limit, Limited};
 pub(crate) use websockets::WebSocketMetrics;
 
 type Label = [(&'static str, &'static str); 1];
@@ -38,6 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) response_bytes: Counter,
     pub(crate) cut_by_upstream: Counter,
     pub(crate) cut_by_client: Counter,
+    pub(crate) limited: Limited,
     pub(crate) websockets: WebSocketMetrics,
     reloads: [Counter; 2],
     responses: [Counter; STATUS_CLASSES.len()],
@@ -59,6 +62,7 @@ impl Metrics {
             response_bytes: Counter::default(),
             cut_by_upstream: cut.get_or_create_owned(&[("by", "upstream")]),
             cut_by_client: cut.get_or_create_owned(&[("by", "client")]),
+            limited: Limited::register(&mut registry),
             websockets: WebSocketMetrics::register(&mut registry),
             reloads: ["taken", "refused"].map(|result| reloads.get_or_create_owned(&[("result", result)])),
             responses: STATUS_CLASSES.map(|class| responses.get_or_create_owned(&[("status", class)])),

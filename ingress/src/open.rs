@@ -4,9 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
+use crate::activity::Activity;
+use crate::addresses::AddressPlace;
+use crate::admission::Rejection;
 use crate::forwarded::Peer;
-use crate::metrics::Metrics;
+use crate::limits::Limits;
+use crate::metrics::{Limit, Metrics};
 use crate::rescue::Failure;
+use crate::resets::Resets;
 use crate::response_body::Cut;
 
 /// What every exchange of one client connection shares.
@@ -14,14 +21,59 @@ use crate::response_body::Cut;
 pub(crate) struct ClientConnection {
     pub(crate) peer: Peer,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) activity: Activity,
+    resets: Resets,
     is_cut: AtomicBool,
+    is_condemned: AtomicBool,
+    condemned: Notify,
+    /// `None`: a trusted proxy, of which there may be any number.
+    _place: Option<AddressPlace>,
 }
 
 impl ClientConnection {
-    pub(crate) fn new(peer: Peer, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        peer: Peer,
+        metrics: Arc<Metrics>,
+        limits: Arc<Limits>,
+        place: Option<AddressPlace>,
+    ) -> Self {
         metrics.connections.inc();
         metrics.connections_total.inc();
-        Self { peer, metrics, is_cut: AtomicBool::new(false) }
+        Self {
+            peer,
+            metrics,
+            limits,
+            activity: Activity::new(),
+            resets: Resets::new(),
+            is_cut: AtomicBool::new(false),
+            is_condemned: AtomicBool::new(false),
+            condemned: Notify::new(),
+            _place: place,
+        }
+    }
+
+    /// A limit was hit here.
+    pub(crate) fn limited(&self, limit: Limit) {
+        self.metrics.limited.hit(limit);
+        tracing::debug!(?limit, peer = ?self.peer, "a client connection hit a limit");
+    }
+
+    /// Ends this connection, whatever it is doing.
+    fn condemn(&self) {
+        if !self.is_condemned.swap(true, Ordering::Relaxed) {
+            self.limited(Limit::Resets);
+            self.condemned.notify_one();
+        }
+    }
+
+    pub(crate) fn is_condemned(&self) -> bool {
+        self.is_condemned.load(Ordering::Relaxed)
+    }
+
+    /// Ends when this connection has to.
+    pub(crate) async fn condemned(&self) {
+        self.condemned.notified().await;
     }
 
     /// Something on this connection was cut short: it may end, but not as if all were well.
@@ -40,18 +92,52 @@ impl Drop for ClientConnection {
     }
 }
 
+/// Something goes on on a connection that is no exchange.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<ClientConnection>);
+
+impl Busy {
+    pub(crate) fn new(connection: Arc<ClientConnection>) -> Self {
+        connection.activity.begin();
+        Self(connection)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.activity.end();
+    }
+}
+
 /// An exchange in flight, from its head until its response is out. Dropped unfinished, its client has left.
 #[derive(Debug)]
 pub(crate) struct Open {
     connection: Arc<ClientConnection>,
     pub(crate) started: Instant,
+    /// How many exchanges there were when it began, with this: on the connection, and in all.
+    here: usize,
+    in_all: i64,
     is_finished: bool,
 }
 
 impl Open {
     pub(crate) fn new(connection: Arc<ClientConnection>) -> Self {
-        connection.metrics.in_flight.inc();
-        Self { connection, started: Instant::now(), is_finished: false }
+        let in_all = connection.metrics.in_flight.inc() + 1;
+        let here = connection.activity.begin();
+        Self { connection, started: Instant::now(), here, in_all, is_finished: false }
+    }
+
+    /// Is there a place for it?
+    pub(crate) fn check_place(&self) -> Result<(), Rejection> {
+        let Limits { exchanges, exchanges_per_connection, .. } = *self.connection.limits;
+        let resets = &self.connection.resets;
+        if self.here.saturating_add(resets.places() as usize) > exchanges_per_connection as usize {
+            if resets.refused(exchanges_per_connection) {
+                self.connection.condemn();
+            }
+            return Err(Rejection::TooManyOnConnection);
+        }
+        if self.in_all > i64::from(exchanges) { Err(Rejection::TooManyExchanges) } else { Ok(()) }
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -91,8 +177,12 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.metrics().in_flight.dec();
+        self.connection.activity.end();
         if !self.is_finished {
             self.metrics().cut_by_client.inc();
+            if self.connection.resets.taken_back(self.connection.limits.exchanges_per_connection) {
+                self.connection.condemn();
+            }
         }
     }
 }

@@ -1,13 +1,18 @@
 //! The request body on its way in: counted against the limit, its trailers cleaned.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
+use crate::deadline::Deadline;
 use crate::fields;
+use crate::metrics::Limit;
+use crate::open::ClientConnection;
 
 /// Why a request body did not arrive whole.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +27,9 @@ pub enum RequestBodyError {
     /// The client broke it off, or framed it wrongly. Maps to 400, if the client is still there.
     #[error("the client did not send the whole body")]
     Client(#[source] hyper::Error),
+    /// The client sent nothing for `--body-timeout`. Maps to 408.
+    #[error("the client sent nothing of the body for too long")]
+    TooSlow,
 }
 
 /// The body of one request as the upstream sees it. Nothing is read from the client before it is polled; an
@@ -29,27 +37,42 @@ pub enum RequestBodyError {
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
-    limit: Option<Limit>,
+    budget: Option<Budget>,
+    connection: Arc<ClientConnection>,
+    /// Since when the next bytes are waited for.
+    waits: Option<Instant>,
+    deadline: Deadline,
 }
 
 #[derive(Debug)]
-struct Limit {
+struct Budget {
     limit_bytes: u64,
     left_bytes: u64,
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, limit_bytes: Option<u64>) -> Self {
-        Self {
-            incoming,
-            limit: limit_bytes.map(|limit_bytes| Limit { limit_bytes, left_bytes: limit_bytes }),
-        }
+    pub(crate) fn new(
+        incoming: Incoming,
+        limit_bytes: Option<u64>,
+        connection: Arc<ClientConnection>,
+    ) -> Self {
+        let budget = limit_bytes.map(|limit_bytes| Budget { limit_bytes, left_bytes: limit_bytes });
+        Self { incoming, budget, connection, waits: None, deadline: Deadline::default() }
+    }
+
+    /// Nothing is there. Only while somebody asks, the client's time runs: a responder may be as slow as it likes.
+    fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<RequestBodyError> {
+        let since = *self.waits.get_or_insert_with(Instant::now);
+        ready!(self.deadline.poll(since + self.connection.limits.body_timeout, cx));
+        self.connection.limited(Limit::Body);
+        Poll::Ready(RequestBodyError::TooSlow)
     }
 
     fn admit(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, RequestBodyError> {
-        if let (Some(limit), Some(data)) = (&mut self.limit, frame.data_ref()) {
-            let left = limit.left_bytes.checked_sub(data.len() as u64);
-            limit.left_bytes = left.ok_or(RequestBodyError::OverLimit { limit_bytes: limit.limit_bytes })?;
+        if let (Some(budget), Some(data)) = (&mut self.budget, frame.data_ref()) {
+            let left = budget.left_bytes.checked_sub(data.len() as u64);
+            budget.left_bytes =
+                left.ok_or(RequestBodyError::OverLimit { limit_bytes: budget.limit_bytes })?;
         }
         Ok(clean_trailers(frame))
     }
@@ -71,10 +94,14 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        Pin::new(&mut self.incoming).poll_frame(cx).map(|frame| match frame? {
-            Ok(frame) => Some(self.admit(frame)),
-            Err(error) => Some(Err(RequestBodyError::Client(error))),
-        })
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self.poll_too_slow(cx).map(|error| Some(Err(error)));
+        };
+        self.waits = None;
+        Poll::Ready(frame.map(|frame| match frame {
+            Ok(frame) => self.admit(frame),
+            Err(error) => Err(RequestBodyError::Client(error)),
+        }))
     }
 
     fn is_end_stream(&self) -> bool {

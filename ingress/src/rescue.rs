@@ -12,6 +12,7 @@ use crate::admission::Rejection;
 use crate::exchange::Passage;
 use crate::forwarded::REQUEST_ID;
 use crate::grpc;
+use crate::metrics::Limit;
 use crate::request_body::RequestBodyError;
 use crate::response_body::{ResponseBody, UpstreamBody};
 use crate::websocket;
@@ -96,6 +97,14 @@ fn rejected(rejection: &Rejection) -> Verdict {
         Rejection::TooManyWebSockets => {
             unavailable("websockets", "Too many WebSockets are open.", RETRY_SOON)
         }
+        Rejection::TooManyExchanges => {
+            unavailable("exchanges", "Too many requests are under way.", RETRY_BUSY)
+        }
+        Rejection::TooManyOnConnection => Verdict {
+            retry_after_seconds: Some(RETRY_BUSY),
+            ..client(429, "exchanges_per_connection", "Too many requests on one connection.")
+        },
+        Rejection::HeadTooLarge => head_too_large(),
     }
 }
 
@@ -121,13 +130,16 @@ fn exchange(error: &ExchangeError) -> Verdict {
             unavailable("publish", "The gateway could not pass the request on.", RETRY_SOON)
         }
         ExchangeError::Timeout => upstream(504, "timeout", "The answer took too long."),
-        ExchangeError::HeadTooLarge => client(431, "head_too_large", "The request's headers are too large."),
+        ExchangeError::HeadTooLarge => head_too_large(),
         ExchangeError::InvalidRequest(_) => {
             client(400, "invalid_head", "The request's headers cannot be passed on.")
         }
         ExchangeError::BodyTooLarge { .. } => body_too_large(),
         ExchangeError::RequestBody(error) => match error.downcast_ref::<RequestBodyError>() {
             Some(RequestBodyError::OverLimit { .. }) => body_too_large(),
+            Some(RequestBodyError::TooSlow) => {
+                client(408, "slow_body", "The request's body came too slowly.")
+            }
             _ => client(400, "request_body", "The request's body did not arrive whole."),
         },
         ExchangeError::PeerGone => bad_gateway("peer_gone", "Whoever was answering has gone away."),
@@ -138,6 +150,10 @@ fn exchange(error: &ExchangeError) -> Verdict {
             bad_gateway("invalid_response", "The answer to this request was not valid HTTP.")
         }
     }
+}
+
+fn head_too_large() -> Verdict {
+    client(431, "head_too_large", "The request's headers are too large.")
 }
 
 fn body_too_large() -> Verdict {
@@ -233,6 +249,10 @@ fn page<B: UpstreamBody>(
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
+    if verdict.status == StatusCode::REQUEST_TIMEOUT {
+        // RFC 9110 §15.5.9. Over HTTP/2 hyper leaves it away, and the stream is reset.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(seconds) = verdict.retry_after_seconds {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -248,6 +268,29 @@ fn problem(verdict: &Verdict) -> String {
         "detail": verdict.says,
     });
     format!("{problem}\n")
+}
+
+/// The limit that a failure hit, if any. A slow body has counted itself.
+pub(crate) fn limit(failure: &Failure) -> Option<Limit> {
+    let rejection = match failure {
+        Failure::Rejected(rejection) => rejection,
+        Failure::Exchange(ExchangeError::HeadTooLarge) => return Some(Limit::Headers),
+        Failure::Exchange(ExchangeError::BodyTooLarge { .. }) => return Some(Limit::BodySize),
+        Failure::Exchange(ExchangeError::RequestBody(error)) => {
+            let error = error.downcast_ref::<RequestBodyError>();
+            let is_large = matches!(error, Some(RequestBodyError::OverLimit { .. }));
+            return is_large.then_some(Limit::BodySize);
+        }
+        Failure::Exchange(_) | Failure::Response(_) => return None,
+    };
+    match rejection {
+        Rejection::BodyTooLarge { .. } => Some(Limit::BodySize),
+        Rejection::TooManyWebSockets => Some(Limit::WebSockets),
+        Rejection::TooManyExchanges => Some(Limit::Exchanges),
+        Rejection::TooManyOnConnection => Some(Limit::ExchangesPerConnection),
+        Rejection::HeadTooLarge => Some(Limit::Headers),
+        _ => None,
+    }
 }
 
 /// Says it once. What a client did wrong, or an outage that metrics and `/readyz` show, must not flood the log.

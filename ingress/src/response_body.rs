@@ -16,6 +16,7 @@ use crate::BoxError;
 use crate::grpc;
 use crate::open::Open;
 use crate::request_body::clean_trailers;
+use crate::streams;
 
 /// How long an upstream whose declared bytes are all sent may take to say that this was the end. Its work is not
 /// cancelled before; the client does not wait for it.
@@ -157,12 +158,17 @@ impl<B: UpstreamBody> Body for ResponseBody<B> {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match &mut *self {
+        streams::body_resumes();
+        let frame = match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) if text.is_empty() => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
             Self::Streaming(streaming) => streaming.poll_next(cx),
+        };
+        if matches!(&frame, Poll::Ready(Some(Ok(frame))) if frame.is_data()) {
+            streams::piece_waits();
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -6,26 +6,23 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::Upstream;
+use crate::addresses::Addresses;
+use crate::drive::drive;
 use crate::exchange::Edge;
 use crate::forwarded::Peer;
-use crate::limits::Limits;
 use crate::linger::Linger;
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::open::ClientConnection;
 use crate::preface;
 use crate::shutdown::{Phase, ShutdownWatch};
@@ -42,6 +39,7 @@ pub(crate) enum Protocol {
 pub(crate) struct Server<U> {
     pub(crate) edge: Arc<Edge<U>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) addresses: Addresses,
     pub(crate) connections: TaskTracker,
     pub(crate) shutdown: ShutdownWatch,
 }
@@ -52,7 +50,7 @@ impl<U: Upstream> Server<U> {
         let mut draining = self.shutdown.clone();
         let mut draining = pin!(draining.reached(Phase::Draining));
         loop {
-            let next = next_connection(&listener, &self.edge.live.connection_permits);
+            let next = next_connection(&listener, &self.edge.live.connection_permits, &self.metrics);
             let (stream, address, permit) = tokio::select! {
                 biased;
                 () = &mut draining => return,
@@ -65,23 +63,33 @@ impl<U: Upstream> Server<U> {
     async fn serve(self, stream: TcpStream, address: SocketAddr, _permit: OwnedSemaphorePermit) {
         tune(&stream);
         let policy = self.edge.live.policy();
+        let place = self.addresses.enter(address.ip(), policy.limits.connections_per_address);
+        if place.is_none() && !policy.trusted_proxies.contains(address.ip()) {
+            self.metrics.limited.hit(Limit::ConnectionsPerAddress);
+            return tracing::debug!(%address, "has as many connections as one address may");
+        }
         let peer = Peer::new(address.ip(), policy.tls.is_some(), policy.trusted_proxies.clone());
-        let connection = Arc::new(ClientConnection::new(peer, self.metrics.clone()));
+        let connection = ClientConnection::new(peer, self.metrics.clone(), policy.limits.clone(), place);
+        let connection = Arc::new(connection);
         let stream = Linger::new(stream, connection.clone());
         let mut draining = self.shutdown.clone();
         let served = match &policy.tls {
             None => {
-                let opening = timeout(policy.limits.opening_timeout, preface::detect(stream));
+                let opening = timeout(policy.limits.handshake_timeout, preface::detect(stream));
                 match or_drained(&mut draining, opening).await {
-                    Ok((protocol, stream)) => self.drive(protocol, stream, &connection, &policy.limits).await,
-                    Err(error) => Err(error.into()),
+                    Ok((protocol, stream)) => {
+                        drive(self.edge, protocol, stream, &connection, self.shutdown).await
+                    }
+                    Err(error) => Err(not_opened(&connection, error)),
                 }
             }
             Some(tls) => {
-                let opening = timeout(policy.limits.opening_timeout, tls.accept(stream));
+                let opening = timeout(policy.limits.handshake_timeout, tls.accept(stream));
                 match or_drained(&mut draining, opening).await {
-                    Ok(stream) => self.drive(by_alpn(&stream), stream, &connection, &policy.limits).await,
-                    Err(error) => Err(error.into()),
+                    Ok(stream) => {
+                        drive(self.edge, by_alpn(&stream), stream, &connection, self.shutdown).await
+                    }
+                    Err(error) => Err(not_opened(&connection, error)),
                 }
             }
         };
@@ -89,83 +97,6 @@ impl<U: Upstream> Server<U> {
             tracing::debug!(%address, error, "a client connection ended early");
         }
     }
-
-    /// Serves requests until the connection ends.
-    async fn drive<S>(
-        &self,
-        protocol: Protocol,
-        stream: S,
-        connection: &Arc<ClientConnection>,
-        limits: &Limits,
-    ) -> Result<(), crate::BoxError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let service = service_fn(|request| {
-            let (edge, connection) = (self.edge.clone(), connection.clone());
-            async move { Ok::<_, std::convert::Infallible>(edge.answer(connection, request).await) }
-        });
-        let stream = TokioIo::new(stream);
-        match protocol {
-            Protocol::Http1 => {
-                let http = pin!(http1(limits).serve_connection(stream, service).with_upgrades());
-                self.until_cut(http, http1::UpgradeableConnection::graceful_shutdown, connection).await
-            }
-            Protocol::Http2 => {
-                let http = pin!(http2(limits).serve_connection(stream, service));
-                self.until_cut(http, http2::Connection::graceful_shutdown, connection).await
-            }
-        }
-    }
-
-    async fn until_cut<C>(
-        &self,
-        mut http: Pin<&mut C>,
-        begin_drain: impl FnOnce(Pin<&mut C>),
-        connection: &ClientConnection,
-    ) -> Result<(), crate::BoxError>
-    where
-        C: Future<Output = hyper::Result<()>>,
-    {
-        let mut shutdown = self.shutdown.clone();
-        tokio::select! {
-            biased;
-            ended = http.as_mut() => return Ok(ended?),
-            () = shutdown.reached(Phase::Draining) => begin_drain(http.as_mut()),
-        }
-        tokio::select! {
-            biased;
-            ended = http.as_mut() => Ok(ended?),
-            () = shutdown.reached(Phase::Cut) => {
-                connection.cut();
-                Err("cut off by the shutdown".into())
-            }
-        }
-    }
-}
-
-fn http1(limits: &Limits) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.idle_timeout)
-        .max_header_size(limits.head_bytes)
-        .max_buf_size(limits.buffer_bytes);
-    http
-}
-
-fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut http = http2::Builder::new(TokioExecutor::new());
-    http.timer(TokioTimer::new())
-        .enable_connect_protocol()
-        .keep_alive_interval(limits.http2_ping_interval)
-        .keep_alive_timeout(limits.opening_timeout)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(limits.http2_streams)
-        .initial_stream_window_size(limits.http2_stream_window_bytes)
-        .initial_connection_window_size(limits.http2_connection_window_bytes)
-        .max_send_buf_size(limits.buffer_bytes)
-        .max_pending_accept_reset_streams(limits.http2_resets);
-    http
 }
 
 /// Waits for room first, then for a client. A failed accept is waited out: out of file descriptors, accepting at once
@@ -173,6 +104,7 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
 async fn next_connection(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
+    metrics: &Metrics,
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
     let mut backoff = Duration::from_millis(5);
@@ -181,6 +113,7 @@ async fn next_connection(
             Ok((stream, address)) => return (stream, address, permit),
             Err(error) if is_clients_fault(&error) => {}
             Err(error) => {
+                metrics.limited.hit(Limit::Accept);
                 tracing::warn!(%error, ?backoff, "cannot accept connections right now");
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(Duration::from_secs(1));
@@ -218,6 +151,13 @@ async fn or_drained<T>(
         opened = opening => opened.map_err(io::Error::from)?,
         () = shutdown.reached(Phase::Draining) => Err(io::ErrorKind::ConnectionAborted.into()),
     }
+}
+
+fn not_opened(connection: &ClientConnection, error: io::Error) -> crate::BoxError {
+    if error.kind() == io::ErrorKind::TimedOut {
+        connection.limited(Limit::Handshake);
+    }
+    error.into()
 }
 
 fn by_alpn(stream: &tokio_rustls::server::TlsStream<Linger>) -> Protocol {

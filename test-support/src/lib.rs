@@ -11,6 +11,7 @@
 //! | HTTP as it should be | [`http_client`] |
 //! | HTTP as bytes | [`RawClient`](raw_client::RawClient), [`RawOrigin`](raw_origin::RawOrigin) |
 //! | what was done, and how often | [`Ledger`](ledger::Ledger) |
+//! | HTTP/2 as frames | [`Http2Client`](http2_client::Http2Client) |
 //! | WebSockets, right and wrong | [`WebSocketClient`](websocket_client::WebSocketClient) |
 //! | our own programs | [`Process`] |
 //! | clients and servers that are not ours | [`python::python`] |
@@ -23,6 +24,7 @@ pub mod bus;
 pub mod deadline;
 pub mod fault_proxy;
 pub mod guests;
+pub mod http2_client;
 pub mod http_client;
 pub mod ledger;
 pub mod nats_server;

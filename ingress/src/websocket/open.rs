@@ -16,7 +16,7 @@ use crate::Upstream;
 use crate::admission::Rejection;
 use crate::exchange::{Answer, Edge, Passage, into_answer};
 use crate::live::Policy;
-use crate::open::{ClientConnection, Open};
+use crate::open::{Busy, ClientConnection, Open};
 use crate::rescue::{Failure, ResponseFault};
 use crate::shutdown::Phase;
 use crate::upstream::WebSocketResponse;
@@ -103,6 +103,7 @@ impl WebSockets {
     async fn run(&self, opened: Opened) {
         let Opened { upgrade, mut leg, slot, client, policy, is_alone, drops_oldest } = opened;
         let config = &policy.websockets;
+        let _busy = Busy::new(client.clone());
         let upgraded = match upgrade.await {
             Ok(upgraded) => upgraded,
             Err(error) => return tracing::debug!(%error, "a client left before it had its WebSocket"),

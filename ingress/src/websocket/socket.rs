@@ -17,6 +17,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::linger::Linger;
 use crate::open::ClientConnection;
+use crate::paced::Paced;
 use crate::preface::Rewound;
 
 /// What one read may take: a part of a message (`PROTOCOL.md §5`).
@@ -47,9 +48,9 @@ pub(crate) fn open(
     upgraded: Upgraded,
     client: Option<Arc<ClientConnection>>,
 ) -> (Stream, BytesMut, Option<OwnedWriteHalf>) {
-    match upgraded.downcast::<TokioIo<Rewound<Linger>>>() {
+    match upgraded.downcast::<TokioIo<Paced<Rewound<Linger>>>>() {
         Ok(parts) => {
-            let (first, linger) = parts.io.into_inner().into_parts();
+            let (first, linger) = parts.io.into_inner().into_inner().into_parts();
             let mut ahead = BytesMut::from(&parts.read_buf[..]);
             ahead.extend_from_slice(&first);
             let (read, write) = linger.into_stream().into_split();

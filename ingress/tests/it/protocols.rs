@@ -181,7 +181,7 @@ async fn tls_files_that_cannot_be_used_are_named() {
 #[tokio::test]
 async fn a_slow_handshake_is_cut_off() {
     let tls = certificate();
-    let limits = Limits { opening_timeout: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
     let ingress =
         start_with(Config { tls: Some(tls.files.clone()), limits, ..Config::default() }, hello()).await;
     for opening in ["", "\u{16}\u{3}\u{1}"] {

@@ -1,0 +1,190 @@
+//! One client connection from its first request to its end: hyper's, until the client leaves, has been quiet for too
+//! long, has asked for too much, or the gateway shuts down.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::exchange::Edge;
+use crate::limits::Limits;
+use crate::metrics::Limit;
+use crate::open::ClientConnection;
+use crate::paced::Paced;
+use crate::server::Protocol;
+use crate::shutdown::{Phase, ShutdownWatch};
+use crate::streams::Streams;
+use crate::{BoxError, Upstream};
+
+/// How long a client that is thrown out may take to read why.
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(100);
+/// What a client gets that was too slow with a head: there is no request yet to answer.
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
+    Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 33\r\n\r\n\
+    The request's head took too long\n";
+/// What HTTP/2's implementation may take of a head before it refuses it by itself (431): less than any target that an
+/// `http::Uri` cannot hold, which would have to be met by a reset instead (RFC 9113 §10.5.1 counts 32 bytes a field,
+/// `:path` is 5 long, and the longest target 65,534).
+const MOST_FIELD_LIST_BYTES: u32 = 65_572;
+
+/// Serves requests until the connection ends.
+pub(crate) async fn drive<U, S>(
+    edge: Arc<Edge<U>>,
+    protocol: Protocol,
+    stream: S,
+    connection: &Arc<ClientConnection>,
+    shutdown: ShutdownWatch,
+) -> Result<(), BoxError>
+where
+    U: Upstream,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answering = connection.clone();
+    let service = service_fn(move |request| {
+        let (edge, connection) = (edge.clone(), answering.clone());
+        async move { Ok::<_, Infallible>(edge.answer(connection, request).await) }
+    });
+    let life = Life { connection, shutdown };
+    match protocol {
+        Protocol::Http1 => {
+            let stream = TokioIo::new(Paced::http1(stream, connection.clone()));
+            let builder = http1(&connection.limits);
+            let mut http = builder.serve_connection(stream, service).with_upgrades();
+            let ended = life.run(Pin::new(&mut http), http1::UpgradeableConnection::graceful_shutdown).await;
+            match http.into_parts().map(|parts| parts.io.into_inner()) {
+                Some(stream) if stream.is_late() => say_late(stream.into_inner()).await,
+                _ => ended,
+            }
+        }
+        Protocol::Http2 => {
+            let stream = TokioIo::new(Paced::http2(stream, connection.clone()));
+            let builder = http2(&connection.limits, Streams::new(connection.clone()));
+            let mut http = pin!(builder.serve_connection(stream, service));
+            life.run(http.as_mut(), http2::Connection::graceful_shutdown).await
+        }
+    }
+}
+
+/// The ends that a connection can come to.
+struct Life<'a> {
+    connection: &'a ClientConnection,
+    shutdown: ShutdownWatch,
+}
+
+impl Life<'_> {
+    async fn run<C>(
+        mut self,
+        mut http: Pin<&mut C>,
+        begin_end: impl FnOnce(Pin<&mut C>),
+    ) -> Result<(), BoxError>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        tokio::select! {
+            biased;
+            ended = http.as_mut() => return self.ended(ended),
+            () = self.connection.condemned() => return self.throw_out(http, begin_end).await,
+            () = self.shutdown.reached(Phase::Draining) => begin_end(http.as_mut()),
+            () = quiet_for(self.connection, self.connection.limits.idle_timeout) => {
+                self.connection.limited(Limit::Idle);
+                begin_end(http.as_mut());
+            }
+        }
+        tokio::select! {
+            biased;
+            ended = http.as_mut() => self.ended(ended),
+            () = self.connection.condemned() => Err("asked for far too much".into()),
+            () = self.shutdown.reached(Phase::Cut) => {
+                self.connection.cut();
+                Err("cut off by the shutdown".into())
+            }
+            () = has_not_left(self.connection) => Err("did not leave when told to".into()),
+        }
+    }
+
+    fn ended(&self, ended: hyper::Result<()>) -> Result<(), BoxError> {
+        if let Err(error) = &ended {
+            if error.is_parse_too_large() {
+                self.connection.limited(Limit::Headers);
+            } else if is_flood(error) {
+                self.connection.limited(Limit::Flood);
+            }
+        }
+        Ok(ended?)
+    }
+
+    /// The stream itself says why (`goaway`), as soon as hyper has something to say.
+    async fn throw_out<C>(
+        &self,
+        mut http: Pin<&mut C>,
+        begin_end: impl FnOnce(Pin<&mut C>),
+    ) -> Result<(), BoxError>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        begin_end(http.as_mut());
+        let _ended = timeout(GOODBYE_TIMEOUT, http).await;
+        Err("asked for far too much".into())
+    }
+}
+
+/// Ends once nothing has gone on for so long.
+async fn quiet_for(connection: &ClientConnection, time: Duration) {
+    loop {
+        match connection.activity.quiet_since().map(|since| since + time) {
+            Some(until) if until <= Instant::now() => return,
+            Some(until) => sleep_until(until).await,
+            None => sleep(time).await,
+        }
+    }
+}
+
+/// Told to end, a connection whose client answers ends by itself; and what is under way may be ended.
+async fn has_not_left(connection: &ClientConnection) {
+    sleep(connection.limits.handshake_timeout).await;
+    quiet_for(connection, connection.limits.handshake_timeout).await;
+}
+
+/// After this the socket lingers, so that the client can read it while it still sends.
+async fn say_late<S: AsyncWrite + Unpin>(mut stream: S) -> Result<(), BoxError> {
+    timeout(GOODBYE_TIMEOUT, stream.write_all(TOO_LATE)).await??;
+    stream.shutdown().await?;
+    Err("a request's head took too long".into())
+}
+
+fn is_flood(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) && !error.is_remote())
+}
+
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // Heads over the limit and up to the buffer are refused in words (`admission`). The time of heads is `paced`'s.
+    http.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits.buffer_bytes);
+    if limits.fields != Limits::default().fields {
+        // hyper's own default otherwise, which is on its stack.
+        http.max_headers(limits.fields);
+    }
+    http
+}
+
+fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
+    let mut http = http2::Builder::new(streams);
+    http.timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .keep_alive_interval(limits.http2_ping_interval)
+        .keep_alive_timeout(limits.handshake_timeout)
+        .max_header_list_size(MOST_FIELD_LIST_BYTES)
+        .max_concurrent_streams(limits.http2_streams)
+        .initial_stream_window_size(limits.http2_stream_window_bytes)
+        .initial_connection_window_size(limits.http2_connection_window_bytes)
+        .max_send_buf_size(limits.buffer_bytes)
+        .max_pending_accept_reset_streams(limits.http2_resets);
+    http
+}

@@ -1,0 +1,86 @@
+//! How often each limit was hit.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use super::Label;
+
+/// Something of which a client, or all of them, may have so much and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The system has no more sockets for us.
+    Accept,
+    ConnectionsPerAddress,
+    /// `--handshake-timeout`.
+    Handshake,
+    /// `--header-timeout`.
+    Header,
+    /// A head's size, and its number of fields.
+    Headers,
+    /// `--idle-timeout`.
+    Idle,
+    /// `--body-timeout`.
+    Body,
+    /// `--max-body-size`.
+    BodySize,
+    /// `--write-timeout`.
+    Write,
+    Exchanges,
+    ExchangesPerConnection,
+    /// A connection that took back far too many exchanges.
+    Resets,
+    /// What HTTP/2's implementation calls abuse, and answers with `ENHANCE_YOUR_CALM`.
+    Flood,
+    WebSockets,
+}
+
+impl Limit {
+    /// In the order of the variants.
+    const LABELS: [&'static str; 14] = [
+        "accept",
+        "connections_per_address",
+        "handshake",
+        "header",
+        "headers",
+        "idle",
+        "body",
+        "body_size",
+        "write",
+        "exchanges",
+        "exchanges_per_connection",
+        "resets",
+        "flood",
+        "websockets",
+    ];
+}
+
+/// One counter for each limit.
+#[derive(Debug)]
+pub(crate) struct Limited([Counter; Limit::LABELS.len()]);
+
+impl Limited {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let limited = Family::<Label, Counter>::default();
+        let counters = Limit::LABELS.map(|label| limited.get_or_create_owned(&[("limit", label)]));
+        registry.register("limited", "How often a limit was hit, by which", limited);
+        Self(counters)
+    }
+
+    pub(crate) fn hit(&self, limit: Limit) {
+        self.0[limit as usize].inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_those_of_the_variants() {
+        let label = |limit: Limit| Limit::LABELS[limit as usize];
+
+        assert_eq!((label(Limit::Accept), label(Limit::WebSockets)), ("accept", "websockets"));
+        assert_eq!((label(Limit::Write), label(Limit::Resets)), ("write", "resets"));
+    }
+}

@@ -1,0 +1,196 @@
+//! A client's stream under hyper that does not wait for ever: not for the rest of a head (HTTP/1), and not for a client
+//! that takes nothing of what is written.
+//!
+//! Waiting for the next request is another matter (`drive` bounds it), and so is a request's body (`request_body`).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::deadline::Deadline;
+use crate::goaway::FrameEdges;
+use crate::metrics::Limit;
+use crate::open::ClientConnection;
+
+/// What hyper reads from and writes to.
+#[derive(Debug)]
+pub(crate) struct Paced<S> {
+    stream: S,
+    connection: Arc<ClientConnection>,
+    /// Over HTTP/1.
+    head: Option<Head>,
+    /// Over HTTP/2.
+    edges: Option<FrameEdges>,
+    /// Since when the client has taken nothing of what waits.
+    blocked: Option<Instant>,
+    write_deadline: Deadline,
+}
+
+/// Where the reading of HTTP/1 heads is.
+#[derive(Debug, Default)]
+struct Head {
+    /// When the first bytes came of what no exchange has begun with yet.
+    first_byte: Option<Instant>,
+    /// How many exchanges had begun then.
+    exchanges: u64,
+    deadline: Deadline,
+    is_late: bool,
+}
+
+impl<S> Paced<S> {
+    pub(crate) fn http1(stream: S, connection: Arc<ClientConnection>) -> Self {
+        Self { head: Some(Head::default()), edges: None, ..Self::new(stream, connection) }
+    }
+
+    pub(crate) fn http2(stream: S, connection: Arc<ClientConnection>) -> Self {
+        Self { head: None, edges: Some(FrameEdges::default()), ..Self::new(stream, connection) }
+    }
+
+    fn new(stream: S, connection: Arc<ClientConnection>) -> Self {
+        let write_deadline = Deadline::default();
+        Self { stream, connection, head: None, edges: None, blocked: None, write_deadline }
+    }
+
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
+    /// The client took too long for a head, and can still be told so: nothing else is being written.
+    pub(crate) fn is_late(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.is_late) && self.blocked.is_none()
+    }
+
+    /// What a write, flush or end came to, and whether the client has had its time.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            if self.blocked.take().is_some() {
+                self.connection.activity.writing(false);
+            }
+            return outcome;
+        }
+        let since = *self.blocked.get_or_insert_with(Instant::now);
+        self.connection.activity.writing(true);
+        if self.write_deadline.poll(since + self.connection.limits.write_timeout, cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.connection.cut();
+        self.connection.limited(Limit::Write);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Head {
+    /// Bytes came.
+    fn received(&mut self, connection: &ClientConnection) {
+        self.forget_begun(connection);
+        if !connection.activity.is_busy() && self.first_byte.is_none() {
+            self.first_byte = Some(Instant::now());
+            connection.activity.in_head(true);
+        }
+    }
+
+    /// An exchange that has begun since had its head whole.
+    fn forget_begun(&mut self, connection: &ClientConnection) {
+        let exchanges = connection.activity.begun();
+        if self.exchanges != exchanges || connection.activity.is_busy() {
+            self.exchanges = exchanges;
+            self.first_byte = None;
+            connection.activity.in_head(false);
+        }
+    }
+
+    /// More is wanted, and nothing is there.
+    fn waits(&mut self, connection: &ClientConnection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.forget_begun(connection);
+        let Some(first_byte) = self.first_byte else { return Poll::Pending };
+        if self.deadline.poll(first_byte + connection.limits.header_timeout, cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.is_late = true;
+        connection.limited(Limit::Header);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let Self { head: Some(head), connection, .. } = &mut *self else { return read };
+        match read {
+            Poll::Pending => head.waits(connection, cx),
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                head.received(connection);
+                read
+            }
+            read => read,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Paced<S> {
+    /// What the client is told instead of all else, once it has to go.
+    fn poll_goaway(&mut self, cx: &mut Context<'_>) -> Option<Poll<io::Result<usize>>> {
+        let goaway = self.edges.as_ref().filter(|_| self.connection.is_condemned())?.goaway()?;
+        let written = Pin::new(&mut self.stream).poll_write(cx, &goaway);
+        Some(match self.watch(cx, written) {
+            Poll::Ready(_) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            Poll::Pending => Poll::Pending,
+        })
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(goaway) = self.poll_goaway(cx) {
+            return goaway;
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let (Some(edges), Poll::Ready(Ok(count))) = (&mut self.edges, &written) {
+            edges.wrote(&bytes[..*count]);
+        }
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(goaway) = self.poll_goaway(cx) {
+            return goaway;
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if let (Some(edges), Poll::Ready(Ok(count))) = (&mut self.edges, &written) {
+            let mut left = *count;
+            for slice in slices {
+                let part = slice.len().min(left);
+                edges.wrote(&slice[..part]);
+                left -= part;
+            }
+        }
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.watch(cx, ended)
+    }
+}
