@@ -98,6 +98,8 @@ pub struct Http2Client {
     /// The socket itself.
     pub stream: TcpStream,
     buffer: BytesMut,
+    /// Why the other side ends the connection.
+    goaway: Option<u32>,
 }
 
 impl Http2Client {
@@ -108,7 +110,7 @@ impl Http2Client {
     /// When nobody listens there.
     pub async fn connect(address: &str, settings: &[(u16, u32)]) -> Self {
         let (stream, buffer) = crate::raw_client::RawClient::connect(address).await.into_parts();
-        let mut client = Self { stream, buffer };
+        let mut client = Self { stream, buffer, goaway: None };
         let pairs =
             settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
         let settings = frame(kind::SETTINGS, 0, 0, &pairs.collect::<Vec<u8>>());
@@ -133,6 +135,9 @@ impl Http2Client {
     pub async fn frame(&mut self) -> Option<RawFrame> {
         loop {
             if let Some(frame) = self.buffered() {
+                if frame.kind == kind::GOAWAY {
+                    self.goaway = frame.payload[4..].first_chunk().map(|code| u32::from_be_bytes(*code));
+                }
                 return Some(frame);
             }
             match soon(self.stream.read_buf(&mut self.buffer)).await {
@@ -185,16 +190,13 @@ impl Http2Client {
         }
     }
 
-    /// Reads to the end: the error code of the last `GOAWAY` (RFC 9113 §7), if there was one.
+    /// Reads to the end: the error code of the last `GOAWAY` (RFC 9113 §7), if there has been one.
     ///
     /// # Panics
     ///
     /// As [`frame`](Self::frame).
     pub async fn goaway(&mut self) -> Option<u32> {
-        let mut reason = None;
-        while let Some(frame) = self.next(kind::GOAWAY).await {
-            reason = frame.payload[4..].first_chunk().map(|code| u32::from_be_bytes(*code));
-        }
-        reason
+        while self.frame().await.is_some() {}
+        self.goaway
     }
 }

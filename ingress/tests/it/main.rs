@@ -11,6 +11,7 @@ mod expect;
 mod forwarded;
 mod grpc;
 mod leaving;
+mod limits;
 mod program;
 mod protocols;
 mod reload;

@@ -37,6 +37,7 @@ pub(crate) struct Closure {
     handler: Arc<Handler>,
     served: Arc<HashSet<String>>,
     availability: watch::Receiver<Availability>,
+    never_opens: bool,
 }
 
 impl Closure {
@@ -48,12 +49,18 @@ impl Closure {
             handler: Arc::new(move |host, request| Box::pin(handler(host, request))),
             served: Arc::default(),
             availability: watch::channel(Availability::Ready).1,
+            never_opens: false,
         }
     }
 
     /// Announces interest in `METHOD host/path`.
     pub(crate) fn serving(self, what: &[&str]) -> Self {
         Self { served: Arc::new(what.iter().map(|what| what.to_string()).collect()), ..self }
+    }
+
+    /// Says neither yes nor no to a WebSocket.
+    pub(crate) fn never_opening(self) -> Self {
+        Self { never_opens: true, ..self }
     }
 
     pub(crate) fn available(self, availability: watch::Receiver<Availability>) -> Self {
@@ -77,6 +84,9 @@ impl Upstream for Closure {
         _host: &Host,
         _request: Request<()>,
     ) -> Result<WebSocketResponse<TestBody>, ExchangeError> {
+        if self.never_opens {
+            std::future::pending::<()>().await;
+        }
         Err(ExchangeError::NoResponders)
     }
 
