@@ -9,7 +9,12 @@ use crate::support::*;
 fn impatient() -> Config {
     let short = Duration::from_millis(50);
     Config {
-        limits: Limits { handshake_timeout: short, idle_timeout: short, ..Limits::default() },
+        limits: Limits {
+            handshake_timeout: short,
+            header_timeout: short,
+            idle_timeout: short,
+            ..Limits::default()
+        },
         ..Config::default()
     }
 }
