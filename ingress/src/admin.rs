@@ -87,7 +87,7 @@ impl<U: Upstream> Admin<U> {
     fn exposition(&self) -> Response<Full<Bytes>> {
         const OPENMETRICS: HeaderValue =
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-        match self.metrics.render() {
+        match self.metrics.render(&self.upstream.bus()) {
             Ok(exposition) => {
                 let mut response = text(StatusCode::OK, exposition);
                 response.headers_mut().insert(header::CONTENT_TYPE, OPENMETRICS);

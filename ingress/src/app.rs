@@ -117,6 +117,7 @@ impl<U: Upstream> App<U> {
         let connections = TaskTracker::new();
         let live = self.live;
         let metrics = live.metrics().clone();
+        let access_lines = live.access_lines.clone();
         let websockets = WebSockets::new(
             live.websocket_slots.clone(),
             self.grace_period,
@@ -142,7 +143,10 @@ impl<U: Upstream> App<U> {
             accepting.spawn(server.clone().accept(listener));
         }
         accepting.join_all().await;
-        drain(&connections, &shutdown, &upstream, self.grace_period).await
+        let drained = drain(&connections, &shutdown, &upstream, self.grace_period).await;
+        // The last lines are written by a thread, which would not outlive the program.
+        let _ = tokio::task::spawn_blocking(move || access_lines.flush()).await;
+        drained
     }
 }
 

@@ -8,7 +8,9 @@ use h8s_nats::{NatsConfig, NatsFlags};
 use h8s_settings::{Exit, LogFormat, Mistakes, Secret};
 
 use crate::limit_flags::LimitFlags;
-use crate::{AllowedOrigins, DropOldest, HostFilters, Limits, TlsFiles, TrustedProxies, WebSocketConfig};
+use crate::{
+    AccessLog, AllowedOrigins, DropOldest, HostFilters, Limits, TlsFiles, TrustedProxies, WebSocketConfig,
+};
 
 /// The flags of `h8sd`. Each is also an environment variable, and a key of the `--config` file.
 #[derive(Clone, Debug, clap::Parser)]
@@ -85,6 +87,9 @@ pub struct Flags {
     /// How long a WebSocket whose responder is gone waits for another before it is closed (1012)
     #[arg(long, env = "H8S_REOPEN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
     pub reopen_timeout: Duration,
+    /// One line on standard output for each exchange, when it has ended
+    #[arg(long, env = "H8S_ACCESS_LOG", value_name = "FORMAT", default_value = "off", value_enum)]
+    pub access_log: AccessLog,
     /// How log lines look. RUST_LOG says which there are (default: info)
     #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
@@ -131,6 +136,8 @@ pub struct Config {
     pub grace_period: Duration,
     /// Client connections open at once. 10,000.
     pub max_connections: u32,
+    /// A line for each exchange. Off.
+    pub access_log: AccessLog,
     /// Of connections and exchanges.
     pub limits: Limits,
     /// Of WebSockets.
@@ -153,6 +160,7 @@ impl Default for Config {
             trusted_proxies: TrustedProxies::default(),
             grace_period: DEFAULT_GRACE_PERIOD,
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            access_log: AccessLog::Off,
             limits: Limits::default(),
             websockets: WebSocketConfig::default(),
         }
@@ -190,6 +198,7 @@ impl Flags {
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             grace_period: self.grace_period,
             max_connections: self.max_connections,
+            access_log: self.access_log,
             limits,
         };
         Ok((config, nats))

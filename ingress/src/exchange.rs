@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use crate::access_log::Record;
 use crate::admission::{Admitted, Rejection, check_head};
 use crate::fields;
 use crate::grpc;
@@ -36,6 +37,8 @@ pub(crate) struct Passage {
     /// `None` before admission.
     pub(crate) request_id: Option<HeaderValue>,
     pub(crate) authority: Option<HeaderValue>,
+    /// What the access log will say, where there is one.
+    pub(crate) record: Option<Box<Record>>,
 }
 
 pub(crate) type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
@@ -55,8 +58,10 @@ impl<U: Upstream> Edge<U> {
         let form = Form::of(request.headers());
         let takes_status = form == Form::Grpc && request.version() == Version::HTTP_2;
         let policy = self.live.policy();
-        let mut passage = Passage { connection, policy, request_id: None, authority: None };
-        let response = match self.exchange(open, request, &mut passage).await {
+        let record = self.live.access_lines.begin(policy.access_log, &request, &connection.peer);
+        let mut passage = Passage { connection, policy, request_id: None, authority: None, record };
+        let mut reason = None;
+        let mut response = match self.exchange(open, request, &mut passage).await {
             Ok(mut response) => {
                 if takes_status {
                     grpc::end_with_status(&mut response);
@@ -70,10 +75,15 @@ impl<U: Upstream> Edge<U> {
                 if let Some(limit) = rescue::limit(&failure) {
                     passage.connection.limited(limit);
                 }
+                reason = Some(verdict.reason);
                 rescue::response(&verdict, form, passage.request_id)
             }
         };
         passage.connection.metrics.answered(response.status(), started.elapsed());
+        if let Some(mut record) = passage.record.take() {
+            record.answered(response.status(), reason);
+            response.body_mut().record(record);
+        }
         response
     }
 
@@ -144,12 +154,15 @@ impl Passage {
         }
         let authority = admitted.authority.clone();
         let described = peer.describe(&mut head.headers, authority.clone());
+        if let Some(record) = &mut self.record {
+            record.admitted(described.client, &authority, &head.headers);
+        }
         (self.request_id, self.authority) = (Some(described.request_id), Some(authority));
         head.extensions.insert(ExchangeContext {
             client: Some(described.client),
             is_secure: described.is_secure,
             deadline: (head.version == Version::HTTP_2).then(|| grpc::deadline(&head.headers)).flatten(),
-            answerer: None,
+            answerer: self.record.as_ref().map(|record| record.answerer.clone()),
         });
     }
 }

@@ -1,4 +1,4 @@
-//! What responders learn about the client: `X-Forwarded-For`, `-Proto`, `-Host` and `X-Request-Id`.
+//! What responders learn about the client: `X-Forwarded-For`, `-Proto`, `-Host`, `X-Request-Id` and `traceparent`.
 //!
 //! A stranger's own claims are gone before this runs (`fields`), so its peer address is the truth. A trusted proxy's
 //! claims are kept, and its own address is added (T12). None of these names ever routes: `Host` does.
@@ -11,6 +11,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::fields::Sender;
+use crate::{hex, trace};
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -83,8 +84,13 @@ impl Peer {
         }
     }
 
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Describes the client in `headers`, and says who it is. `host` is what the client asked for.
     pub(crate) fn describe(&self, headers: &mut HeaderMap, host: HeaderValue) -> Described {
+        trace::keep_or_begin(headers);
         if self.sender == Sender::Stranger {
             let request_id = new_request_id();
             headers.insert(FOR, self.text.clone());
@@ -123,12 +129,8 @@ impl Peer {
 
 /// 128 random bits in hexadecimal: enough to find one request in many gateways' logs.
 fn new_request_id() -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(rand::random::<[u8; 16]>()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
+    hex::fill_random(&mut text);
     HeaderValue::from_bytes(&text).expect("hexadecimal digits are visible ASCII")
 }
 
@@ -178,7 +180,8 @@ mod tests {
             (&"192.0.2.7".parse().unwrap(), &"https".parse().unwrap(), &"example.com".parse().unwrap())
         );
         assert_eq!(headers[REQUEST_ID].len(), 32);
-        assert_eq!(headers.len(), 4);
+        // A trace begins, too.
+        assert_eq!(headers.len(), 5);
     }
 
     #[test]

@@ -8,20 +8,22 @@
 //!    `resets`, `streams`, `goaway`).
 //! 2. `exchange`: holds the steps below together.
 //! 3. `admission`: yes, or a typed rejection, before anything reaches NATS ([`HostFilters`]).
-//! 4. `fields`, `forwarded`: what of the head crosses the edge, and what is said about the client ([`TrustedProxies`]).
+//! 4. `fields`, `forwarded`, `trace`: what of the head crosses the edge, and what is said about the client
+//!    ([`TrustedProxies`]).
 //! 5. [`RequestBody`] in, `response_body` out, piece by piece; nothing is buffered whole.
 //! 6. `rescue`: the one place where an error becomes a status; `grpc`: and that a gRPC one.
 //!    Or, for what asks for one, a `websocket` takes over.
 //! 7. `linger`: how the client's socket ends.
 //!
 //! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; [`Live`] and [`Reloader`] for what changes meanwhile;
-//! `admin` and `metrics` for operators.
+//! `admin`, `metrics` and `access_log` for operators.
 //! Invariants: no request is read past its head before it is admitted; no body is ever cut without the client being
 //! able to see it; nothing a client sends becomes a metric label.
 //!
 //! Over HTTP/1 a client that closes its sending side counts as gone (hyper cannot tell the two apart while an exchange
 //! runs), and one that leaves while nobody reads its upload is noticed when somebody does, or writes to it.
 
+mod access_log;
 mod activity;
 mod addresses;
 mod admin;
@@ -36,6 +38,7 @@ mod fields;
 mod forwarded;
 mod goaway;
 mod grpc;
+mod hex;
 mod host_filter;
 mod limit_flags;
 mod limits;
@@ -54,9 +57,11 @@ mod server;
 mod shutdown;
 mod streams;
 mod tls;
+mod trace;
 mod upstream;
 mod websocket;
 
+pub use access_log::AccessLog;
 pub use app::{App, BuildError, Drained};
 pub use config::{Config, Flags};
 pub use descriptors::raise_limit;

@@ -7,10 +7,11 @@ use h8s_nats::RequesterConfig;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use crate::access_log::LineWriter;
 use crate::admission::Admission;
 use crate::metrics::Metrics;
 use crate::tls::{self, TlsError};
-use crate::{Config, Limits, TrustedProxies, Upstream, WebSocketConfig};
+use crate::{AccessLog, Config, Limits, TrustedProxies, Upstream, WebSocketConfig};
 
 /// By what connections and requests are judged and served. Connections take over limits, trusted proxies and the
 /// certificate when they come; requests the rest when they come.
@@ -23,6 +24,7 @@ pub(crate) struct Policy {
     pub(crate) limits: Arc<Limits>,
     pub(crate) websockets: WebSocketConfig,
     pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) access_log: AccessLog,
 }
 
 impl Policy {
@@ -40,6 +42,7 @@ impl Policy {
             limits: Arc::new(config.limits.clone()),
             websockets: config.websockets.clone(),
             tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
+            access_log: config.access_log,
         })
     }
 }
@@ -65,17 +68,20 @@ pub struct Live<U> {
     pub(crate) connection_permits: Arc<Semaphore>,
     pub(crate) websocket_slots: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+    pub(crate) access_lines: LineWriter,
 }
 
 impl<U: Upstream> Live<U> {
     pub(crate) fn new(config: Config, upstream: U) -> Result<Self, TlsError> {
+        let metrics = Metrics::new();
         Ok(Self {
             policy: Arc::new(ArcSwap::from_pointee(Policy::of(&config)?)),
             connection_permits: Arc::new(Semaphore::new(config.max_connections as usize)),
             websocket_slots: Arc::new(Semaphore::new(config.websockets.max_open as usize)),
             config: Arc::new(ArcSwap::from_pointee(config)),
             upstream,
-            metrics: Arc::new(Metrics::new()),
+            access_lines: LineWriter::with(metrics.lost_lines.clone()),
+            metrics: Arc::new(metrics),
         })
     }
 

@@ -10,11 +10,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+mod bus;
 mod limited;
 mod websockets;
 
+use bus::BusMetrics;
 pub(crate) use limited::{Limit, Limited};
 pub(crate) use websockets::WebSocketMetrics;
+
+use crate::BusState;
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -42,10 +46,12 @@ pub(crate) struct Metrics {
     pub(crate) cut_by_client: Counter,
     pub(crate) limited: Limited,
     pub(crate) websockets: WebSocketMetrics,
+    pub(crate) lost_lines: Counter,
     reloads: [Counter; 2],
     responses: [Counter; STATUS_CLASSES.len()],
     rescued: Family<Label, Counter>,
     head_seconds: Histogram,
+    bus: BusMetrics,
     registry: Registry,
 }
 
@@ -64,10 +70,12 @@ impl Metrics {
             cut_by_client: cut.get_or_create_owned(&[("by", "client")]),
             limited: Limited::register(&mut registry),
             websockets: WebSocketMetrics::register(&mut registry),
+            lost_lines: Counter::default(),
             reloads: ["taken", "refused"].map(|result| reloads.get_or_create_owned(&[("result", result)])),
             responses: STATUS_CLASSES.map(|class| responses.get_or_create_owned(&[("status", class)])),
             rescued: Family::default(),
             head_seconds: Histogram::new(HEAD_SECONDS),
+            bus: BusMetrics::register(&mut registry),
             registry: Registry::default(),
         };
         metrics.register(&mut registry, responses, cut);
@@ -92,6 +100,11 @@ impl Metrics {
             self.connections_total.clone(),
         );
         registry.register("exchanges_in_flight", "Exchanges not yet ended", self.in_flight.clone());
+        registry.register(
+            "access_log_lost",
+            "Lines of the access log that nobody took in time",
+            self.lost_lines.clone(),
+        );
         registry.register("responses", "Response heads sent, by class of status", responses);
         registry.register("cut", "Exchanges that ended early, by who left", cut);
         registry.register(
@@ -130,8 +143,9 @@ impl Metrics {
         self.rescued.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// The OpenMetrics text.
-    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
+    /// The OpenMetrics text. `bus` is how things are there now.
+    pub(crate) fn render(&self, bus: &BusState) -> Result<String, std::fmt::Error> {
+        self.bus.set(bus);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)

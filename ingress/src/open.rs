@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::access_log::{Cause, Record};
 use crate::activity::Activity;
 use crate::addresses::AddressPlace;
 use crate::admission::Rejection;
@@ -118,13 +119,14 @@ pub(crate) struct Open {
     here: usize,
     in_all: i64,
     is_finished: bool,
+    record: Option<Box<Record>>,
 }
 
 impl Open {
     pub(crate) fn new(connection: Arc<ClientConnection>) -> Self {
         let in_all = connection.metrics.in_flight.inc() + 1;
         let here = connection.activity.begin();
-        Self { connection, started: Instant::now(), here, in_all, is_finished: false }
+        Self { connection, started: Instant::now(), here, in_all, is_finished: false, record: None }
     }
 
     /// Is there a place for it?
@@ -144,9 +146,17 @@ impl Open {
         &self.connection.metrics
     }
 
+    /// What the access log says when this is over.
+    pub(crate) fn record(&mut self, record: Box<Record>) {
+        self.record = Some(record);
+    }
+
     /// Bytes of the response body went out.
-    pub(crate) fn sent(&self, bytes: usize) {
+    pub(crate) fn sent(&mut self, bytes: usize) {
         self.metrics().response_bytes.inc_by(bytes as u64);
+        if let Some(record) = &mut self.record {
+            record.sent(bytes);
+        }
     }
 
     /// The whole response is out.
@@ -166,10 +176,17 @@ impl Open {
         self.broken_off(cut);
     }
 
+    fn note_cut(&mut self, by: Cause) {
+        if let Some(record) = &mut self.record {
+            record.cut(by);
+        }
+    }
+
     /// The response ends here, and the client is told so within it.
     pub(crate) fn broken_off(&mut self, cut: &Cut) {
         self.is_finished = true;
         self.metrics().cut_by_upstream.inc();
+        self.note_cut(Cause::Upstream);
         tracing::warn!(cause = %cut, source = std::error::Error::source(cut), "a response was cut off");
     }
 }
@@ -183,6 +200,7 @@ impl Drop for Open {
             if self.connection.resets.taken_back(self.connection.limits.exchanges_per_connection) {
                 self.connection.condemn();
             }
+            self.note_cut(Cause::Client);
         }
     }
 }

@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::BoxError;
+use crate::access_log::Record;
 use crate::grpc;
 use crate::open::Open;
 use crate::request_body::clean_trailers;
@@ -43,6 +44,17 @@ pub(crate) enum ResponseBody<B: UpstreamBody> {
     Text(Bytes),
     /// The upstream's, piece by piece: hyper flushes whenever this is pending.
     Streaming(Streaming<B>),
+}
+
+impl<B: UpstreamBody> ResponseBody<B> {
+    /// The exchange's line in the access log, which waits until this is over.
+    pub(crate) fn record(&mut self, mut record: Box<Record>) {
+        match self {
+            Self::Empty => {}
+            Self::Text(text) => record.sent(text.len()),
+            Self::Streaming(streaming) => streaming.open.record(record),
+        }
+    }
 }
 
 /// What an upstream's body is.

@@ -47,7 +47,7 @@ pub use duration::duration;
 pub use exit::{Exit, Mistakes};
 pub use file_watch::FileWatch;
 pub use load::{Loaded, load, load_with};
-pub use log::{LogFormat, may_colour};
+pub use log::{LogFormat, may_colour, timestamp};
 pub use reload::{Asked, Reload};
 pub use secret::{EmptySecret, Secret};
 pub use size::size;

@@ -3,6 +3,8 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -31,6 +33,14 @@ impl LogFormat {
             Self::Json => log.json().init(),
         }
     }
+}
+
+/// Now, as the lines of the log say it: RFC 3339 in UTC, with microseconds.
+pub fn timestamp() -> String {
+    let mut text = String::with_capacity("2026-01-02T03:04:05.678901Z".len());
+    // Fails only where the text does not take it.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
 }
 
 /// Whether this stream is for somebody's eyes, who has nothing against colours.

@@ -16,6 +16,7 @@ mod programs;
 mod put_online;
 mod readme;
 mod reverse;
+mod t12_spoofed_claims;
 mod t15_forged_control;
 mod t18_exactly_once;
 mod t1_long_addresses;

@@ -13,6 +13,7 @@ use super::connection::Connection;
 use super::outbox::Outbox;
 use super::{Asked, Ending, Slot, WebSockets, handshake, socket, upgrade};
 use crate::Upstream;
+use crate::access_log::Record;
 use crate::admission::Rejection;
 use crate::exchange::{Answer, Edge, Passage, into_answer};
 use crate::live::Policy;
@@ -31,6 +32,8 @@ struct Opened {
     /// The client's whole connection becomes the WebSocket; over HTTP/2 it is only a stream of it.
     is_alone: bool,
     drops_oldest: bool,
+    /// Said when it is over.
+    record: Option<Box<Record>>,
 }
 
 impl<U: Upstream> Edge<U> {
@@ -66,8 +69,12 @@ impl<U: Upstream> Edge<U> {
             Err(fault) => return open.fail(fault.into()),
         };
         open.complete();
+        let mut record = passage.record.take();
+        if let Some(record) = &mut record {
+            record.answered(response.status(), None);
+        }
         let (client, policy) = (passage.connection.clone(), passage.policy.clone());
-        let opened = Opened { upgrade, leg, slot, client, policy, is_alone, drops_oldest };
+        let opened = Opened { upgrade, leg, slot, client, policy, is_alone, drops_oldest, record };
         self.websockets.tasks.spawn(self.websockets.clone().serve(opened));
         Ok(response)
     }
@@ -101,7 +108,8 @@ impl WebSockets {
     }
 
     async fn run(&self, opened: Opened) {
-        let Opened { upgrade, mut leg, slot, client, policy, is_alone, drops_oldest } = opened;
+        let Opened { upgrade, mut leg, slot, client, policy, is_alone, drops_oldest, record: _record } =
+            opened;
         let config = &policy.websockets;
         let _busy = Busy::new(client.clone());
         let upgraded = match upgrade.await {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test and what it sets up may fail by a panic")]
 
+mod access_log;
 mod admin;
 mod admission;
 mod bodies;

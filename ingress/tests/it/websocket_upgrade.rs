@@ -259,6 +259,7 @@ async fn the_responder_gets_an_extended_connect_and_knows_the_client() {
         [
             "cookie",
             "sec-websocket-protocol",
+            "traceparent",
             "x-forwarded-for",
             "x-forwarded-host",
             "x-forwarded-proto",
