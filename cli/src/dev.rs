@@ -1,4 +1,4 @@
-//! `h8s dev`: broker, gateway and host in one process; start, serve, drain.
+//! `h8s dev`: broker, gateway and host in one process; start, serve (and swap what changes), drain.
 //!
 //! The three parts talk over NATS as they do when they run apart: what works here works there. The gateway's socket
 //! is bound first, so that a port that is taken is told before anything is built.
@@ -13,13 +13,14 @@ use h8s_nats::{Identity, Link, NatsConfig, Requester, RequesterConfig, Responder
 use h8s_settings::{Exit, Mistakes, Secret};
 use h8s_wire::{Host, Interest, MethodPattern};
 use http::Method;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::banner::{Banner, Line};
 use crate::failure::Failure;
 use crate::flags::Dev;
+use crate::origin::{Builds, Origin};
 use crate::placement::{self, Placement, Wanted};
-use crate::source;
 
 /// The names that this machine has for itself. Others get 404: nobody serves them.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -51,6 +52,7 @@ struct Stack {
     gateway: App<Requester>,
     responder: Responder,
     components: Vec<Served>,
+    origins: Vec<Origin>,
 }
 
 impl Stack {
@@ -71,7 +73,7 @@ impl Stack {
         };
         let gateway = config.build_on(requester.clone()).await.map_err(Failure::Listen)?;
 
-        let files = files(&wanted, flags.quiet).await?;
+        let (files, origins) = read(&wanted, flags.quiet).await?;
         let placements = placement::placements(&wanted, files)?;
         let components = components(&placements).await?;
         let link = Link::connect(&nats).await?;
@@ -83,13 +85,17 @@ impl Stack {
             let lines: Vec<Line<'_>> = placements.iter().zip(&components).map(line).collect();
             Banner { address, nats_url: &nats_url, is_embedded, lines: &lines }.print(flags);
         }
-        Ok(Self { gateway, responder, components })
+        Ok(Self { gateway, responder, components, origins })
     }
 
     /// Until a signal; then no new requests are taken, and those under way end, before what they need ends.
     async fn serve(self, shutdown: Shutdown) {
-        let Self { gateway, responder, components } = self;
-        if gateway.run(shutdown.clone()).await == Drained::Cut {
+        let Self { gateway, responder, components, origins } = self;
+        let mut following = follow(origins, &components);
+        let gateway = gateway.run(shutdown.clone()).await;
+        // A build under way ends with it.
+        following.shutdown().await;
+        if gateway == Drained::Cut {
             return;
         }
         let drained = async {
@@ -149,15 +155,21 @@ fn bus(given: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure> {
 }
 
 /// Every component's file: directories are built, one after the other, as each uses all processors.
-async fn files(wanted: &[Wanted], is_quiet: bool) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
+async fn read(wanted: &[Wanted], is_quiet: bool) -> Result<(Vec<PathBuf>, Vec<Origin>), Failure> {
+    let (mut files, mut origins) = (Vec::new(), Vec::new());
     for Wanted { component, .. } in wanted {
-        files.push(match component.is_dir() {
-            true => source::build(component, is_quiet).await?,
-            false => component.clone(),
-        });
+        let (file, origin) = Origin::read(component, is_quiet).await?;
+        files.push(file);
+        origins.push(origin);
     }
-    Ok(files)
+    Ok((files, origins))
+}
+
+/// Swaps components when what they come from changes, until it is dropped.
+fn follow(origins: Vec<Origin>, components: &[Served]) -> JoinSet<()> {
+    let builds = Builds::default();
+    let pairs = origins.into_iter().zip(components);
+    pairs.map(|(origin, served)| origin.follow(served.service.clone(), builds.clone())).collect()
 }
 
 /// Loads the components, each for all names of this machine.
@@ -165,7 +177,8 @@ async fn components(placements: &[Placement]) -> Result<Vec<Served>, Failure> {
     let config = HostConfig {
         components: placements.iter().map(served_source).collect(),
         cache: cache(),
-        watch: true,
+        // By their origins: a directory's file changes with its sources.
+        watch: false,
         grace_period: GRACE_PERIOD,
     };
     Ok(config.build().await?)

@@ -18,7 +18,8 @@ Examples:
 pub(crate) struct Dev {
     /// A .wasm file, or a directory with a Cargo.toml, which is built first. PATH says where it is served: /api is
     /// exactly that path, /api/* also everything below it. Unless given, one component serves /*, and several serve
-    /// /NAME/*, each under its file's name. Without a component, the one in the current directory
+    /// /NAME/*, each under its file's name. Without a component, the one in the current directory. What changes while it
+    /// is served is built again, and served then
     #[arg(value_name = "[PATH=]COMPONENT")]
     pub(crate) components: Vec<String>,
     /// A TOML file with the same keys as the flags
@@ -46,8 +47,8 @@ impl Dev {
     pub(crate) fn levels(&self) -> &'static str {
         match (self.quiet, self.verbose) {
             (true, _) => "error",
-            // What the components print is what their author wants to see.
-            (false, 0) => "warn,h8s::guest=info",
+            // What the components print is what their author wants to see, and which of them runs.
+            (false, 0) => "warn,h8s::guest=info,h8s::swap=info",
             (false, 1) => "info",
             (false, _) => "debug",
         }

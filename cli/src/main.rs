@@ -4,8 +4,10 @@ mod banner;
 mod dev;
 mod failure;
 mod flags;
+mod origin;
 mod placement;
 mod source;
+mod sources;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ mod plain_websocket;
 mod programs;
 mod put_online;
 mod readme;
+mod rebuilds;
 mod reverse;
 mod t12_spoofed_claims;
 mod t15_forged_control;

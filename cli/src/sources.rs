@@ -1,0 +1,114 @@
+//! What a component's directory is built from, and when that changes.
+
+use std::path::{Path, PathBuf};
+
+use h8s_settings::FileWatch;
+
+/// Of every package. What is not there is waited for.
+const OWN: [&str; 5] = ["Cargo.toml", "Cargo.lock", "build.rs", "src", "wit"];
+/// Of the workspace, where the package is a member of one.
+const WORKSPACE: [&str; 2] = ["Cargo.toml", "Cargo.lock"];
+
+/// The sources of one component: those of its package, and whatever else cargo has found that it reads.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    own: Vec<PathBuf>,
+    of_package: FileWatch,
+    /// Other packages by path, interfaces, files that are included.
+    further: Vec<PathBuf>,
+    of_others: FileWatch,
+}
+
+impl Sources {
+    /// As they are now: to be asked for before they are built.
+    pub(crate) fn of(directory: &Path) -> Self {
+        let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+        let mut own: Vec<PathBuf> = OWN.iter().map(|name| directory.join(name)).collect();
+        let workspace = directory.ancestors().skip(1).find(|above| above.join("Cargo.lock").is_file());
+        own.extend(workspace.into_iter().flat_map(|above| WORKSPACE.map(|name| above.join(name))));
+        let of_package = FileWatch::new(&own);
+        Self { own, of_package, further: Vec::new(), of_others: FileWatch::new(Vec::<PathBuf>::new()) }
+    }
+
+    /// Learns from what cargo says beside `file` what it was built from.
+    pub(crate) fn built(&mut self, file: &Path) {
+        let said = std::fs::read_to_string(file.with_extension("d")).unwrap_or_default();
+        let is_own = |path: &PathBuf| self.own.iter().any(|own| path.starts_with(own));
+        let mut further: Vec<PathBuf> = dependencies(&said).filter(|path| !is_own(path)).collect();
+        further.sort();
+        // Watching the same ones anew would forget what has changed during the build.
+        if further != self.further {
+            self.of_others = FileWatch::new(&further);
+            self.further = further;
+        }
+    }
+
+    /// Waits until some of them have changed.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn changed(&mut self) {
+        tokio::select! {
+            _ = self.of_package.changed() => {}
+            _ = self.of_others.changed() => {}
+        }
+    }
+}
+
+/// The files that the first line of a cargo dep-info file names: `TARGET: FILE FILE`, as for make, a space within a name
+/// being `\ `.
+fn dependencies(text: &str) -> impl Iterator<Item = PathBuf> {
+    let line = text.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, files)| files);
+    // No name holds a NUL.
+    let names = line.replace("\\ ", "\0");
+    let names: Vec<PathBuf> =
+        names.split(' ').filter(|name| !name.is_empty()).map(|name| name.replace('\0', " ").into()).collect();
+    names.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<PathBuf> {
+        dependencies(text).collect()
+    }
+
+    #[test]
+    fn the_files_of_a_build_are_read() {
+        assert_eq!(
+            read("/t/a.wasm: /a/src/lib.rs /a\\ b/c.wit\n"),
+            [Path::new("/a/src/lib.rs"), Path::new("/a b/c.wit")]
+        );
+        for nothing in ["", "\n", "/t/a.wasm:\n", "/t/a.wasm: \n"] {
+            assert_eq!(read(nothing), Vec::<PathBuf>::new(), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_of_a_workspace_has_the_workspaces_sources_too() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("member")).unwrap();
+        std::fs::write(root.join("Cargo.lock"), "").unwrap();
+
+        let sources = Sources::of(&root.join("member"));
+
+        assert!(
+            sources.own.contains(&root.join("Cargo.lock")) && sources.own.contains(&root.join("member/src"))
+        );
+    }
+
+    #[test]
+    fn only_others_are_learnt_from_a_build() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let (own, other) = (root.join("src/lib.rs"), root.join("other/src/lib.rs"));
+        std::fs::write(root.join("a.d"), format!("a.wasm: {} {}\n", own.display(), other.display())).unwrap();
+        let mut sources = Sources::of(&root);
+
+        sources.built(&root.join("a.wasm"));
+
+        assert_eq!(sources.further, [other]);
+    }
+}
