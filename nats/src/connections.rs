@@ -105,22 +105,24 @@ impl Connections {
     pub async fn start(link: Link, hosts: &[Host]) -> Result<Self, StartError> {
         let mut tasks = JoinSet::new();
         let mut views = HashMap::new();
-        let mut first_lists = Vec::new();
-        for host in hosts {
-            if views.contains_key(host) {
-                continue;
+        let begin = async {
+            let mut first_lists = Vec::new();
+            for host in hosts {
+                if views.contains_key(host) {
+                    continue;
+                }
+                let view = Arc::new(HostView {
+                    view: Mutex::new(ConnectionView::new(host.clone())),
+                    stale: Notify::new(),
+                });
+                first_lists.push(watch(&link, host, &view, &mut tasks).await?);
+                views.insert(host.clone(), view);
             }
-            let view = Arc::new(HostView {
-                view: Mutex::new(ConnectionView::new(host.clone())),
-                stale: Notify::new(),
-            });
-            let lister = watch(&link, host, &view, &mut tasks).await?;
-            first_lists.push(lister);
-            views.insert(host.clone(), view);
-        }
-        let first = first_lists.iter().map(Lister::list);
-        let _ = tokio::time::timeout(FIRST_LIST, futures_util::future::join_all(first)).await;
-        for lister in first_lists {
+            let first = first_lists.iter().map(Lister::list);
+            let _ = tokio::time::timeout(FIRST_LIST, futures_util::future::join_all(first)).await;
+            Ok::<_, StartError>(first_lists)
+        };
+        for lister in link.vigil().over(begin).await? {
             tasks.spawn(lister.keep());
         }
         let unflushed_bytes = AtomicUsize::new(0);

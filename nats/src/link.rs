@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use crate::config::NatsConfig;
+use crate::denied::{Denials, Vigil};
 
 /// Frames are at most 128 KiB, and a server that allows twice as much has room for the plain dialect's heads.
 const MIN_MAX_PAYLOAD_BYTES: usize = 256 * 1024;
@@ -73,13 +74,16 @@ pub struct ConnectionState {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) state: watch::Receiver<ConnectionState>,
+    denials: Arc<Denials>,
 }
 
 impl Connection {
     async fn open(config: &NatsConfig, purpose: &'static str) -> Result<Self, ConnectError> {
         let (sender, state) = watch::channel(ConnectionState { connected: true, disturbances: 0 });
         let options = config.options().await?;
-        let options = with_events(options, sender, purpose).name(format!("{} {purpose}", config.name));
+        let denials = Arc::new(Denials::new(&config.name));
+        let options =
+            with_events(options, sender, denials.clone(), purpose).name(format!("{} {purpose}", config.name));
         let servers = || config.servers.iter().map(redacted).collect::<Vec<_>>().join(", ");
         let client = options
             .connect(config.servers.as_slice())
@@ -89,7 +93,7 @@ impl Connection {
         if max_payload_bytes < MIN_MAX_PAYLOAD_BYTES {
             return Err(ConnectError::MaxPayload { servers: servers(), max_payload_bytes });
         }
-        Ok(Self { client, state })
+        Ok(Self { client, state, denials })
     }
 
     /// Hands one message to NATS, in order with the others of this connection.
@@ -155,16 +159,17 @@ fn redacted(server: &async_nats::ServerAddr) -> String {
 fn with_events(
     options: ConnectOptions,
     state: watch::Sender<ConnectionState>,
+    denials: Arc<Denials>,
     purpose: &'static str,
 ) -> ConnectOptions {
     let state = Arc::new(state);
     options.event_callback(move |event| {
-        note(&state, &event, purpose);
+        note(&state, &denials, &event, purpose);
         std::future::ready(())
     })
 }
 
-fn note(state: &watch::Sender<ConnectionState>, event: &Event, purpose: &'static str) {
+fn note(state: &watch::Sender<ConnectionState>, denials: &Denials, event: &Event, purpose: &'static str) {
     match event {
         Event::Connected => {
             let reconnected = state.borrow().disturbances > 0;
@@ -184,6 +189,7 @@ fn note(state: &watch::Sender<ConnectionState>, event: &Event, purpose: &'static
             warn!(connection = purpose, "messages were dropped: this process does not keep up with NATS");
             state.send_modify(|state| state.disturbances += 1);
         }
+        Event::ServerError(error) if denials.take(&error.to_string()) => {}
         Event::ServerError(error) => warn!(connection = purpose, %error, "NATS reports an error"),
         Event::ClientError(error) => debug!(connection = purpose, %error, "NATS client error"),
         Event::LameDuckMode | Event::Draining | Event::Closed => {
@@ -214,6 +220,11 @@ impl Link {
     /// Whether both connections are up now.
     pub fn is_connected(&self) -> bool {
         self.native.is_connected() && self.plain.is_connected()
+    }
+
+    /// From now on, what is denied is for whoever waits with this.
+    pub(crate) fn vigil(&self) -> Vigil {
+        Vigil { native: self.native.denials.watch(), plain: self.plain.denials.watch() }
     }
 
     /// The state of the native connection, for those who wait for a change.

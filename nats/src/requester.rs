@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::body::Body;
+use crate::denied::Denied;
 use crate::error::{BoxError, ExchangeError};
 use crate::gateway_inbox::{self, GatewayInbox};
 use crate::interest::{InterestTable, Route};
@@ -61,6 +62,9 @@ pub enum StartError {
     /// The server does not answer on our inbox.
     #[error(transparent)]
     Unconfirmed(#[from] Unconfirmed),
+    /// The server denies something that is needed. Says what prints the rights.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// Announcing failed.
     #[error("NATS did not take the announcement: {0}")]
     Announce(String),
@@ -123,17 +127,21 @@ impl Requester {
         let interest = Arc::new(InterestTable::new(link.subjects.clone()));
 
         let mut tasks = JoinSet::new();
-        let native_messages = link.native.client.subscribe(subject(inbox.all())).await?;
-        tasks.spawn(port.clone().take_from(native_messages));
-        tasks.spawn(port.clone().keep_in_sync());
-        let inbox_of_plain = GatewayInbox { plain: plain.clone(), open: open.clone() };
-        gateway_inbox::keep(&mut tasks, &link, inbox_of_plain).await?;
-        tasks.spawn(plain.clone().watch());
-        let announcements = link.plain.client.subscribe(subject(link.subjects.interest_all())).await?;
-        tasks.spawn(interest.clone().keep(announcements, link.plain.state.clone()));
+        let subscribe = async {
+            let native_messages = link.native.client.subscribe(subject(inbox.all())).await?;
+            tasks.spawn(port.clone().take_from(native_messages));
+            tasks.spawn(port.clone().keep_in_sync());
+            let inbox_of_plain = GatewayInbox { plain: plain.clone(), open: open.clone() };
+            gateway_inbox::keep(&mut tasks, &link, inbox_of_plain).await?;
+            tasks.spawn(plain.clone().watch());
+            let announcements = link.plain.client.subscribe(subject(link.subjects.interest_all())).await?;
+            tasks.spawn(interest.clone().keep(announcements, link.plain.state.clone()));
 
-        round_trip::native(&port, &inbox).await?;
-        round_trip::plain(&plain).await?;
+            round_trip::native(&port, &inbox).await?;
+            round_trip::plain(&plain).await?;
+            Ok::<_, StartError>(())
+        };
+        link.vigil().over(subscribe).await?;
         let first_round_done = AtomicBool::new(false);
         let config = ArcSwap::from_pointee(config);
         let shared =

@@ -183,11 +183,15 @@ impl Responder {
             background: JoinSet::new(),
             link,
         };
-        responder.subscribe_inboxes(&hosts(&routes)).await?;
-        responder.subscribe_native(&routes, max_exchanges, max_message_bytes).await?;
-        responder.subscribe_plain(routes, max_exchanges).await?;
-        responder.confirm(&first_host).await?;
-        responder.keep_announcing().await?;
+        let mut vigil = responder.link.vigil();
+        let subscribe = async {
+            responder.subscribe_inboxes(&hosts(&routes)).await?;
+            responder.subscribe_native(&routes, max_exchanges, max_message_bytes).await?;
+            responder.subscribe_plain(routes, max_exchanges).await?;
+            responder.confirm(&first_host).await
+        };
+        vigil.over(subscribe).await?;
+        vigil.over(responder.keep_announcing()).await?;
         Ok(responder)
     }
 
@@ -316,6 +320,7 @@ impl Responder {
                 }
             }
         }));
+        round_trip::plain(&self.plain).await?;
         for announcement in self.announcements.iter() {
             info!(interest = %announcement.interest, "serving");
         }

@@ -104,18 +104,20 @@ fn check(command: &Command, line: &ArgMatches, layers: &[(Arg, Given)], mistakes
     for arg in command.get_arguments().filter(|arg| arg.is_required_set()) {
         let is_given = layers.iter().any(|(given, _)| given.get_id() == arg.get_id());
         if !is_given && !line.contains_id(arg.get_id().as_str()) {
-            mistakes.push(missing(arg));
+            mistakes.push(missing(arg, command));
         }
     }
 }
 
-fn missing(arg: &Arg) -> String {
+fn missing(arg: &Arg, command: &Command) -> String {
     let Some(long) = arg.get_long() else {
         return format!("{} is missing; give it on the command line.", arg.get_id().as_str().to_uppercase());
     };
     let variable =
         arg.get_env().map(|name| format!(" or set {}", name.to_string_lossy())).unwrap_or_default();
-    format!("--{long} is missing; give it{variable}, or write {long} in the --config file.")
+    let has_file = command.get_arguments().any(|arg| arg.get_long() == Some(CONFIG));
+    let file = if has_file { format!(", or write {long} in the --config file") } else { String::new() };
+    format!("--{long} is missing; give it{variable}{file}.")
 }
 
 /// The last word is clap's own, over all layers: what is left to find is flags that do not fit together.

@@ -6,6 +6,7 @@
 //! - [`Host`], [`PathTokens`], [`PathPattern`], [`MethodPattern`]: the parts of a subject
 //! - [`Subjects`]: every subject there is, under one prefix
 //! - [`Interest`], [`Announcement`], [`PatternMap`]: who serves what, and the most specific match
+//! - [`Permissions`]: what each [`Role`] may publish and subscribe to
 //! - [`QueueGroup`]: who shares the exchanges of an interest
 //! - [`Frame`]: the native dialect; [`RequestHead`], [`ResponseHead`]: its HTTP heads (RFC 9292)
 //! - [`plain`]: the plain dialect, HTTP as NATS headers; [`push`]: messages to and from WebSockets as NATS messages
@@ -26,6 +27,7 @@ mod interest;
 mod message;
 mod pattern;
 mod pattern_map;
+mod permissions;
 pub mod plain;
 pub mod push;
 mod queue_group;
@@ -52,6 +54,7 @@ pub use interest::{Announcement, AnnouncementError, Dialect, Interest};
 pub use message::{Close, MAX_CLOSE_REASON_BYTES, Message, MessageKind};
 pub use pattern::{MethodPattern, PathPattern, PatternError};
 pub use pattern_map::PatternMap;
+pub use permissions::{Permissions, Right, Role};
 pub use queue_group::{QueueGroup, QueueGroupError};
 pub use subject::{HttpSubject, PREFIX, PrefixError, Subject, Subjects};
 pub use sync::{Sync, SyncEntry};

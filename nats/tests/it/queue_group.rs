@@ -15,13 +15,17 @@ use crate::fixture::{
 
 /// Counts what it executes.
 async fn counting(link: Link, group: &str, executed: &Arc<AtomicUsize>) -> Responder {
+    try_counting(link, group, executed).await.unwrap()
+}
+
+async fn try_counting(link: Link, group: &str, executed: &Arc<AtomicUsize>) -> Result<Responder, StartError> {
     let executed = executed.clone();
     let count = service(move |_| {
         executed.fetch_add(1, Ordering::Relaxed);
         async { Ok(Response::new(full("done"))) }
     });
     let builder = Responder::builder(link).serve(interest("/*"), count);
-    builder.queue_group(group).start().await.unwrap()
+    builder.queue_group(group).start().await
 }
 
 async fn ask_plainly(bus: &Bus) {
@@ -85,10 +89,10 @@ async fn t14_a_permission_may_name_the_group() {
     let requester = Requester::start(link("gateway").await, RequesterConfig::default()).await.unwrap();
     let executed = Arc::new(AtomicUsize::new(0));
 
-    let foreign = counting(link("team").await, "h8s", &executed).await;
+    let foreign = try_counting(link("team").await, "h8s", &executed).await;
+    assert!(matches!(foreign, Err(StartError::Denied(_))), "{foreign:?}");
     let denied = requester.send(&host(), get("/")).await;
     assert!(matches!(denied, Err(ExchangeError::NoResponders)), "{denied:?}");
-    drop(foreign);
     let _member = counting(link("team").await, "team", &executed).await;
 
     assert_eq!(exchange(&requester, get("/")).await.body(), "done");
