@@ -5,6 +5,7 @@ mod dev;
 mod failure;
 mod flags;
 mod origin;
+mod permissions;
 mod placement;
 mod source;
 mod sources;
@@ -16,6 +17,7 @@ use clap::Parser;
 
 use crate::failure::Failure;
 use crate::flags::Dev;
+use crate::permissions::PermissionFlags;
 
 /// Much less memory kept after bursts than the system's allocator keeps.
 #[cfg(target_os = "linux")]
@@ -25,7 +27,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// As for every mistake on a command line.
 const MISTAKEN: u8 = 2;
 
-/// HTTP to WebAssembly components over NATS, on one machine
+/// HTTP to WebAssembly components over NATS, on one machine; and what NATS users need
 #[derive(Parser)]
 #[command(name = "h8s", version)]
 struct Program {
@@ -37,14 +39,25 @@ struct Program {
 enum Command {
     // A command's own flags are loaded with environment and file in `main`; here they are for the help.
     Dev(Dev),
+    Permissions(PermissionFlags),
 }
 
 fn main() -> ExitCode {
-    let mut argv: Vec<OsString> = std::env::args_os().collect();
-    if argv.get(1).is_none_or(|command| command != "dev") {
-        return help(argv);
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    match argv.get(1).and_then(|command| command.to_str()) {
+        Some("dev") => dev(named("h8s dev", argv)),
+        Some("permissions") => permissions::print(named("h8s permissions", argv)),
+        _ => help(argv),
     }
-    argv.splice(..2, [OsString::from("h8s dev")]);
+}
+
+/// A command's own arguments, after its name.
+fn named(name: &str, mut argv: Vec<OsString>) -> Vec<OsString> {
+    argv.splice(..2, [name.into()]);
+    argv
+}
+
+fn dev(argv: Vec<OsString>) -> ExitCode {
     let flags = h8s_settings::load::<Dev>(argv).unwrap_or_else(|exit| exit.exit()).flags;
     flags.log_format.start(flags.levels());
     match run(flags) {
@@ -59,7 +72,7 @@ fn main() -> ExitCode {
 /// Help and version, or what is wrong with the command.
 fn help(argv: Vec<OsString>) -> ExitCode {
     match Program::try_parse_from(argv) {
-        Ok(Program { command: Command::Dev(_) }) => {
+        Ok(Program { command: Command::Dev(_) | Command::Permissions(_) }) => {
             eprintln!("the command comes first, as in `h8s dev --help`");
             ExitCode::from(MISTAKEN)
         }

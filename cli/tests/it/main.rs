@@ -5,11 +5,15 @@
 
 mod apart;
 mod browser;
+mod denied;
 mod dev;
 mod directories;
 mod faults;
+mod least_rights;
 mod mistakes;
+mod nats_users;
 mod outages;
+mod permissions;
 mod plain;
 mod plain_websocket;
 mod programs;
@@ -18,6 +22,7 @@ mod readme;
 mod rebuilds;
 mod reverse;
 mod t12_spoofed_claims;
+mod t14_rights;
 mod t15_forged_control;
 mod t18_exactly_once;
 mod t1_long_addresses;

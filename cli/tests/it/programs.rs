@@ -74,9 +74,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) async fn start(nats_url: &str, flags: &[&str]) -> Self {
-        let mut command = program(built("h8sd"));
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--nats-url", nats_url]);
-        let mut process = Process::start(command.args(flags));
+        let mut process = Process::start(gateway_command(nats_url).args(flags));
         let line = process.wait_for_line("listening on ").await;
         let url = format!("http://{}", line.rsplit(' ').next().unwrap());
         let line = process.wait_for_line("operators: ").await;
@@ -100,6 +98,20 @@ impl Gateway {
     }
 }
 
+/// `h8sd` on any port.
+pub(crate) fn gateway_command(nats_url: &str) -> Command {
+    let mut command = program(built("h8sd"));
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--nats-url", nats_url]);
+    command
+}
+
+/// `h8s-host` with one component, for this host.
+pub(crate) fn host_command(nats_url: &str, host: &str, name: &str) -> Command {
+    let mut command = program(built("h8s-host"));
+    command.args(["--host", host, "--nats-url", nats_url, &component(name)]);
+    command
+}
+
 /// `h8s-host`, ready, serving components for the host `127.0.0.1`, which is what clients ask for here.
 pub(crate) struct Host {
     pub(crate) process: Process,
@@ -109,13 +121,18 @@ pub(crate) struct Host {
 impl Host {
     /// Serves these components, each by its path, all with `flags`.
     pub(crate) async fn start(nats_url: &str, served: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::serving(nats_url, "127.0.0.1", served, flags).await
+    }
+
+    /// The same, for another host.
+    pub(crate) async fn serving(nats_url: &str, host: &str, served: &[(&str, &str)], flags: &[&str]) -> Self {
         let table = |(path, name): &(&str, &str)| {
             format!("[[component]]\nfile = {:?}\npath = {path:?}\n", component(name))
         };
         let config = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(config.path(), served.iter().map(table).collect::<String>()).unwrap();
         let mut command = program(built("h8s-host"));
-        command.args(["--host", "127.0.0.1", "--nats-url", nats_url, "--config"]).arg(config.path());
+        command.args(["--host", host, "--nats-url", nats_url, "--config"]).arg(config.path());
         let mut process = Process::start(command.args(flags));
         process.wait_for_line("h8s_host: ready").await;
         Self { process, _config: config }

@@ -63,8 +63,7 @@ async fn the_file_server_that_comes_with_python() {
 #[tokio::test]
 async fn a_websocket_and_the_least_rights() {
     let configuration = LEAST_RIGHTS.replace("listen: 127.0.0.1:4222\n", "");
-    let configuration =
-        configuration.replace("$GATEWAY_PASSWORD", "gate").replace("$DAEMON_PASSWORD", "back");
+    let configuration = configuration.replace("$GATEWAY_PASSWORD", "gate").replace("$APP_PASSWORD", "back");
     let (nats, port) = (NatsServer::with_config(&configuration).await, free_port());
     let mut backend = python().start_script(BACKEND, &[&port]);
     backend.wait_for_line("ready").await;
@@ -86,8 +85,7 @@ async fn a_websocket_and_the_least_rights() {
 #[tokio::test]
 async fn the_least_rights_are_for_one_host() {
     let configuration = LEAST_RIGHTS.replace("listen: 127.0.0.1:4222\n", "");
-    let configuration =
-        configuration.replace("$GATEWAY_PASSWORD", "gate").replace("$DAEMON_PASSWORD", "back");
+    let configuration = configuration.replace("$GATEWAY_PASSWORD", "gate").replace("$APP_PASSWORD", "back");
     let nats = NatsServer::with_config(&configuration).await;
     let mut daemon = h8srd(&["--nats-url", &nats.url(), "--hostname", "bank.localhost"]);
     daemon.args(["--backend-url", "http://localhost:1", "--nats-user", "app", "--nats-password", "back"]);

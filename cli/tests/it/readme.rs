@@ -64,10 +64,17 @@ fn the_tables_of_flags_are_the_programs_flags() {
 }
 
 #[test]
-fn the_table_of_h8s_dev_is_its_help() {
-    let help = Command::new(env!("CARGO_BIN_EXE_h8s")).args(["dev", "--help"]).output().unwrap();
+fn the_tables_of_h8s_are_its_help() {
+    for command in ["dev", "permissions"] {
+        compare_with_help(command);
+    }
+}
+
+fn compare_with_help(command: &str) {
+    let help = Command::new(env!("CARGO_BIN_EXE_h8s")).args([command, "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    let documented = rows("`h8s dev");
+    let documented = rows(&format!("`h8s {command}"));
+    assert!(documented.len() > 4, "{documented:?}");
     for [flag, variable, default] in &documented {
         assert!(help.contains(&format!("--{flag}")), "--{flag}");
         assert!(help.contains(variable) && help.contains(default), "--{flag}: {variable} {default}");

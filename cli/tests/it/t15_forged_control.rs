@@ -1,4 +1,4 @@
-//! T15 and T11: with the permissions that the protocol grants, nobody speaks for a gateway or another host, and nobody
+//! T15 and T11: with the rights that `h8s permissions` prints, nobody speaks for a gateway or another host, and nobody
 //! listens to another's inbox.
 
 use std::sync::{Arc, Mutex};
@@ -9,45 +9,17 @@ use h8s_nats::{Connections, Identity, Link, NatsConfig};
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
 use h8s_test_support::{NatsServer, eventually};
 
+use crate::nats_users::{self, PASSWORD, flags, user};
 use crate::programs::{Gateway, Host};
 
-const PROTOCOL: &str = include_str!("../../../wire/PROTOCOL.md");
-pub(crate) const PASSWORD: &str = "pw";
 /// The host that is attacked, which is its own reversal.
 const OURS: &str = "127.0.0.1";
 
-/// A user, with what the table of permissions says of a role.
-pub(crate) fn user(name: &str, role: &str, reversed_host: &str) -> String {
-    let row = PROTOCOL.lines().find(|line| line.starts_with(&format!("| {role} |"))).unwrap();
-    let cells: Vec<&str> = row.split(" | ").collect();
-    let list = |cell: &str| {
-        let subjects = cell.split('`').skip(1).step_by(2).map(|subject| {
-            let subject =
-                subject.replace("<p>", "h8s").replace("<rhost>", reversed_host).replace("<own id>.>", ">");
-            assert!(!subject.contains('<'), "{subject}");
-            format!("{subject:?}")
-        });
-        subjects.collect::<Vec<_>>().join(", ")
-    };
-    let (publish, subscribe) = (list(cells[1]), list(cells[2]));
-    assert!(publish.contains("inbox") && subscribe.contains("h8s."), "{row}");
-    format!(
-        "{{ user: {name}, password: {PASSWORD}, permissions: {{ publish: [{publish}], subscribe: [{subscribe}] }} }}"
-    )
-}
-
 /// A server that knows a gateway, the host's own responder, and another tenant's.
 async fn server() -> NatsServer {
-    let users = [
-        user("gate", "gateway", ""),
-        user("ours", "responder for one host", OURS),
-        user("tenant", "responder for one host", "example.tenant"),
-    ];
-    NatsServer::with_config(&format!("authorization {{ users: [ {} ] }}", users.join(",\n"))).await
-}
-
-pub(crate) fn flags(user: &str) -> [&str; 4] {
-    ["--nats-user", user, "--nats-password", PASSWORD]
+    let [ours, tenant] = [("ours", OURS), ("tenant", "tenant.example")]
+        .map(|(name, host)| user(name, &format!("--role host --host {host}")));
+    nats_users::server(&[user("gate", "--role gateway"), ours, tenant]).await
 }
 
 /// A gateway, a component, and a client that talks to it.
