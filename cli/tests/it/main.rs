@@ -6,6 +6,7 @@
 mod apart;
 mod browser;
 mod denied;
+mod deploy;
 mod dev;
 mod directories;
 mod faults;
