@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_total: Counter,
     pub(crate) in_flight: Gauge,
+    pub(crate) request_bytes: Counter,
     pub(crate) response_bytes: Counter,
     pub(crate) cut_by_upstream: Counter,
     pub(crate) cut_by_client: Counter,
@@ -65,6 +66,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_total: Counter::default(),
             in_flight: Gauge::default(),
+            request_bytes: Counter::default(),
             response_bytes: Counter::default(),
             cut_by_upstream: cut.get_or_create_owned(&[("by", "upstream")]),
             cut_by_client: cut.get_or_create_owned(&[("by", "client")]),
@@ -111,6 +113,12 @@ impl Metrics {
             "rescued",
             "Refusals and failures answered by the gateway itself",
             self.rescued.clone(),
+        );
+        registry.register_with_unit(
+            "request_body",
+            "Body bytes taken from clients",
+            Unit::Bytes,
+            self.request_bytes.clone(),
         );
         registry.register_with_unit(
             "response_body",

@@ -69,8 +69,10 @@ impl RequestBody {
     }
 
     fn admit(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, RequestBodyError> {
-        if let (Some(budget), Some(data)) = (&mut self.budget, frame.data_ref()) {
-            let left = budget.left_bytes.checked_sub(data.len() as u64);
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.connection.metrics.request_bytes.inc_by(bytes);
+        if let Some(budget) = &mut self.budget {
+            let left = budget.left_bytes.checked_sub(bytes);
             budget.left_bytes =
                 left.ok_or(RequestBodyError::OverLimit { limit_bytes: budget.limit_bytes })?;
         }

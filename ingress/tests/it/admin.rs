@@ -2,6 +2,8 @@
 
 use h8s_ingress::Availability;
 
+use http_body_util::BodyExt;
+
 use crate::support::*;
 
 #[tokio::test]
@@ -45,9 +47,21 @@ async fn responses_and_refusals_are_counted() {
     assert_eq!(ingress.metric("h8s_ingress_response_body_bytes_total", "").await, 5.0);
 }
 
-/// T20.
 #[tokio::test]
-async fn a_hundred_thousand_random_paths_and_hosts_make_no_new_series() {
+async fn the_bytes_of_bodies_are_counted_as_they_are_read() {
+    let ingress = start(Closure::new(|_, request| async move {
+        request.into_body().collect().await.unwrap();
+        Ok(whole("done"))
+    }))
+    .await;
+
+    ingress.raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\nConnection: close\r\n\r\nseven!!").await;
+
+    assert_eq!(ingress.metric("h8s_ingress_request_body_bytes_total", "").await, 7.0);
+}
+
+#[tokio::test]
+async fn t20_a_hundred_thousand_random_paths_and_hosts_make_no_new_series() {
     const CONNECTIONS: u64 = 4;
     let ingress = start(hello()).await;
     ingress.ask("GET / HTTP/1.1\nHost: a\n").await;
