@@ -44,6 +44,8 @@ pub struct Gateway {
     pub process: Process,
     /// Where clients connect.
     pub address: SocketAddr,
+    /// Where operators do: `http://127.0.0.1:…`.
+    pub operators: String,
 }
 
 impl Gateway {
@@ -58,10 +60,11 @@ impl Gateway {
         let mut process = Process::start(command.args(flags));
         let address = listens(&mut process).await;
         let line = process.wait_for_line("operators: ").await;
-        let ready = line.split_once("operators: ").and_then(|(_, rest)| rest.split("/healthz").next());
-        let ready = format!("{}/readyz", ready.expect("it says where"));
+        let operators = line.split_once("operators: ").and_then(|(_, rest)| rest.split("/healthz").next());
+        let operators = operators.expect("it says where").to_owned();
+        let ready = format!("{operators}/readyz");
         eventually("the gateway is ready", async || http_client::get(&ready).await.0 == 200).await;
-        Self { process, address }
+        Self { process, address, operators }
     }
 }
 

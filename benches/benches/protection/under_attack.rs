@@ -1,0 +1,61 @@
+//! The load beside clients that mean no good.
+
+use h8s_benches::usage::{forget_peak, peak_bytes, resident_bytes};
+
+use crate::crowd::{self, Crowd};
+use crate::flood::{self, flood};
+use crate::limited::Limited;
+use crate::report::Report;
+use crate::responder::SMALL;
+use crate::stand::{SETTLED, Stand, TIME};
+use crate::steady::Steady;
+
+/// Beside thousands of connections that are idle, or slow in one way or another.
+pub(crate) async fn crowd(report: &mut Report) {
+    println!("crowd: 2,000 requests a second beside {} slow or idle connections", crowd::COUNT);
+    let stand = Stand::start(&[]).await;
+    let (address, id) = (stand.gateway.address, stand.gateway_id());
+    let alone = Steady::run(address, SMALL, TIME).await;
+    report.load("alone", &alone, None);
+    let (before, counted) = (resident_bytes(id), Limited::of(&stand.gateway).await);
+    forget_peak(id);
+
+    let steady = Steady::start(address, SMALL);
+    let crowd = Crowd::start(address).await;
+    tokio::time::sleep(SETTLED).await;
+    report.load("while they come", &steady.stop(), Some(&alone));
+    // Long enough for limits to be hit, and for who was closed to come again.
+    let beside = Steady::run(address, SMALL, 3 * TIME).await;
+    report.load("beside the crowd", &beside, Some(&alone));
+    crowd.end().await;
+    tokio::time::sleep(SETTLED).await;
+    let after = Steady::run(address, SMALL, TIME).await;
+    report.load("when they have gone", &after, Some(&alone));
+    report.memory("gateway", before, peak_bytes(id), resident_bytes(id));
+    report.note("limits hit", &Limited::of(&stand.gateway).await.since(&counted));
+}
+
+/// Beside somebody who opens streams and resets them.
+pub(crate) async fn resets(report: &mut Report) {
+    println!("resets: 2,000 requests a second beside {} HTTP/2 stream resets", flood::RESETS);
+    let stand = Stand::start(&[]).await;
+    let (address, id) = (stand.gateway.address, stand.gateway_id());
+    let alone = Steady::run(address, SMALL, TIME).await;
+    report.load("alone", &alone, None);
+    let (before, counted) = (resident_bytes(id), Limited::of(&stand.gateway).await);
+    forget_peak(id);
+
+    let steady = Steady::start(address, SMALL);
+    let flooding = tokio::task::spawn_blocking(move || flood(address));
+    let flooded = flooding.await.expect("a flood ends");
+    let beside = steady.stop();
+    report.load("beside the resets", &beside, Some(&alone));
+    let words = format!(
+        "{} resets in {:.1?}, over {} connections",
+        flooded.resets, flooded.took, flooded.connections
+    );
+    report.note("taken", &words);
+    tokio::time::sleep(SETTLED).await;
+    report.memory("gateway", before, peak_bytes(id), resident_bytes(id));
+    report.note("limits hit", &Limited::of(&stand.gateway).await.since(&counted));
+}

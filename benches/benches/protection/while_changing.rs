@@ -1,0 +1,86 @@
+//! The load while the gateway's configuration changes, and while a component does.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use h8s_benches::programs::Gateway;
+use h8s_test_support::NatsServer;
+use h8s_test_support::guests::guest;
+use h8s_test_support::process::Process;
+
+use crate::limited::Limited;
+use crate::report::Report;
+use crate::responder::SMALL;
+use crate::stand::{Stand, TIME, answers, programs};
+use crate::steady::Steady;
+
+/// So often is the file written, and is every second time a signal sent besides.
+const RELOADS: u32 = 20;
+/// Compiling a component takes a while, and a processor.
+const SWAPS: u32 = 5;
+
+/// Whole or not at all, as careful editors do it.
+fn replace(path: &Path, contents: &[u8]) {
+    let new = path.with_extension("new");
+    fs::write(&new, contents).and_then(|()| fs::rename(&new, path)).expect("it can be written");
+}
+
+/// The configuration file changes, and SIGHUP comes.
+pub(crate) async fn reload(report: &mut Report) {
+    println!("reload: 2,000 requests a second while the configuration is read again {RELOADS} times");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("h8sd.toml");
+    replace(&file, b"max-body-size = \"1MiB\"\n");
+    let stand = Stand::start(&["--config", file.to_str().expect("its name is text")]).await;
+    let alone = Steady::run(stand.gateway.address, SMALL, TIME).await;
+    report.load("alone", &alone, None);
+    let counted = Limited::of(&stand.gateway).await;
+
+    let steady = Steady::start(stand.gateway.address, SMALL);
+    for number in 1..=RELOADS {
+        replace(&file, format!("max-body-size = \"{}MiB\"\n", 1 + number).as_bytes());
+        if number.is_multiple_of(2) {
+            stand.gateway.process.signal("HUP");
+        }
+        tokio::time::sleep(TIME / RELOADS).await;
+    }
+    report.load("while it is read again", &steady.stop(), None);
+    report.note("counted", &Limited::of(&stand.gateway).await.since(&counted));
+}
+
+/// A component's file changes, and its host watches.
+pub(crate) async fn swap(report: &mut Report) {
+    println!("swap: 2,000 requests a second to a component that is replaced {SWAPS} times");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let component = directory.path().join("hello.wasm");
+    let original = fs::read(guest("hello")).expect("it was built");
+    replace(&component, &original);
+    let nats = NatsServer::start().await;
+    let mut command = programs().command("h8s-host");
+    command.args(["--host", "127.0.0.1", "--nats-url", &nats.url(), "--no-cache", "--watch"]).arg(&component);
+    let mut host = Process::start(&mut command);
+    host.wait_for_line("h8s_host: ready").await;
+    let gateway = Gateway::start(programs(), &nats.url(), &[]).await;
+    answers(&gateway, "/api").await;
+    let alone = Steady::run(gateway.address, "/api", TIME).await;
+    report.load("alone", &alone, None);
+
+    let steady = Steady::start(gateway.address, "/api");
+    for number in 0..SWAPS {
+        replace(&component, &with_note(&original, number));
+        tokio::time::sleep(TIME / SWAPS + Duration::from_secs(1)).await;
+    }
+    report.load("while it is replaced", &steady.stop(), None);
+    report.note("swapped", &format!("{} times", host.output().matches(": swapped").count()));
+}
+
+/// The same component in another file: with a custom section at its end, which says nothing.
+fn with_note(component: &[u8], number: u32) -> Vec<u8> {
+    const NAME: &[u8] = b"note";
+    let mut section = vec![u8::try_from(NAME.len()).expect("a short name")];
+    section.extend_from_slice(NAME);
+    section.extend_from_slice(&number.to_le_bytes());
+    let head = [0, u8::try_from(section.len()).expect("a short section")];
+    [component, &head, &section].concat()
+}
