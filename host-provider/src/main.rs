@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use h8s_host_provider::{Flags, HostConfig, Served, connect, keep_current};
 use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
-use h8s_settings::{FileWatch, Reload, Stop};
+use h8s_settings::{Reload, Stop};
 use tokio::time::{Instant, timeout_at};
 
 /// Much less memory kept after bursts than the system's allocator keeps.
@@ -23,7 +23,12 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return ended(&error.into()),
     };
-    let files = config.watched();
+    // Before the components are read, and before somebody who has changed one says so.
+    let reload = runtime.block_on(async { Reload::new(config.watched()) });
+    let reload = match reload {
+        Ok(reload) => reload,
+        Err(error) => return ended(&error.into()),
+    };
     let served = match runtime.block_on(config.build()) {
         Ok(served) => served,
         Err(error) => {
@@ -31,7 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::from(MISTAKEN);
         }
     };
-    match runtime.block_on(serve(&config, &nats, served, files)) {
+    match runtime.block_on(serve(&config, &nats, served, reload)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ended(&error),
     }
@@ -47,9 +52,9 @@ async fn serve(
     config: &HostConfig,
     nats: &NatsConfig,
     served: Vec<Served>,
-    files: FileWatch,
+    mut reload: Reload,
 ) -> anyhow::Result<()> {
-    let (mut stop, mut reload) = (Stop::on_signals()?, Reload::new(files)?);
+    let mut stop = Stop::on_signals()?;
     let link = Link::connect(nats).await?;
     connect(&served, &link, &nats.subjects).await?;
     let mut responder = Responder::builder(link);

@@ -108,6 +108,20 @@ async fn both_together_keep_to_the_limits() {
 }
 
 #[tokio::test]
+async fn instances_that_wait_are_not_those_of_another() {
+    // given a component with an instance that waits for its next call
+    let service = serve("guests", Limits { reuse: 100, ..Limits::default() }).await;
+    assert_eq!((who(&service).await, service.idle_instances()), ("guests", 1));
+    // when another takes over, and the first comes back
+    for name in ["hello", "guests"] {
+        swap(&service, name).await;
+        // then none waits that has worked for the other
+        assert_eq!(service.idle_instances(), 0);
+        assert_eq!((who(&service).await, service.idle_instances()), (name, 1));
+    }
+}
+
+#[tokio::test]
 async fn what_is_broken_is_refused_and_what_runs_stays() {
     let files = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
