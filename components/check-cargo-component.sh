@@ -11,7 +11,7 @@ fi
 
 # A directory of its own: the target differs from that of plain cargo, and so would every fingerprint.
 cargo component build --release --target-dir target/cargo-component
-for component in hello echo chat sender websocket_echo guests message_guests original; do
+for component in hello echo chat sender websocket_echo fetch guests message_guests original; do
     built="target/cargo-component/wasm32-wasip1/release/$component.wasm"
     # A component begins with this version; a core module does not.
     version=$(od -An -tx1 -j4 -N4 "$built" | tr -d ' ')

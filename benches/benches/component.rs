@@ -5,7 +5,10 @@ use bytes::Bytes;
 use criterion::measurement::{Measurement, WallTime};
 use criterion::{Criterion, Throughput};
 use h8s_benches::{CpuTime, Exchange, Fixed, Lanes, criterion, heads, runtime};
-use h8s_host_provider::{ComponentService, ComponentSource, EngineConfig, HostEngine, Limits, load};
+use h8s_host_provider::{
+    ComponentService, ComponentSource, ConfigurationSource, EngineConfig, HostEngine, Limits, OutgoingSource,
+    load,
+};
 use h8s_test_support::guests::guest;
 use http::Request;
 use http_body::Body;
@@ -42,6 +45,8 @@ async fn hello(reuse: u32) -> ComponentService {
         file: guest("hello"),
         name: "hello".to_owned(),
         environment: Vec::new(),
+        configuration: ConfigurationSource::default(),
+        outgoing: OutgoingSource::default(),
         limits: Limits { reuse, ..Limits::default() },
     };
     load(&engine, None, vec![source]).await.expect("hello loads").remove(0)

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use h8s_broker::Broker;
-use h8s_host_provider::{CodeCache, ComponentSource, HostConfig, Limits, Served, ServedSource, connect};
+use h8s_host_provider::{
+    CodeCache, ComponentSource, ConfigurationSource, GuestFlags, HostConfig, Limits, OutgoingSource, Served,
+    ServedSource, connect,
+};
 use h8s_ingress::{App, Config, Drained, Shutdown};
 use h8s_nats::{Identity, Link, NatsConfig, Requester, RequesterConfig, Responder};
 use h8s_settings::{Exit, Mistakes, Secret};
@@ -58,6 +61,9 @@ struct Stack {
 impl Stack {
     async fn start(flags: &Dev) -> Result<Self, Failure> {
         let current = std::env::current_dir().map_err(Failure::Runtime)?;
+        let mut mistakes = Mistakes::new();
+        flags.guest.check(&mut mistakes);
+        mistakes.into_result()?;
         let wanted = placement::wanted(&flags.components, &current)?;
         let given = flags.nats_url.as_deref().map(nats_config).transpose()?;
         let is_embedded = given.is_none();
@@ -75,7 +81,7 @@ impl Stack {
 
         let (files, origins) = read(&wanted, flags.quiet).await?;
         let placements = placement::placements(&wanted, files)?;
-        let components = components(&placements).await?;
+        let components = components(&placements, &flags.guest).await?;
         let link = Link::connect(&nats).await?;
         connect(&components, &link, &nats.subjects).await?;
         let responder = serve(link, &components).await?;
@@ -173,9 +179,9 @@ fn follow(origins: Vec<Origin>, components: &[Served]) -> JoinSet<()> {
 }
 
 /// Loads the components, each for all names of this machine.
-async fn components(placements: &[Placement]) -> Result<Vec<Served>, Failure> {
+async fn components(placements: &[Placement], guest: &GuestFlags) -> Result<Vec<Served>, Failure> {
     let config = HostConfig {
-        components: placements.iter().map(served_source).collect(),
+        components: placements.iter().map(|placement| served_source(placement, guest)).collect(),
         cache: cache(),
         // By their origins: a directory's file changes with its sources.
         watch: false,
@@ -189,10 +195,19 @@ fn line<'a>((placement, served): (&'a Placement, &Served)) -> Line<'a> {
     Line { placement, has_http: service.serves_http(), has_websockets: service.serves_websockets() }
 }
 
-fn served_source(placement: &Placement) -> ServedSource {
+fn served_source(placement: &Placement, guest: &GuestFlags) -> ServedSource {
     let Placement { path, file, name } = placement.clone();
+    let mut source = ComponentSource {
+        file,
+        name,
+        environment: Vec::new(),
+        configuration: ConfigurationSource::default(),
+        outgoing: OutgoingSource::default(),
+        limits: Limits::default(),
+    };
+    guest.apply(&mut source);
     ServedSource {
-        source: ComponentSource { file, name, environment: Vec::new(), limits: Limits::default() },
+        source,
         hosts: HOSTS.map(|host| Host::parse(host).expect("names of this machine are hosts")).into(),
         path,
         methods: vec![MethodPattern::Any],

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use h8s_host_provider::GuestFlags;
 use h8s_settings::LogFormat;
 
 const EXAMPLES: &str = "\
@@ -31,6 +32,8 @@ pub(crate) struct Dev {
     /// Use this NATS server rather than start one: nats://HOST:PORT, or nats://USER:PASSWORD@HOST:PORT
     #[arg(long, env = "H8S_DEV_NATS_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) nats_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) guest: GuestFlags,
     /// How log lines (on standard error) and what is said at start (on standard output) look
     #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
     pub(crate) log_format: LogFormat,

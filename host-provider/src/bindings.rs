@@ -46,3 +46,17 @@ pub(crate) mod original {
     pub(crate) use self::exports::mattilsynet::h8s_provider as exported;
     pub(crate) use self::mattilsynet::h8s_provider as imported;
 }
+
+/// `wasi:config`.
+pub(crate) mod config {
+    wasmtime::component::bindgen!({ path: "../wit/wasi-config", imports: { default: trappable } });
+
+    pub(crate) use self::wasi::config::store;
+}
+
+/// The draft before it.
+pub(crate) mod config_draft {
+    wasmtime::component::bindgen!({ path: "../wit/wasi-config-draft", imports: { default: trappable } });
+
+    pub(crate) use self::wasi::config::runtime;
+}

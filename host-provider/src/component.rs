@@ -10,14 +10,17 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component as Compiled, HasSelf, InstancePre, Linker};
 
-use crate::bindings::{h8s, original};
+use crate::bindings::{config, config_draft, h8s, original};
 use crate::cache::CodeCache;
+use crate::configuration::{Configuration, ConfigurationSource, SecretError};
 use crate::engine::{HostEngine, MEMORIES_PER_COMPONENT};
 use crate::exports::{Exports, NEEDED};
 use crate::idle::IdleInstances;
 use crate::instance::GuestState;
 use crate::interface;
 use crate::limits::Limits;
+use crate::outgoing::{Outgoing, OutgoingSource};
+use crate::outgoing_roots::RootsError;
 use crate::output::GuestLog;
 use crate::sending::Sending;
 
@@ -112,6 +115,22 @@ pub enum LoadError {
         /// What the linker says.
         source: wasmtime::Error,
     },
+    /// It is to be told a secret that is not there.
+    #[error("component {}: {source}", .file.display())]
+    Secret {
+        /// The file.
+        file: PathBuf,
+        /// Which, and why not.
+        source: SecretError,
+    },
+    /// It may send requests over TLS, and there is nobody whose certificates to trust.
+    #[error("component {}: {source}", .file.display())]
+    Roots {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: RootsError,
+    },
     /// It starts out larger than it may be.
     #[error("component {}: needs {needed} {what}, the limit is {limit}", .file.display())]
     OverLimit {
@@ -147,6 +166,10 @@ pub struct ComponentSource {
     pub name: String,
     /// The environment variables that it sees: these and no others.
     pub environment: Vec<(String, String)>,
+    /// What it is told through `wasi:config`.
+    pub configuration: ConfigurationSource,
+    /// Where it may send requests.
+    pub outgoing: OutgoingSource,
     /// What it may use.
     pub limits: Limits,
 }
@@ -155,6 +178,8 @@ pub struct ComponentSource {
 pub(crate) struct Component {
     pub(crate) name: Arc<str>,
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) configuration: Configuration,
+    pub(crate) outgoing: Option<Arc<Outgoing>>,
     pub(crate) limits: Limits,
     pub(crate) log: Arc<GuestLog>,
     pub(crate) engine: HostEngine,
@@ -186,12 +211,22 @@ impl Component {
         source: ComponentSource,
         wasm: &[u8],
     ) -> Result<Self, LoadError> {
-        let ComponentSource { file, name, environment, limits } = source;
+        let ComponentSource { file, name, environment, configuration, outgoing, limits } = source;
+        let configuration = Configuration::read(configuration)
+            .map_err(|source| LoadError::Secret { file: file.clone(), source })?;
+        let outgoing =
+            Outgoing::new(&outgoing).map_err(|source| LoadError::Roots { file: file.clone(), source })?;
         let compiled = compiled(engine.wasmtime(), cache, &file, wasm)?;
         check_needs(&compiled, &limits, &file)?;
         let (pre, exports) = link(engine.wasmtime(), &compiled, &file)?;
         if exports.lifecycle.is_some() && exports.receiver.is_none() {
             tracing::warn!(component = name, "lifecycle is exported without receiver, and never called");
+        }
+        if !configuration.is_empty() && !interface::imports_config(&compiled) {
+            tracing::warn!(
+                component = name,
+                "settings and secrets are given, and it does not import wasi:config"
+            );
         }
         // The first request would pay for it otherwise.
         compiled
@@ -201,8 +236,20 @@ impl Component {
         let log = GuestLog::new(Arc::clone(&name));
         let imports_sender = interface::imports_sender(&compiled);
         let idle = IdleInstances::new(Arc::clone(&name), limits.reuse, Arc::clone(engine.slots()));
-        let (engine, digest) = (engine.clone(), digest(wasm));
-        Ok(Self { name, environment, limits, log, engine, pre, exports, idle, imports_sender, digest })
+        Ok(Self {
+            name,
+            environment,
+            configuration,
+            outgoing,
+            limits,
+            log,
+            engine: engine.clone(),
+            pre,
+            exports,
+            idle,
+            imports_sender,
+            digest: digest(wasm),
+        })
     }
 }
 
@@ -287,11 +334,13 @@ fn link(
 }
 
 /// All of WASI 0.2, for guests import it whether they use it or not. What it gives access to is decided per
-/// instance: no files, no sockets, no outgoing HTTP. And what guests import of ours, or of the original's.
+/// instance: no files, no sockets, outgoing HTTP to hosts that are allowed. And what guests import of ours, or of the original's.
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
-    let mut linker = Linker::new(engine);
+    let mut linker: Linker<GuestState> = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    config::store::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| &mut state.configuration)?;
+    config_draft::runtime::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| &mut state.configuration)?;
     h8s::imported::types::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
     h8s::imported::sender::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
     original::imported::types::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;

@@ -8,8 +8,11 @@ use h8s_settings::{Exit, Loaded, LogFormat, Mistakes};
 use h8s_wire::{Host, MethodPattern, PathPattern};
 
 use crate::cache::CodeCache;
+use crate::configuration::ConfigurationSource;
+use crate::guest_flags::GuestFlags;
 use crate::host::{HostConfig, ServedSource};
 use crate::limits::Limits;
+use crate::outgoing::OutgoingSource;
 use crate::table;
 
 /// The flags of `h8s-host`. Each is a key of the `--config` file, and an environment variable unless it may be given
@@ -37,9 +40,9 @@ pub struct Flags {
     /// Serve these methods of HTTP, comma-separated
     #[arg(long, env = "H8S_METHODS", value_name = "METHODS", default_value = "ANY", value_delimiter = ',', value_parser = table::method)]
     pub methods: Vec<MethodPattern>,
-    /// An environment variable for the component, which sees no others. May be given several times
-    #[arg(long, value_name = "NAME=VALUE", value_parser = table::variable)]
-    pub env: Vec<(String, String)>,
+    #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
+    #[command(flatten)]
+    pub guest: GuestFlags,
     /// Memory of one instance, such as 64MiB; a guest that needs more fails with 500
     #[arg(long, env = "H8S_MAX_MEMORY", value_name = "SIZE", default_value = "128MiB", value_parser = table::memory)]
     pub max_memory: usize,
@@ -96,6 +99,7 @@ impl Flags {
         let Loaded { flags, mut tables, .. } = loaded;
         let mut mistakes = Mistakes::new();
         let nats = flags.nats.config("h8s-host", &mut mistakes);
+        flags.guest.check(&mut mistakes);
         let mut components: Vec<ServedSource> =
             flags.components.iter().map(|file| flags.served(file)).collect();
         let tables = tables.remove(table::NAME);
@@ -123,12 +127,15 @@ impl Flags {
             reuse: self.reuse,
             ..Limits::default()
         };
-        let source = crate::ComponentSource {
+        let mut source = crate::ComponentSource {
             name: file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
             file: file.to_owned(),
-            environment: self.env.clone(),
+            environment: Vec::new(),
+            configuration: ConfigurationSource::default(),
+            outgoing: OutgoingSource::default(),
             limits,
         };
+        self.guest.apply(&mut source);
         ServedSource {
             source,
             hosts: vec![self.host.clone()],

@@ -10,30 +10,22 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderName, Request, Response};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Instance, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::component::Component;
+use crate::configuration::Configuration;
 use crate::fault::Fault;
 use crate::idle::IdleInstances;
 use crate::limits::MemoryMeter;
+use crate::outgoing_handler::Hooks;
 use crate::output::{Channel, GuestOutput};
 use crate::sending::Sending;
 use crate::slots::Slot;
-
-/// The largest piece of body that a guest may write in one call: half of what fits in one frame.
-const BODY_PIECE_BYTES: usize = 64 * 1024;
-
-/// Pieces that may wait between guest and exchange. wasmtime adds one: 320 KiB at most for each response.
-const BODY_PIECES: usize = 4;
 
 /// Random bytes that a guest may ask for in one call; the host keeps them meanwhile.
 const RANDOM_BYTES: u64 = 1 << 20;
@@ -49,6 +41,7 @@ pub(crate) struct GuestState {
     table: ResourceTable,
     memory: MemoryMeter,
     hooks: Hooks,
+    pub(crate) configuration: Configuration,
     pub(crate) sending: Sending,
 }
 
@@ -71,7 +64,8 @@ impl GuestState {
             http,
             table,
             memory: MemoryMeter::new(limits),
-            hooks: Hooks,
+            hooks: Hooks::new(component.outgoing.as_ref()),
+            configuration: component.configuration.clone(),
             sending: Sending::nowhere(),
         }
     }
@@ -97,36 +91,6 @@ impl WasiView for GuestState {
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
-    }
-}
-
-/// How this host does HTTP for guests.
-struct Hooks;
-
-type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
-
-impl WasiHttpHooks for Hooks {
-    /// Headers of the connection are the gateway's affair, whichever way they travel.
-    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
-        DEFAULT_FORBIDDEN_HEADERS.contains(name)
-    }
-
-    /// Outgoing requests are denied: a guest reaches nothing but the exchange that it answers.
-    fn send_request(
-        &mut self,
-        _request: Request<WasiBody>,
-        _options: Option<RequestOptions>,
-        _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
-    }
-
-    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
-        BODY_PIECES
-    }
-
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        BODY_PIECE_BYTES
     }
 }
 

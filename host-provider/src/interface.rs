@@ -31,6 +31,11 @@ pub(crate) fn imports_sender(component: &Component) -> bool {
     component.component_type().imports(component.engine()).any(|(name, _)| is_sender(name))
 }
 
+/// Whether it imports `wasi:config`, of either version.
+pub(crate) fn imports_config(component: &Component) -> bool {
+    component.component_type().imports(component.engine()).any(|(name, _)| name.starts_with("wasi:config/"))
+}
+
 /// A linker cannot be asked for a name. It can be asked to link a component that imports a function by that name:
 /// it never succeeds, and says whether something else is there or nothing.
 fn is_known<T: 'static>(linker: &Linker<T>, name: &str) -> bool {

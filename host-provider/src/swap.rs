@@ -156,14 +156,21 @@ mod tests {
     use tower_service::Service;
 
     use super::*;
-    use crate::{EngineConfig, HostEngine, Limits, load};
+    use crate::{ConfigurationSource, EngineConfig, HostEngine, Limits, OutgoingSource, load};
 
     #[tokio::test]
     async fn the_old_one_is_freed_with_the_last_that_it_has_begun() {
         // given an answer under way
         let engine = HostEngine::new(EngineConfig { instances: 2, ..EngineConfig::default() }).unwrap();
         let (name, limits) = ("guests".to_owned(), Limits::default());
-        let source = ComponentSource { file: guest(&name), name, environment: Vec::new(), limits };
+        let source = ComponentSource {
+            file: guest(&name),
+            name,
+            environment: Vec::new(),
+            configuration: ConfigurationSource::default(),
+            outgoing: OutgoingSource::default(),
+            limits,
+        };
         let mut service = load(&engine, None, vec![source]).await.unwrap().remove(0);
         let old = Arc::downgrade(&service.shared().component());
         let request = Request::get("http://localhost/slow-stream").body(Empty::<Bytes>::new()).unwrap();

@@ -7,7 +7,10 @@ use h8s_settings::{Mistakes, list, parsed, text};
 use h8s_wire::MethodPattern;
 use toml::{Table, Value};
 
+use crate::allow_list::{AllowedHost, NoAllowedHost};
+use crate::configuration::SecretSource;
 use crate::flags::Flags;
+use crate::guest_flags::{UnreadSecret, variable};
 use crate::host::ServedSource;
 
 /// What the tables are called.
@@ -15,7 +18,7 @@ pub(crate) const NAME: &str = "component";
 
 /// What a table may hold, for those who wrote something else.
 const KEYS: &str = "file, name, host, path, methods, env, max-memory, timeout, cpu-budget, concurrency, \
-                    reuse";
+                    reuse, settings, secrets, allow-outgoing, outgoing-ca";
 
 /// Nobody has a machine for more, and every one costs 16 GiB of address space.
 const MOST_CONCURRENCY: usize = 10_000;
@@ -55,6 +58,10 @@ fn set(served: &mut ServedSource, key: &str, value: &Value) -> Result<(), String
         "path" => served.path = parsed(value)?,
         "methods" => served.methods = methods(value)?,
         "env" => served.source.environment = environment(value)?,
+        "settings" => served.source.configuration.settings = environment(value)?,
+        "secrets" => served.source.configuration.secrets = secrets(value)?,
+        "allow-outgoing" => served.source.outgoing.allowed = allowed(value)?,
+        "outgoing-ca" => served.source.outgoing.ca = Some(text(value)?.into()),
         "max-memory" => limits.memory_bytes = memory(&text(value)?)?,
         "timeout" => limits.timeout = timeout(&text(value)?)?,
         "cpu-budget" => limits.cpu_budget = timeout(&text(value)?)?,
@@ -72,10 +79,20 @@ fn methods(value: &Value) -> Result<Vec<MethodPattern>, String> {
     list(value)?.iter().map(|name| method(name)).collect()
 }
 
+fn allowed(value: &Value) -> Result<Vec<AllowedHost>, String> {
+    list(value)?.iter().map(|host| host.parse().map_err(|error: NoAllowedHost| error.to_string())).collect()
+}
+
 fn environment(value: &Value) -> Result<Vec<(String, String)>, String> {
     let table = value.as_table().ok_or("write a table, such as { GREETING = \"hello\" }")?;
     let pairs = table.iter().map(|(name, value)| variable(&format!("{name}={}", text(value)?)));
     pairs.collect()
+}
+
+fn secrets(value: &Value) -> Result<Vec<(String, SecretSource)>, String> {
+    let table = value.as_table().ok_or("write a table, such as { API_KEY = \"env:API_KEY\" }")?;
+    let places = table.iter().map(|(name, place)| UnreadSecret::new(name, &text(place)?).read());
+    places.collect()
 }
 
 /// A method that a component can serve.
@@ -85,16 +102,6 @@ pub(crate) fn method(text: &str) -> Result<MethodPattern, String> {
             Err("methods are those of HTTP; components that take WebSockets are offered them anyhow".into())
         }
         method => Ok(method),
-    }
-}
-
-/// `NAME=VALUE`.
-pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() && !text.contains('\0') => {
-            Ok((name.to_owned(), value.to_owned()))
-        }
-        _ => Err("write NAME=VALUE".into()),
     }
 }
 

@@ -8,6 +8,7 @@ use clap::CommandFactory;
 use h8s_test_support::guests::guest;
 use h8s_test_support::http_client::get;
 use h8s_test_support::process::{Process, program};
+use h8s_test_support::raw_origin::RawOrigin;
 
 const README: &str = include_str!("../../../README.md");
 
@@ -95,6 +96,49 @@ fn the_host_s_file_is_one() {
     let argv = ["h8s-host".as_ref(), "--no-cache".as_ref(), "--config".as_ref(), file.as_os_str()];
     let (host, _) = h8s_host_provider::Flags::load(argv).and_then(h8s_host_provider::Flags::configs).unwrap();
     assert_eq!(host.components.len(), 2);
+}
+
+#[test]
+fn the_host_s_file_of_a_component_that_calls_out_is_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("host.toml");
+    std::fs::write(&file, block("secrets = {")).unwrap();
+    let argv = ["h8s-host".as_ref(), "--no-cache".as_ref(), "--config".as_ref(), file.as_os_str()];
+    let (host, _) = h8s_host_provider::Flags::load(argv).and_then(h8s_host_provider::Flags::configs).unwrap();
+    let source = &host.components[0].source;
+    assert_eq!((source.outgoing.allowed.len(), source.configuration.secrets.len()), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_component_that_calls_out_does() {
+    // given the example's command, with a service of this machine in place of the example's
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/x-test\r\nContent-Length: 5\r\n\r\nhello";
+    let service = RawOrigin::answering(answer).await;
+    let url = format!("http://localhost:{}", service.address().port());
+    let command = block("--secret TOKEN=env:TOKEN").lines().find(|line| line.contains("h8s dev")).unwrap();
+    let command = command.replace("https://api.example.com", &url).replace("api.example.com", &url);
+    let command = command.replace("fetch.wasm", guest("fetch").to_str().unwrap());
+    let mut dev = program(env!("CARGO_BIN_EXE_h8s"));
+    dev.args(command.split_whitespace().skip_while(|word| *word != "dev")).args(["--listen", "127.0.0.1:0"]);
+    dev.envs([
+        ("TOKEN", "hunter2"),
+        ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ("http_proxy", "http://127.0.0.1:1"),
+    ]);
+    let mut dev = Process::start(&mut dev);
+    let line = dev.wait_for_line("http://127.0.0.1").await;
+    let own = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    // when
+    let (status, headers, body) = get(&format!("{own}/users/me")).await;
+    // then the service was asked with the token, which is said nowhere
+    assert_eq!((status.as_u16(), body.as_ref()), (200, &b"hello"[..]), "{}", dev.output());
+    assert_eq!(headers["content-type"], "text/x-test");
+    let asked = service.last();
+    assert_eq!(
+        (asked.head.target.as_str(), asked.head.header("authorization")),
+        ("/users/me", Some("Bearer hunter2"))
+    );
+    assert!(!dev.output().contains("hunter2"));
 }
 
 #[test]

@@ -7,8 +7,10 @@
 //! test, so that none can be added here without a test there.
 
 mod answer;
+mod configuration;
 mod faults;
 mod heads;
+mod outgoing;
 mod reuse;
 mod sandbox;
 mod streams;
@@ -65,6 +67,14 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("environment", sandbox::environment),
     ("reach-out", sandbox::reach_out),
     ("send-http", sandbox::send_http),
+    ("configuration", configuration::configuration),
+    ("configuration-draft", configuration::configuration_draft),
+    // Requests of its own.
+    ("fetch", outgoing::fetch),
+    ("relay", outgoing::relay),
+    ("never-read", outgoing::never_read),
+    ("ten-thousand-calls", outgoing::ten_thousand_calls),
+    ("forge-host", outgoing::forge_host),
     // What instances keep.
     ("count", reuse::count),
     ("count-and-stay", reuse::count_and_stay),

@@ -9,6 +9,8 @@ const TESTS: &[&str] = &[
     include_str!("faults.rs"),
     include_str!("heads.rs"),
     include_str!("limits.rs"),
+    include_str!("configuration.rs"),
+    include_str!("outgoing.rs"),
     include_str!("reuse.rs"),
     include_str!("sandbox.rs"),
     include_str!("stand.rs"),

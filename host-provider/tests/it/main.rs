@@ -4,6 +4,7 @@
 
 mod bodies;
 mod cache;
+mod configuration;
 mod coverage;
 mod edge;
 mod faults;
@@ -11,6 +12,8 @@ mod heads;
 mod limits;
 mod load;
 mod log;
+mod outgoing;
+mod outgoing_tls;
 mod program;
 mod request_reply;
 mod reuse;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_host_provider::{
-    BrokenBody, CodeCache, ComponentBody, ComponentService, ComponentSource, EngineConfig, HostEngine, Limits,
+    BrokenBody, CodeCache, ComponentBody, ComponentService, ComponentSource, ConfigurationSource,
+    EngineConfig, HostEngine, Limits, OutgoingSource,
 };
 use h8s_nats::Refused;
 use h8s_test_support::guests::guest;
@@ -47,7 +48,15 @@ fn cache() -> &'static CodeCache {
 pub(crate) fn source(component: &str, limits: Limits) -> ComponentSource {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{component}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    ComponentSource { file: guest(component), name, environment: Vec::new(), limits }
+    let configuration = ConfigurationSource::default();
+    ComponentSource {
+        file: guest(component),
+        name,
+        environment: Vec::new(),
+        configuration,
+        outgoing: OutgoingSource::default(),
+        limits,
+    }
 }
 
 pub(crate) async fn serve_on(engine: &HostEngine, source: ComponentSource) -> ComponentService {

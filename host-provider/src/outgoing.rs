@@ -1,0 +1,310 @@
+//! Requests that guests send: to hosts on the component's allow-list, over connections that its instances share.
+//!
+//! No redirect is followed, no proxy of the environment is used, and nothing is sent twice. A request is under way from
+//! when it is sent until its response has been read to its end, or dropped.
+
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use crate::allow_list::{AllowedHost, Destination};
+use crate::outgoing_dial::{CONNECT_TIMEOUT, Dialer};
+use crate::outgoing_fault::{broken_response, failed};
+use crate::outgoing_roots::{RootsError, client_config};
+
+/// Requests under way at a time for one instance. More are refused at once: a guest that waited for itself would wait
+/// for ever.
+pub(crate) const PER_INSTANCE: usize = 64;
+
+/// Requests under way at a time for all instances of a component. More wait, as long as connecting may take.
+const PER_COMPONENT: usize = 256;
+
+/// Connections of a component: one for each request, and as many that are idle or being made.
+const SOCKETS: usize = 2 * PER_COMPONENT;
+
+/// Idle connections to one host that are kept, and how long: a second less than many servers do, so that requests hardly
+/// ever meet one that has just been closed.
+const IDLE_PER_HOST: usize = 32;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The longest that a guest can wait for a response head after the last piece of its request, and between two pieces of a
+/// response; and what it waits unless it says less.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
+const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A response head, and what is read ahead of a body over HTTP/1.1, in bytes.
+const HTTP1_BUFFER_BYTES: usize = 64 << 10;
+
+/// Fields of a response head over HTTP/1.1.
+const HTTP1_FIELDS: usize = 128;
+
+/// What is read ahead of one body over HTTP/2, in bytes; and of all on one connection: so much that those who do not
+/// read never hold up those who do.
+const HTTP2_STREAM_BYTES: u32 = 128 << 10;
+const HTTP2_CONNECTION_BYTES: u32 = HTTP2_STREAM_BYTES * PER_COMPONENT as u32;
+
+/// When a server over HTTP/2 that says nothing is asked whether it is still there, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the guests of a component may send requests. Default: nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct OutgoingSource {
+    /// These hosts.
+    pub allowed: Vec<AllowedHost>,
+    /// PEM certificates that those of the hosts must lead to; the system's roots otherwise.
+    pub ca: Option<PathBuf>,
+}
+
+type HttpClient = Client<Dialer, Upload>;
+
+/// The requests of one component.
+pub(crate) struct Outgoing {
+    allowed: Vec<AllowedHost>,
+    dialer: Dialer,
+    client: Mutex<HttpClient>,
+    under_way: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
+}
+
+impl Outgoing {
+    /// `None` where nothing is allowed.
+    pub(crate) fn new(source: &OutgoingSource) -> Result<Option<Arc<Self>>, RootsError> {
+        let needs_roots = source.ca.is_some() || source.allowed.iter().any(AllowedHost::is_tls);
+        if source.allowed.is_empty() {
+            return Ok(None);
+        }
+        let tls = if needs_roots { Some(client_config(source.ca.as_deref())?) } else { None };
+        let sockets = Arc::new(Semaphore::new(SOCKETS));
+        let dialer = Dialer::new(tls, Arc::clone(&sockets));
+        let client = Mutex::new(client(dialer.clone()));
+        let under_way = Arc::new(Semaphore::new(PER_COMPONENT));
+        let allowed = source.allowed.clone();
+        Ok(Some(Arc::new(Self { allowed, dialer, client, under_way, sockets })))
+    }
+
+    /// Sends a request, if it may be. `own` counts those of the instance.
+    pub(crate) async fn send(
+        self: Arc<Self>,
+        own: Arc<Semaphore>,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<Response<WasiBody>, Error> {
+        let timeouts = Timeouts::of(options);
+        let request = self.admitted(request)?;
+        let own = own.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
+        let shared = timeout(timeouts.connect, Arc::clone(&self.under_way).acquire_owned()).await;
+        let shared = shared.ok().and_then(Result::ok).ok_or(Error::ConnectionLimitReached)?;
+        let progress = Progress::begin();
+        let request = request.map(|body| Upload { body, progress: progress.clone() });
+        let response = answered(&self.client(), request, &timeouts, &progress).await?;
+        Ok(response.map(|body| Download::new(body, timeouts.between_bytes, [own, shared]).boxed_unsync()))
+    }
+
+    /// The request as it is sent, which says where to nowhere but in its URI.
+    fn admitted(&self, request: Request<WasiBody>) -> Result<Request<WasiBody>, Error> {
+        let destination = Destination::of(request.uri()).filter(|to| to.is_among(&self.allowed));
+        let Some(destination) = destination else {
+            tracing::debug!(to = ?request.uri().authority(), "an outgoing request is not allowed");
+            return Err(Error::HttpRequestDenied);
+        };
+        // It would make a tunnel to wherever it says.
+        if request.method() == Method::CONNECT {
+            return Err(Error::HttpRequestMethodInvalid);
+        }
+        let (mut head, body) = request.into_parts();
+        head.uri = destination.uri(head.uri.path_and_query()).ok_or(Error::HttpRequestUriInvalid)?;
+        // The client makes it from the URI, which is all that was looked at.
+        head.headers.remove(header::HOST);
+        Ok(Request::from_parts(head, body))
+    }
+
+    /// The client. Where all connections are taken, those that are idle are let go of first: it forgets them.
+    fn client(&self) -> HttpClient {
+        let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.sockets.available_permits() == 0 {
+            *current = client(self.dialer.clone());
+        }
+        current.clone()
+    }
+}
+
+fn client(dialer: Dialer) -> HttpClient {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .http1_max_buf_size(HTTP1_BUFFER_BYTES)
+        .http1_max_headers(HTTP1_FIELDS)
+        .http2_initial_stream_window_size(HTTP2_STREAM_BYTES)
+        .http2_initial_connection_window_size(HTTP2_CONNECTION_BYTES)
+        .http2_max_header_list_size(HTTP1_BUFFER_BYTES as u32)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .build(dialer)
+}
+
+async fn answered(
+    client: &HttpClient,
+    mut request: Request<Upload>,
+    timeouts: &Timeouts,
+    progress: &Progress,
+) -> Result<Response<Incoming>, Error> {
+    let mut captured = capture_connection(&mut request);
+    let mut response = pin!(client.request(request));
+    let connected = async { captured.wait_for_connection_metadata().await.is_some() };
+    tokio::select! {
+        biased;
+        response = &mut response => return response.map_err(|error| failed(&error)),
+        _ = connected => {}
+        () = sleep(timeouts.connect) => return Err(Error::ConnectionTimeout),
+    }
+    progress.step();
+    loop {
+        let last = progress.last();
+        tokio::select! {
+            biased;
+            response = &mut response => return response.map_err(|error| failed(&error)),
+            () = sleep_until(last + timeouts.first_byte) => {}
+        }
+        if progress.last() == last {
+            return Err(Error::HttpResponseTimeout);
+        }
+    }
+}
+
+/// What a guest asks for, within what it may.
+struct Timeouts {
+    connect: Duration,
+    first_byte: Duration,
+    between_bytes: Duration,
+}
+
+impl Timeouts {
+    fn of(options: Option<RequestOptions>) -> Self {
+        let RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout } =
+            options.unwrap_or_default();
+        let within = |asked: Option<Duration>, most: Duration| asked.map_or(most, |asked| asked.min(most));
+        Self {
+            connect: within(connect_timeout, CONNECT_TIMEOUT),
+            first_byte: within(first_byte_timeout, FIRST_BYTE_TIMEOUT),
+            between_bytes: within(between_bytes_timeout, BETWEEN_BYTES_TIMEOUT),
+        }
+    }
+}
+
+/// When a request last went on.
+#[derive(Clone)]
+struct Progress(Arc<Mutex<Instant>>);
+
+impl Progress {
+    fn begin() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn step(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The body of a request, as the guest writes it.
+struct Upload {
+    body: WasiBody,
+    progress: Progress,
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            self.progress.step();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a response, as the guest reads it.
+struct Download {
+    body: Incoming,
+    between_bytes: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+    /// The request is under way until there is no more to read.
+    under_way: Option<[OwnedSemaphorePermit; 2]>,
+}
+
+impl Download {
+    fn new(body: Incoming, between_bytes: Duration, under_way: [OwnedSemaphorePermit; 2]) -> Self {
+        let under_way = Some(under_way).filter(|_| !body.is_end_stream());
+        Self { body, between_bytes, waiting: None, under_way }
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let between_bytes = self.between_bytes;
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.waiting = None;
+                let frame = frame.map(|frame| frame.map_err(|error| broken_response(&error)));
+                let goes_on = matches!(&frame, Some(Ok(_))) && !self.body.is_end_stream();
+                self.under_way = self.under_way.take().filter(|_| goes_on);
+                Poll::Ready(frame)
+            }
+            // Time passes only where somebody waits to read.
+            Poll::Pending => {
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(between_bytes)));
+                match waiting.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Some(Err(Error::ConnectionReadTimeout))),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

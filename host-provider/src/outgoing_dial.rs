@@ -1,0 +1,197 @@
+//! A connection for outgoing requests: a name looked up, TCP, and TLS where the URI says so.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+use tower_service::Service;
+
+use crate::allow_list::default_port;
+
+/// How long it may take until a connection can be used.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Names that are looked up at the same time for one component. The system's resolver has a thread for each, and goes on
+/// where nobody waits any more.
+const LOOKUPS: usize = 16;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("the name cannot be resolved: {0}")]
+    Resolve(#[source] io::Error),
+    #[error("the name was not resolved in time")]
+    ResolveTimeout,
+    #[error("there are as many connections as there may be")]
+    Full,
+    #[error("it cannot be connected to: {0}")]
+    Connect(#[source] io::Error),
+    #[error("not connected in time")]
+    ConnectTimeout,
+    #[error("TLS failed: {0}")]
+    Tls(#[source] io::Error),
+}
+
+/// Makes connections, as many as there may be.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    tls: Option<Arc<ClientConfig>>,
+    sockets: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
+}
+
+impl Dialer {
+    /// `https` needs a configuration. Each connection takes one of `sockets`, for as long as it is open.
+    pub(crate) fn new(tls: Option<Arc<ClientConfig>>, sockets: Arc<Semaphore>) -> Self {
+        Self { tls, sockets, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
+    }
+
+    async fn dial(self, to: Uri) -> Result<Socket, DialError> {
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let is_tls = to.scheme() == Some(&Scheme::HTTPS);
+        let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = to.port_u16().unwrap_or(default_port(is_tls));
+        let socket = timeout_at(deadline, Arc::clone(&self.sockets).acquire_owned()).await;
+        let permit = socket.ok().and_then(Result::ok).ok_or(DialError::Full)?;
+        let addresses = timeout_at(deadline, self.addresses(host.clone(), port));
+        let addresses = addresses.await.unwrap_or(Err(DialError::ResolveTimeout))?;
+        let stream = connect(&addresses, deadline).await?;
+        // As well as can be: a socket without it works, too.
+        let _ = stream.set_nodelay(true);
+        let stream = match self.tls.filter(|_| is_tls) {
+            None if is_tls => return Err(DialError::Tls(io::ErrorKind::Unsupported.into())),
+            None => Either::Left(stream),
+            Some(config) => {
+                let handshake = timeout_at(deadline, handshake(config, host, stream));
+                Either::Right(handshake.await.unwrap_or(Err(DialError::ConnectTimeout))?)
+            }
+        };
+        Ok(Socket { stream, _permit: permit })
+    }
+
+    async fn addresses(&self, host: String, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(|_| DialError::Full)?;
+        let look_up = move || {
+            let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+            // Held until the resolver is done, also where nobody waits for it any more.
+            drop(permit);
+            found
+        };
+        let found = tokio::task::spawn_blocking(look_up).await.unwrap_or_else(|error| Err(error.into()));
+        match found.map_err(DialError::Resolve)? {
+            none if none.is_empty() => Err(DialError::Resolve(io::ErrorKind::NotFound.into())),
+            addresses => Ok(addresses),
+        }
+    }
+}
+
+/// One address after the other; each has its share of the time that is left.
+async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialError> {
+    let mut last = DialError::ConnectTimeout;
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - tried).unwrap_or(1);
+        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = DialError::Connect(error),
+            Err(_) => last = DialError::ConnectTimeout,
+        }
+    }
+    Err(last)
+}
+
+async fn handshake(
+    config: Arc<ClientConfig>,
+    host: String,
+    stream: TcpStream,
+) -> Result<Box<TlsStream<TcpStream>>, DialError> {
+    let name = ServerName::try_from(host).map_err(|error| DialError::Tls(io::Error::other(error)))?;
+    TlsConnector::from(config).connect(name, stream).await.map(Box::new).map_err(DialError::Tls)
+}
+
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<Socket>;
+    type Error = DialError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let dial = self.clone().dial(to);
+        Box::pin(async { Ok(TokioIo::new(dial.await?)) })
+    }
+}
+
+/// A connection that counts.
+pub(crate) struct Socket {
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection for Socket {
+    fn connected(&self) -> Connected {
+        match &self.stream {
+            Either::Right(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Connected::new().negotiated_h2()
+            }
+            _ => Connected::new(),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
