@@ -11,6 +11,7 @@
 //! | HTTP as it should be | [`http_client`] |
 //! | HTTP as bytes | [`RawClient`](raw_client::RawClient), [`RawOrigin`](raw_origin::RawOrigin) |
 //! | what was done, and how often | [`Ledger`](ledger::Ledger) |
+//! | requests with two meanings | [`ambiguous::requests`] |
 //! | HTTP/2 as frames | [`Http2Client`](http2_client::Http2Client) |
 //! | WebSockets, right and wrong | [`WebSocketClient`](websocket_client::WebSocketClient) |
 //! | our own programs | [`Process`] |
@@ -19,6 +20,7 @@
 //! | waiting | [`within`], [`soon`], [`eventually`] |
 //! | components | [`guests::guest`] |
 
+pub mod ambiguous;
 pub mod browser;
 pub mod bus;
 pub mod deadline;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use h8s_ingress::{Config, Limits};
+use h8s_test_support::eventually;
 
+use crate::attacked::{Attacked, status};
 use crate::support::*;
 
 fn impatient() -> Config {
@@ -123,4 +125,23 @@ async fn ambiguous_framing_never_gives_two_answers() {
         let seen = client.try_rest().await.unwrap_or_else(|(seen, _)| seen);
         assert_eq!(seen.matches("HTTP/1.1 ").count(), 1, "{framing:?}: {seen}");
     }
+}
+
+/// T8: the program has no more descriptors, waits, and goes on when there are some again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t8_a_gateway_that_is_out_of_descriptors_survives_and_serves_again() {
+    let limited = "ulimit -n 64; exec \"$0\"";
+    let mut command = h8s_test_support::process::program("sh");
+    let mut gateway =
+        Attacked::start_program(command.args(["-c", limited, env!("CARGO_BIN_EXE_h8sd")])).await;
+
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(Raw::connect(gateway.address).await);
+    }
+    gateway.process.wait_for_line("cannot accept connections right now").await;
+    drop(clients);
+
+    eventually("it serves again", async || status(gateway.address).await == Some(200)).await;
+    assert!(gateway.limited("accept").await >= 1.0);
 }

@@ -5,6 +5,7 @@
 mod access_log;
 mod admin;
 mod admission;
+mod attacked;
 mod bodies;
 mod connections;
 mod cut;
@@ -19,6 +20,10 @@ mod reload;
 mod rescue;
 mod shutdown;
 mod support;
+mod t20_metrics;
+mod t5_t6_framing;
+mod t7_http2_floods;
+mod t8_slow_clients;
 mod trailers;
 mod websocket;
 mod websocket_ends;

@@ -1,70 +1,15 @@
 //! T5: requests that can be read in two ways, and responses: what the backend sees is what was answered, one by one.
 
-use h8s_test_support::Bus;
 use h8s_test_support::http_client::get;
 use h8s_test_support::raw_client::RawClient;
 use h8s_test_support::raw_origin::{RawOrigin, ServingOrigin};
+use h8s_test_support::{Bus, ambiguous};
 
 use super::ok;
 use crate::programs::{Gateway, gateway_and_daemon};
 
 /// Follows each of the corpus on its connection.
 const LAST: &str = "GET /last HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-/// What a hidden request would be.
-const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ";
-
-/// Heads that are ambiguous, with what would follow.
-const CORPUS: [(&str, &str); 37] = [
-    ("CL.TE", "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG"),
-    (
-        "TE.CL",
-        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n31\r\nGET /hidden HTTP/1.1\r\nHost: 127.0.0.1\r\nX: 1\r\n\r\nx\r\n0\r\n\r\n",
-    ),
-    ("TE.TE", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
-    ("TE.TE, odd", "Transfer-Encoding: chunked\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
-    ("TE identity", "Transfer-Encoding: identity\r\nContent-Length: 0\r\n\r\n"),
-    ("TE gzip, chunked", "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-    ("TE chunked, gzip", "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
-    ("TE with a tab", "Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n"),
-    ("TE with a vertical tab", "Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n"),
-    ("TE in quotes", "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"),
-    ("TE in capitals", "TRANSFER-ENCODING: CHUNKED\r\n\r\n0\r\n\r\n"),
-    ("TE before a space", "Transfer-Encoding : chunked\r\nContent-Length: 0\r\n\r\n"),
-    ("TE folded", "Transfer-Encoding:\r\n chunked\r\nContent-Length: 0\r\n\r\n"),
-    ("TE after a line break that is half", "X: 1\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("TE after a CR", "X: 1\rTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n"),
-    (
-        "TE as a hop",
-        "Connection: transfer-encoding, content-length\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    ),
-    ("CL as a hop", "Connection: content-length\r\nContent-Length: 4\r\n\r\nbody"),
-    ("two lengths", "Content-Length: 0\r\nContent-Length: 20\r\n\r\n"),
-    ("two lengths, the same", "Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody"),
-    ("a list of lengths", "Content-Length: 4, 4\r\n\r\nbody"),
-    ("a length with a sign", "Content-Length: +4\r\n\r\nbody"),
-    ("a negative length", "Content-Length: -4\r\n\r\nbody"),
-    ("a length with spaces", "Content-Length: 4 4\r\n\r\nbody"),
-    ("a length in hexadecimal", "Content-Length: 0x4\r\n\r\nbody"),
-    ("a length past all bounds", "Content-Length: 18446744073709551620\r\n\r\nbody"),
-    ("an empty length", "Content-Length:\r\n\r\n"),
-    ("a length with a zero before", "Content-Length: 04\r\n\r\nbody"),
-    ("a folded header", "X: 1\r\n two\r\nContent-Length: 0\r\n\r\n"),
-    ("a line that is no header", "nothing\r\n\r\n"),
-    ("NUL in a value", "X: a\0b\r\nContent-Length: 0\r\n\r\n"),
-    ("NUL in a name", "X\0: a\r\nContent-Length: 0\r\n\r\n"),
-    ("chunk extensions", "Transfer-Encoding: chunked\r\n\r\n4;x=\"\\r\\n\";y\r\nbody\r\n0;z\r\n\r\n"),
-    ("a chunk past its end", "Transfer-Encoding: chunked\r\n\r\n2\r\nbody\r\n0\r\n\r\n"),
-    (
-        "a chunk's size past all bounds",
-        "Transfer-Encoding: chunked\r\n\r\n10000000000000004\r\nbody\r\n0\r\n\r\n",
-    ),
-    ("a chunk's line break that is half", "Transfer-Encoding: chunked\r\n\r\n4\nbody\n0\n\n"),
-    (
-        "trailers that frame",
-        "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n",
-    ),
-    ("an upgrade", "Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"),
-];
 
 /// Sends bytes, and then the last request; the bodies of all answers that are the backend's, in their order.
 async fn answers(gateway: &Gateway, bytes: &[u8]) -> Vec<String> {
@@ -95,21 +40,7 @@ async fn t5_requests_seen_are_requests_answered() {
     let bus = Bus::real().await;
     let origin = marking_origin().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
-    let whole = [
-        format!("GET /a HTTP/1.0\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{HIDDEN}"),
-        format!("GET /a\r\n\r\n{HIDDEN}"),
-        format!("GET /a HTTP/1.1 {HIDDEN}"),
-        format!("GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil\r\n\r\n{HIDDEN}"),
-        "GET /a b HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(),
-        "GET /a HTTP/1.1\nHost: 127.0.0.1\n\n".to_owned(),
-        "\r\n\r\nGET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(),
-        "GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n\r\n".to_owned(),
-        "HEAD /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(),
-        "CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_owned(),
-    ];
-    let heads = CORPUS.map(|(name, head)| (name, format!("POST /a HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}")));
-    let whole = whole.into_iter().map(|request| ("a whole request", request));
-    for (name, request) in heads.into_iter().chain(whole) {
+    for (name, request) in ambiguous::requests("127.0.0.1") {
         let before = origin.requests().len();
 
         let answers = answers(&gateway, request.as_bytes()).await;
