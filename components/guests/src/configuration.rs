@@ -16,7 +16,8 @@ pub fn configuration(_request: IncomingRequest, out: ResponseOutparam) {
     let all = store::get_all().expect("all are at hand");
     let lines: String = all.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let missing = store::get("missing").expect("it is known that it is not there");
-    let first = all.first().map(|(name, value)| store::get(name).expect("it is at hand").as_ref() == Some(value));
+    let first =
+        all.first().map(|(name, value)| store::get(name).expect("it is at hand").as_ref() == Some(value));
     send(out, 200, &format!("{lines}missing {missing:?} same {first:?}\n"));
 }
 

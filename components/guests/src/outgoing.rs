@@ -25,7 +25,8 @@ pub fn relay(request: IncomingRequest, out: ResponseOutparam) {
         let upload = outgoing.body().expect("the first body");
         let future = outgoing_handler::handle(outgoing, None).map_err(|code| format!("{code:?}"))?;
         let body = request.consume().expect("the first reader");
-        let copied = copy(&body.stream().expect("the only reader"), &upload.write().expect("the only writer"));
+        let copied =
+            copy(&body.stream().expect("the only reader"), &upload.write().expect("the only writer"));
         copied.map_err(|error| format!("not copied: {error}"))?;
         OutgoingBody::finish(upload, None).map_err(|code| format!("{code:?}"))?;
         wait(&future)
