@@ -21,6 +21,8 @@ pub(crate) const ROLE: &str = "--crowd";
 pub(crate) const COUNT: usize = 5_000;
 /// Clients come from so many addresses: no one of them has more than it may.
 const ADDRESSES: usize = 100;
+/// Between two hundreds of them: it is the crowd that is measured, and not how fast half a GB of answers can be had.
+const HUNDRED: Duration = Duration::from_millis(200);
 /// Between two bytes of who is slow.
 const BEAT: Duration = Duration::from_secs(1);
 /// Before somebody comes again.
@@ -57,9 +59,8 @@ pub(crate) fn run(gateway: &str) {
         let come = Arc::new(AtomicUsize::new(0));
         for number in 0..COUNT {
             tokio::spawn(stay(gateway, number, Arc::clone(&come)));
-            // As fast as a listener's backlog takes them.
             if number % 100 == 99 {
-                sleep(Duration::from_millis(20)).await;
+                sleep(HUNDRED).await;
             }
         }
         std::future::pending::<()>().await;

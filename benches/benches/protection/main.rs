@@ -11,6 +11,7 @@ mod report;
 mod responder;
 mod stand;
 mod steady;
+mod tls;
 mod under_attack;
 mod while_changing;
 
@@ -37,6 +38,9 @@ fn main() {
     }
     if chosen("reload") {
         runtime.block_on(while_changing::reload(&mut report));
+    }
+    if chosen("certificate") {
+        runtime.block_on(while_changing::certificate(&mut report));
     }
     if chosen("swap") {
         runtime.block_on(while_changing::swap(&mut report));

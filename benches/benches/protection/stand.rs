@@ -8,6 +8,7 @@ use h8s_test_support::process::{Process, program};
 use h8s_test_support::{NatsServer, eventually, http_client};
 
 use crate::responder;
+use crate::steady::Target;
 
 /// For how long each load runs, where nothing else says how long.
 pub(crate) const TIME: Duration = Duration::from_secs(8);
@@ -29,9 +30,12 @@ impl Stand {
         let mut responder = Process::start(program(bench).args([responder::ROLE, &nats.url()]));
         responder.wait_for_line("ready").await;
         let gateway = Gateway::start(programs(), &nats.url(), flags).await;
-        let stand = Self { gateway, _nats: nats, _responder: responder };
-        answers(&stand.gateway, responder::SMALL).await;
-        stand
+        Self { gateway, _nats: nats, _responder: responder }
+    }
+
+    /// What is asked of it, in cleartext.
+    pub(crate) fn target(&self) -> Target {
+        Target { address: self.gateway.address, path: responder::SMALL, tls: None }
     }
 
     pub(crate) fn gateway_id(&self) -> u32 {

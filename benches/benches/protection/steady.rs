@@ -1,6 +1,6 @@
 //! The load: requests at a fixed rate, whatever becomes of those before. Times are from when each was due.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use h8s_benches::Spread;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// Requests a second, of all connections.
 const RATE: u32 = 2_000;
@@ -17,6 +19,22 @@ const CONNECTIONS: u32 = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After a failure; what is due meanwhile is late.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// With TLS, a connection is given up after so many requests: there are 80 handshakes a second.
+const REQUESTS_A_HANDSHAKE: usize = 25;
+
+/// What is asked.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) path: &'static str,
+    /// Over TLS, with these certificates trusted.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+trait Stream: io::Read + io::Write {}
+
+impl<S: io::Read + io::Write> Stream for S {}
 
 /// Requests that are being sent.
 pub(crate) struct Steady {
@@ -42,22 +60,21 @@ struct Lane {
 }
 
 impl Steady {
-    /// Asks for `path` until it is stopped.
-    pub(crate) fn start(address: SocketAddr, path: &str) -> Self {
+    /// Asks until it is stopped.
+    pub(crate) fn start(target: &Target) -> Self {
         let (begin, is_over) = (Instant::now(), Arc::new(AtomicBool::new(false)));
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: bench/1\r\n\r\n");
         let lane = |number: u32| {
-            let (request, is_over) = (request.clone(), Arc::clone(&is_over));
+            let (target, is_over) = (target.clone(), Arc::clone(&is_over));
             let first = begin + Duration::from_secs(1) * number / RATE;
-            thread::spawn(move || ask_on(address, request.as_bytes(), first, &is_over))
+            thread::spawn(move || ask_on(&target, first, &is_over))
         };
         let lanes = (0..CONNECTIONS).map(lane).collect();
         Self { is_over, lanes }
     }
 
     /// So long, and then no longer.
-    pub(crate) async fn run(address: SocketAddr, path: &str, time: Duration) -> Served {
-        let steady = Self::start(address, path);
+    pub(crate) async fn run(target: &Target, time: Duration) -> Served {
+        let steady = Self::start(target);
         tokio::time::sleep(time).await;
         steady.stop()
     }
@@ -77,11 +94,13 @@ impl Steady {
     }
 }
 
-fn ask_on(address: SocketAddr, request: &[u8], first: Instant, is_over: &AtomicBool) -> Lane {
+fn ask_on(target: &Target, first: Instant, is_over: &AtomicBool) -> Lane {
+    let Target { address, path, .. } = target;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: bench/1\r\n\r\n");
     let (mut lane, mut connection, mut due) = (Lane::default(), None, first);
     while !is_over.load(Ordering::Relaxed) {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        match ask(&mut connection, address, request) {
+        match ask(&mut connection, target, request.as_bytes()) {
             Ok(()) => lane.times.push(due.elapsed()),
             Err(error) => {
                 connection = None;
@@ -90,20 +109,24 @@ fn ask_on(address: SocketAddr, request: &[u8], first: Instant, is_over: &AtomicB
                 thread::sleep(PAUSE);
             }
         }
+        if target.tls.is_some() && lane.times.len().is_multiple_of(REQUESTS_A_HANDSHAKE) {
+            connection = None;
+        }
         due += Duration::from_secs(1) * CONNECTIONS / RATE;
     }
     lane
 }
 
-fn ask(connection: &mut Option<TcpStream>, address: SocketAddr, request: &[u8]) -> io::Result<()> {
-    let socket = match connection {
-        Some(socket) => socket,
-        None => connection.insert(connect(address)?),
+fn ask(connection: &mut Option<Box<dyn Stream>>, target: &Target, request: &[u8]) -> io::Result<()> {
+    let stream = match connection {
+        Some(stream) => stream,
+        None => connection.insert(connect(target)?),
     };
-    socket.write_all(request)?;
+    stream.write_all(request)?;
+    stream.flush()?;
     let (mut buffer, mut got) = ([0; 8192], 0);
     loop {
-        match socket.read(&mut buffer[got..])? {
+        match stream.read(&mut buffer[got..])? {
             0 => return Err(io::Error::other("the server has closed the connection")),
             count => got += count,
         }
@@ -113,11 +136,14 @@ fn ask(connection: &mut Option<TcpStream>, address: SocketAddr, request: &[u8]) 
     }
 }
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+fn connect(target: &Target) -> io::Result<Box<dyn Stream>> {
+    let socket = TcpStream::connect_timeout(&target.address, PATIENCE)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    Ok(socket)
+    let Some(trusted) = &target.tls else { return Ok(Box::new(socket)) };
+    let name = ServerName::from(target.address.ip());
+    let session = ClientConnection::new(Arc::clone(trusted), name).map_err(io::Error::other)?;
+    Ok(Box::new(StreamOwned::new(session, socket)))
 }
 
 /// Whether it is all of an answer: the head says how long it is.

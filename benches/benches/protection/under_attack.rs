@@ -6,7 +6,6 @@ use crate::crowd::{self, Crowd};
 use crate::flood::{self, flood};
 use crate::limited::Limited;
 use crate::report::Report;
-use crate::responder::SMALL;
 use crate::stand::{SETTLED, Stand, TIME};
 use crate::steady::Steady;
 
@@ -14,22 +13,22 @@ use crate::steady::Steady;
 pub(crate) async fn crowd(report: &mut Report) {
     println!("crowd: 2,000 requests a second beside {} slow or idle connections", crowd::COUNT);
     let stand = Stand::start(&[]).await;
-    let (address, id) = (stand.gateway.address, stand.gateway_id());
-    let alone = Steady::run(address, SMALL, TIME).await;
+    let (target, id) = (stand.target(), stand.gateway_id());
+    let alone = Steady::run(&target, TIME).await;
     report.load("alone", &alone, None);
     let (before, counted) = (resident_bytes(id), Limited::of(&stand.gateway).await);
     forget_peak(id);
 
-    let steady = Steady::start(address, SMALL);
-    let crowd = Crowd::start(address).await;
+    let steady = Steady::start(&target);
+    let crowd = Crowd::start(target.address).await;
     tokio::time::sleep(SETTLED).await;
     report.load("while they come", &steady.stop(), Some(&alone));
     // Long enough for limits to be hit, and for who was closed to come again.
-    let beside = Steady::run(address, SMALL, 3 * TIME).await;
+    let beside = Steady::run(&target, 3 * TIME).await;
     report.load("beside the crowd", &beside, Some(&alone));
     crowd.end().await;
     tokio::time::sleep(SETTLED).await;
-    let after = Steady::run(address, SMALL, TIME).await;
+    let after = Steady::run(&target, TIME).await;
     report.load("when they have gone", &after, Some(&alone));
     report.memory("gateway", before, peak_bytes(id), resident_bytes(id));
     report.note("limits hit", &Limited::of(&stand.gateway).await.since(&counted));
@@ -39,13 +38,14 @@ pub(crate) async fn crowd(report: &mut Report) {
 pub(crate) async fn resets(report: &mut Report) {
     println!("resets: 2,000 requests a second beside {} HTTP/2 stream resets", flood::RESETS);
     let stand = Stand::start(&[]).await;
-    let (address, id) = (stand.gateway.address, stand.gateway_id());
-    let alone = Steady::run(address, SMALL, TIME).await;
+    let (target, id) = (stand.target(), stand.gateway_id());
+    let alone = Steady::run(&target, TIME).await;
     report.load("alone", &alone, None);
     let (before, counted) = (resident_bytes(id), Limited::of(&stand.gateway).await);
     forget_peak(id);
 
-    let steady = Steady::start(address, SMALL);
+    let steady = Steady::start(&target);
+    let address = target.address;
     let flooding = tokio::task::spawn_blocking(move || flood(address));
     let flooded = flooding.await.expect("a flood ends");
     let beside = steady.stop();
