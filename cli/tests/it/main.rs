@@ -29,6 +29,7 @@ mod t18_exactly_once;
 mod t1_long_addresses;
 mod t21_bad_guests;
 mod t2_subject_injection;
+mod t3_header_injection;
 mod t4_reserved_headers;
 mod websockets;
 mod workspace;
