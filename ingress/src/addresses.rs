@@ -1,15 +1,30 @@
-//! How many connections each client address has.
+//! How many connections each client address has, and which have just been sent away.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::metrics::Limit;
 
 /// What of an IPv6 address is one client: a /64 is what providers give to one site, which may use any address in it.
 const SITE_BITS: u32 = 64;
 
-/// The open connections, by address. No larger than there are connections.
+/// Addresses that may have to pause at a time: as many sites as one attacker hardly has, at some bytes each.
+const MOST_PAUSING: usize = 10_000;
+
+/// The open connections, by address, and who has to pause. No larger than there are connections, and some more.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Addresses(Arc<Mutex<HashMap<IpAddr, u32>>>);
+pub(crate) struct Addresses(Arc<Mutex<Sites>>);
+
+#[derive(Debug, Default)]
+struct Sites {
+    open: HashMap<IpAddr, u32>,
+    /// Sent away for abuse, until then.
+    pausing: HashMap<IpAddr, Instant>,
+}
 
 /// One connection's place, given back when dropped.
 #[derive(Debug)]
@@ -19,26 +34,62 @@ pub(crate) struct AddressPlace {
 }
 
 impl Addresses {
-    /// A place for one more connection, if this address has fewer than `limit`.
-    pub(crate) fn enter(&self, address: IpAddr, limit: u32) -> Option<AddressPlace> {
+    /// A place for one more connection, if this address has fewer than `limit` and need not pause; or what it is over.
+    pub(crate) fn enter(&self, address: IpAddr, limit: u32) -> Result<AddressPlace, Limit> {
         let site = site(address);
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(site).or_default();
+        let mut sites = self.sites();
+        if sites.has_to_pause(site, Instant::now()) {
+            return Err(Limit::Pause);
+        }
+        let count = sites.open.entry(site).or_default();
         if *count >= limit {
-            return None;
+            return Err(Limit::ConnectionsPerAddress);
         }
         *count += 1;
-        Some(AddressPlace { addresses: self.clone(), site })
+        Ok(AddressPlace { addresses: self.clone(), site })
+    }
+
+    fn sites(&self) -> MutexGuard<'_, Sites> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sites {
+    fn has_to_pause(&mut self, site: IpAddr, now: Instant) -> bool {
+        match self.pausing.get(&site) {
+            Some(until) if now < *until => true,
+            Some(_) => {
+                self.pausing.remove(&site);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn pause(&mut self, site: IpAddr, now: Instant, time: Duration) {
+        if self.pausing.len() >= MOST_PAUSING {
+            self.pausing.retain(|_, until| now < *until);
+        }
+        if self.pausing.len() < MOST_PAUSING {
+            self.pausing.insert(site, now + time);
+        }
+    }
+}
+
+impl AddressPlace {
+    /// The address has been sent away for abuse: for so long it gets no more connections. Those it has stay.
+    pub(crate) fn pause(&self, time: Duration) {
+        self.addresses.sites().pause(self.site, Instant::now(), time);
     }
 }
 
 impl Drop for AddressPlace {
     fn drop(&mut self) {
-        let mut open = self.addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.site) {
+        let mut sites = self.addresses.sites();
+        if let Some(count) = sites.open.get_mut(&self.site) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.site);
+                sites.open.remove(&self.site);
             }
         }
     }
@@ -62,12 +113,13 @@ mod tests {
         let addresses = Addresses::default();
         let enter = |address: &str| addresses.enter(address.parse().unwrap(), 2);
         let (first, _second) = (enter("192.0.2.1"), enter("::ffff:192.0.2.1"));
-        assert!(enter("192.0.2.1").is_none() && enter("192.0.2.2").is_some());
+        assert_eq!(enter("192.0.2.1").err(), Some(Limit::ConnectionsPerAddress));
+        assert!(enter("192.0.2.2").is_ok());
 
         drop(first);
 
-        assert!(enter("192.0.2.1").is_some());
-        assert_eq!(addresses.0.lock().unwrap().len(), 1, "the others are forgotten");
+        assert!(enter("192.0.2.1").is_ok());
+        assert_eq!(addresses.sites().open.len(), 1, "the others are forgotten");
     }
 
     #[test]
@@ -75,7 +127,23 @@ mod tests {
         let addresses = Addresses::default();
         let _place = addresses.enter("2001:db8:0:1::1".parse().unwrap(), 1);
 
-        assert!(addresses.enter("2001:db8:0:1:ffff::2".parse().unwrap(), 1).is_none());
-        assert!(addresses.enter("2001:db8:0:2::1".parse().unwrap(), 1).is_some());
+        assert!(addresses.enter("2001:db8:0:1:ffff::2".parse().unwrap(), 1).is_err());
+        assert!(addresses.enter("2001:db8:0:2::1".parse().unwrap(), 1).is_ok());
+    }
+
+    #[test]
+    fn who_is_sent_away_pauses_and_is_forgotten_afterwards() {
+        let (mut sites, now) = (Sites::default(), Instant::now());
+        let [bad, good] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse::<IpAddr>().unwrap());
+        let second = Duration::from_secs(1);
+
+        sites.pause(bad, now, second);
+
+        assert!(sites.has_to_pause(bad, now) && !sites.has_to_pause(good, now));
+        assert!(!sites.has_to_pause(bad, now + second) && sites.pausing.is_empty());
+        for n in 0..2 * MOST_PAUSING as u128 {
+            sites.pause(Ipv6Addr::from_bits(n << 64).into(), now, second);
+        }
+        assert_eq!(sites.pausing.len(), MOST_PAUSING);
     }
 }

@@ -113,7 +113,7 @@ impl Life<'_> {
             if error.is_parse_too_large() {
                 self.connection.limited(Limit::Headers);
             } else if is_flood(error) {
-                self.connection.limited(Limit::Flood);
+                self.connection.send_away(Limit::Flood);
             }
         }
         Ok(ended?)

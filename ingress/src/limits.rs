@@ -25,6 +25,10 @@ pub struct Limits {
     /// Connections of one address; of one /64, for IPv6. Trusted proxies may have any number. Default 1000: a large
     /// office behind one address, and a tenth of all.
     pub connections_per_address: u32,
+    /// How long an address gets no more connections after one was closed for abuse (stream resets, floods). Trusted
+    /// proxies are not made to pause. Default 1 s: enough to make abuse cost its author more than the gateway, and
+    /// little for others behind the same address. 0: not at all.
+    pub abuse_pause: Duration,
     /// Exchanges under way in all. Default 10,000: one for each connection that there may be.
     pub exchanges: u32,
     /// Exchanges under way on one connection, with those that the client took back within the last second. Default
@@ -59,6 +63,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
             connections_per_address: 1_000,
+            abuse_pause: Duration::from_secs(1),
             exchanges: 10_000,
             exchanges_per_connection: 400,
             head_bytes: MOST_HEAD_BYTES,

@@ -29,7 +29,7 @@ pub(crate) struct ClientConnection {
     is_condemned: AtomicBool,
     condemned: Notify,
     /// `None`: a trusted proxy, of which there may be any number.
-    _place: Option<AddressPlace>,
+    place: Option<AddressPlace>,
 }
 
 impl ClientConnection {
@@ -50,7 +50,7 @@ impl ClientConnection {
             is_cut: AtomicBool::new(false),
             is_condemned: AtomicBool::new(false),
             condemned: Notify::new(),
-            _place: place,
+            place,
         }
     }
 
@@ -60,10 +60,18 @@ impl ClientConnection {
         tracing::debug!(?limit, peer = ?self.peer, "a client connection hit a limit");
     }
 
+    /// Its client is sent away for abuse, and does not come back at once. A trusted proxy may: it speaks for many.
+    pub(crate) fn send_away(&self, limit: Limit) {
+        if let Some(place) = &self.place {
+            place.pause(self.limits.abuse_pause);
+        }
+        self.limited(limit);
+    }
+
     /// Ends this connection, whatever it is doing.
     fn condemn(&self) {
         if !self.is_condemned.swap(true, Ordering::Relaxed) {
-            self.limited(Limit::Resets);
+            self.send_away(Limit::Resets);
             self.condemned.notify_one();
         }
     }

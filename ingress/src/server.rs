@@ -61,13 +61,16 @@ impl<U: Upstream> Server<U> {
     }
 
     async fn serve(self, stream: TcpStream, address: SocketAddr, _permit: OwnedSemaphorePermit) {
-        tune(&stream);
         let policy = self.edge.live.policy();
-        let place = self.addresses.enter(address.ip(), policy.limits.connections_per_address);
-        if place.is_none() && !policy.trusted_proxies.contains(address.ip()) {
-            self.metrics.limited.hit(Limit::ConnectionsPerAddress);
-            return tracing::debug!(%address, "has as many connections as one address may");
-        }
+        let place = match self.addresses.enter(address.ip(), policy.limits.connections_per_address) {
+            Ok(place) => Some(place),
+            Err(_) if policy.trusted_proxies.contains(address.ip()) => None,
+            Err(limit) => {
+                self.metrics.limited.hit(limit);
+                return tracing::debug!(%address, ?limit, "a client may not connect");
+            }
+        };
+        tune(&stream);
         let peer = Peer::new(address.ip(), policy.tls.is_some(), policy.trusted_proxies.clone());
         let connection = ClientConnection::new(peer, self.metrics.clone(), policy.limits.clone(), place);
         let connection = Arc::new(connection);

@@ -174,7 +174,7 @@ async fn a_host_that_starts_late_knows_everybody() {
     // given thousands of connections
     let bus = h8s_test_support::Bus::real().await;
     let _host = Host::start(&bus.url(), &[("/*", "websocket-echo")], &[]).await;
-    let gateway = Gateway::start(&bus.url(), &[]).await;
+    let gateway = Gateway::start(&bus.url(), &["--max-connections-per-address", "10000"]).await;
     let clients = connect_many(&gateway, "/", MANY).await;
     // when somebody starts who wants to know
     let begin = Instant::now();

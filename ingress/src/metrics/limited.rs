@@ -32,12 +32,14 @@ pub(crate) enum Limit {
     Resets,
     /// What HTTP/2's implementation calls abuse, and answers with `ENHANCE_YOUR_CALM`.
     Flood,
+    /// `--abuse-pause`.
+    Pause,
     WebSockets,
 }
 
 impl Limit {
     /// In the order of the variants.
-    const LABELS: [&'static str; 14] = [
+    const LABELS: [&'static str; 15] = [
         "accept",
         "connections_per_address",
         "handshake",
@@ -51,6 +53,7 @@ impl Limit {
         "exchanges_per_connection",
         "resets",
         "flood",
+        "pause",
         "websockets",
     ];
 }

@@ -49,6 +49,8 @@ impl Attacked {
             }
         })
         .await;
+        // Neighbours and attackers have the same address here.
+        command.env("H8S_ABUSE_PAUSE", "0s");
         command.env("NO_COLOR", "1").env("H8S_LISTEN", "127.0.0.1:0").env("H8S_ADMIN_LISTEN", "127.0.0.1:0");
         let mut process = Process::start(command.env("NATS_URL", bus.url()));
         let line = process.wait_for_line("listening on ").await;

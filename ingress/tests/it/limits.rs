@@ -55,7 +55,7 @@ fn the_defaults_are_the_flags_own() {
         assert_eq!(default.join("").replace("none", ""), row.default.replace("none", ""), "{}", row.flag);
         checked += 1;
     }
-    assert_eq!(checked, 13);
+    assert_eq!(checked, 14);
 }
 
 #[tokio::test]
@@ -90,6 +90,7 @@ async fn drive(limit: &str) -> (Running, String) {
         }
         "exchanges of one connection reset or refused within a second" => far_too_many_resets().await,
         other if other.starts_with("what HTTP/2 itself calls abuse") => abuse().await,
+        "time in which an address gets no connection after one of the two above" => pause().await,
         "WebSockets in all" => websockets().await,
         other => panic!("nothing drives {other:?}"),
     }
@@ -379,6 +380,14 @@ async fn far_too_many_resets() -> (Running, String) {
 
 async fn abuse() -> (Running, String) {
     let ingress = with(Limits::default(), silent()).await;
+
+    flood(&ingress).await;
+
+    (ingress, "`GOAWAY` (`ENHANCE_YOUR_CALM`), closed".to_owned())
+}
+
+/// Resets streams before they are looked at, until it is told to go.
+async fn flood(ingress: &Running) {
     let mut client = Http2Client::connect(&ingress.address.to_string(), &[]).await;
     assert!(client.round_trip().await);
     let stream =
@@ -387,7 +396,24 @@ async fn abuse() -> (Running, String) {
     client.send((0..1_000).map(|n| stream(2 * n + 1)).collect::<Vec<_>>().concat()).await;
 
     assert_eq!(client.goaway().await, Some(11));
-    (ingress, "`GOAWAY` (`ENHANCE_YOUR_CALM`), closed".to_owned())
+}
+
+async fn pause() -> (Running, String) {
+    let limits = |abuse_pause| Limits { abuse_pause, ..Limits::default() };
+    let ingress = with(limits(Duration::from_secs(600)), hello()).await;
+    let mut open = ingress.connect().await;
+    open.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    open.until("hello").await;
+    flood(&ingress).await;
+    ingress.metric_becomes("h8s_ingress_limited_total", "flood", 1.0).await;
+
+    let seen = ingress.connect().await.try_rest().await.unwrap_or_else(|(seen, _)| seen);
+
+    // Those that are open go on.
+    assert_eq!(seen, "");
+    open.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    open.until("hello").await;
+    (ingress, "closed at once".to_owned())
 }
 
 async fn websockets() -> (Running, String) {
