@@ -4,14 +4,19 @@ use std::path::{Path, PathBuf};
 
 use h8s_settings::FileWatch;
 
+use crate::source::TARGET;
+
 /// Of every package. What is not there is waited for.
 const OWN: [&str; 5] = ["Cargo.toml", "Cargo.lock", "build.rs", "src", "wit"];
 /// Of the workspace, where the package is a member of one.
 const WORKSPACE: [&str; 2] = ["Cargo.toml", "Cargo.lock"];
+/// Is in every directory that cargo has made for what it builds (<https://bford.info/cachedir>).
+const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// The sources of one component: those of its package, and whatever else cargo has found that it reads.
 #[derive(Debug)]
 pub(crate) struct Sources {
+    directory: PathBuf,
     own: Vec<PathBuf>,
     of_package: FileWatch,
     /// Other packages by path, interfaces, files that are included.
@@ -27,20 +32,33 @@ impl Sources {
         let workspace = directory.ancestors().skip(1).find(|above| above.join("Cargo.lock").is_file());
         own.extend(workspace.into_iter().flat_map(|above| WORKSPACE.map(|name| above.join(name))));
         let of_package = FileWatch::new(&own);
-        Self { own, of_package, further: Vec::new(), of_others: FileWatch::new(Vec::<PathBuf>::new()) }
+        let of_others = FileWatch::new(Vec::<PathBuf>::new());
+        Self { directory, own, of_package, further: Vec::new(), of_others }
     }
 
     /// Learns from what cargo says beside `file` what it was built from.
     pub(crate) fn built(&mut self, file: &Path) {
         let said = std::fs::read_to_string(file.with_extension("d")).unwrap_or_default();
-        let is_own = |path: &PathBuf| self.own.iter().any(|own| path.starts_with(own));
-        let mut further: Vec<PathBuf> = dependencies(&said).filter(|path| !is_own(path)).collect();
+        let is_own = |path: &Path| self.own.iter().any(|own| path.starts_with(own));
+        let is_further = |path: &PathBuf| !is_own(path) && !self.is_generated(path, file);
+        let mut further: Vec<PathBuf> = dependencies(&said).filter(is_further).collect();
         further.sort();
         // Watching the same ones anew would forget what has changed during the build.
         if further != self.further {
             self.of_others = FileWatch::new(&further);
             self.further = further;
         }
+    }
+
+    /// Whether the build that made `built` has written `path`: some build scripts write anew at every build, and what
+    /// is built again whenever that changes is built without end.
+    fn is_generated(&self, path: &Path, built: &Path) -> bool {
+        // As cargo lays it out: TARGET/wasm32-wasip2/release/NAME.wasm. What was there before cargo has no tag.
+        let target = built.ancestors().find(|above| above.ends_with(TARGET)).and_then(Path::parent);
+        let is_for_builds = |above: &Path| Some(above) == target || above.join(CACHE_TAG).is_file();
+        // Whoever works in somebody's cache has sources there.
+        let mut above = path.ancestors().skip(1).take_while(|above| !self.directory.starts_with(above));
+        above.any(is_for_builds)
     }
 
     /// Waits until some of them have changed.
@@ -110,5 +128,27 @@ mod tests {
         sources.built(&root.join("a.wasm"));
 
         assert_eq!(sources.further, [other]);
+    }
+
+    #[test]
+    fn what_the_build_itself_has_written_is_no_source() {
+        // given a target directory of cargo's own making, and another that was there before
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let (package, tagged) = (root.join("package"), root.join("package/tagged"));
+        std::fs::create_dir_all(&tagged).unwrap();
+        std::fs::write(tagged.join(CACHE_TAG), "").unwrap();
+        let built = root.join("cache/wasm32-wasip2/release/a.wasm");
+        std::fs::create_dir_all(built.parent().unwrap()).unwrap();
+        let further = ["package/answer.txt", "shared.rs"].map(|name| root.join(name));
+        let generated = [tagged.join("release/build/a/out/gen.rs"), root.join("cache/release/gen.rs")];
+        let named: Vec<_> = further.iter().chain(&generated).map(|path| path.display().to_string()).collect();
+        std::fs::write(built.with_extension("d"), format!("a.wasm: {}\n", named.join(" "))).unwrap();
+        // when a build names files in both, and others, in a package within somebody's cache
+        std::fs::write(root.join(CACHE_TAG), "").unwrap();
+        let mut sources = Sources::of(&package);
+        sources.built(&built);
+        // then the others are sources
+        assert_eq!(sources.further, further);
     }
 }
