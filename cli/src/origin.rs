@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use h8s_host_provider::{ComponentService, Swapped};
 use h8s_settings::FileWatch;
@@ -34,9 +34,9 @@ impl Origin {
         if !component.is_dir() {
             return Ok((component.to_owned(), Self::File(FileWatch::new([component]))));
         }
-        let mut sources = Sources::of(component);
+        let (mut sources, begun) = (Sources::of(component), SystemTime::now());
         let file = source::build(component, is_quiet).await?;
-        sources.built(&file);
+        sources.built(&file, begun);
         Ok((file, Self::Directory { directory: component.to_owned(), sources }))
     }
 
@@ -61,19 +61,21 @@ impl Origin {
 
 /// Builds a component and swaps it in. Says in one line what came of it, below what cargo says of mistakes.
 async fn rebuild(directory: &Path, sources: &mut Sources, service: &ComponentService) {
-    let (name, started) = (service.name(), Instant::now());
+    let (name, started, begun) = (service.name(), Instant::now(), SystemTime::now());
     let file = match source::build(directory, true).await {
         Ok(file) => file,
-        Err(SourceError::DoesNotBuild { .. }) => {
-            tracing::error!(target: LOG, "{name}: does not build; the one before stays");
-            return;
-        }
         Err(error) => {
-            tracing::error!(target: LOG, "{error}; the one before stays");
+            sources.failed();
+            match error {
+                SourceError::DoesNotBuild { .. } => {
+                    tracing::error!(target: LOG, "{name}: does not build; the one before stays");
+                }
+                _ => tracing::error!(target: LOG, "{error}; the one before stays"),
+            }
             return;
         }
     };
-    sources.built(&file);
+    sources.built(&file, begun);
     let swapped = service.swap(&file).await;
     let seconds = started.elapsed().as_secs_f32();
     match swapped {

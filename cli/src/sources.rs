@@ -1,6 +1,7 @@
 //! What a component's directory is built from, and when that changes.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use h8s_settings::FileWatch;
 
@@ -22,6 +23,8 @@ pub(crate) struct Sources {
     /// Other packages by path, interfaces, files that are included.
     further: Vec<PathBuf>,
     of_others: FileWatch,
+    /// Whatever is in its directory, while the last build is a failed one: nobody has said what that has read.
+    of_failure: FileWatch,
 }
 
 impl Sources {
@@ -32,12 +35,11 @@ impl Sources {
         let workspace = directory.ancestors().skip(1).find(|above| above.join("Cargo.lock").is_file());
         own.extend(workspace.into_iter().flat_map(|above| WORKSPACE.map(|name| above.join(name))));
         let of_package = FileWatch::new(&own);
-        let of_others = FileWatch::new(Vec::<PathBuf>::new());
-        Self { directory, own, of_package, further: Vec::new(), of_others }
+        Self { directory, own, of_package, further: Vec::new(), of_others: nothing(), of_failure: nothing() }
     }
 
-    /// Learns from what cargo says beside `file` what it was built from.
-    pub(crate) fn built(&mut self, file: &Path) {
+    /// Learns from what cargo says beside `file` what it was built from, at some time after `begun`.
+    pub(crate) fn built(&mut self, file: &Path, begun: SystemTime) {
         let said = std::fs::read_to_string(file.with_extension("d")).unwrap_or_default();
         let is_own = |path: &Path| self.own.iter().any(|own| path.starts_with(own));
         let is_further = |path: &PathBuf| !is_own(path) && !self.is_generated(path, file);
@@ -45,9 +47,16 @@ impl Sources {
         further.sort();
         // Watching the same ones anew would forget what has changed during the build.
         if further != self.further {
-            self.of_others = FileWatch::new(&further);
+            self.of_others = FileWatch::since(begun, &further);
             self.further = further;
         }
+        self.of_failure = nothing();
+    }
+
+    /// Waits for more, as what was wrong may be in a file that the build before had not read.
+    pub(crate) fn failed(&mut self) {
+        // As the build has left it, so that no build can be the cause of the next.
+        self.of_failure = FileWatch::new([&self.directory]);
     }
 
     /// Whether the build that made `built` has written `path`: some build scripts write anew at every build, and what
@@ -67,10 +76,17 @@ impl Sources {
     /// Nothing is lost.
     pub(crate) async fn changed(&mut self) {
         tokio::select! {
+            // The last one knows some files of the first, too, and would tell them again.
+            biased;
             _ = self.of_package.changed() => {}
             _ = self.of_others.changed() => {}
+            _ = self.of_failure.changed() => {}
         }
     }
+}
+
+fn nothing() -> FileWatch {
+    FileWatch::new([] as [PathBuf; 0])
 }
 
 /// The files that the first line of a cargo dep-info file names: `TARGET: FILE FILE`, as for make, a space within a name
@@ -86,6 +102,10 @@ fn dependencies(text: &str) -> impl Iterator<Item = PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn read(text: &str) -> Vec<PathBuf> {
@@ -125,7 +145,7 @@ mod tests {
         std::fs::write(root.join("a.d"), format!("a.wasm: {} {}\n", own.display(), other.display())).unwrap();
         let mut sources = Sources::of(&root);
 
-        sources.built(&root.join("a.wasm"));
+        sources.built(&root.join("a.wasm"), SystemTime::now());
 
         assert_eq!(sources.further, [other]);
     }
@@ -147,8 +167,41 @@ mod tests {
         // when a build names files in both, and others, in a package within somebody's cache
         std::fs::write(root.join(CACHE_TAG), "").unwrap();
         let mut sources = Sources::of(&package);
-        sources.built(&built);
+        sources.built(&built, SystemTime::now());
         // then the others are sources
         assert_eq!(sources.further, further);
+    }
+
+    /// Far beyond two looks, also on a busy machine.
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_file_that_changes_during_the_build_that_names_it_is_a_change() {
+        let root = tempfile::tempdir().unwrap();
+        let (package, other) = (root.path().join("package"), root.path().join("other.rs"));
+        std::fs::create_dir(&package).unwrap();
+        let named = format!("a.wasm: {}\n", other.display());
+        std::fs::write(root.path().join("a.d"), named).unwrap();
+        let mut sources = Sources::of(&package);
+        let begun = SystemTime::now();
+        // The file system's clock is some milliseconds behind.
+        while !other.metadata().is_ok_and(|file| file.modified().unwrap() >= begun) {
+            std::fs::write(&other, "").unwrap();
+        }
+
+        sources.built(&root.path().join("a.wasm"), begun);
+
+        timeout(SOON, sources.changed()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_build_any_file_of_the_package_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let mut sources = Sources::of(root.path());
+
+        sources.failed();
+        std::fs::write(root.path().join("included.txt"), "").unwrap();
+
+        timeout(SOON, sources.changed()).await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use std::fs::{self, Metadata};
 use std::hash::{Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Between two looks: what is saved is noticed, and found to be finished, within half a second.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -17,10 +17,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 const MOST_FILES: usize = 10_000;
 /// Not sources: what builds write.
 const BUILD_DIRECTORY: &str = "target";
+/// Says that its directory is a cache (<https://bford.info/cachedir>): cargo's, under whatever name.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// Files, or directories with all that is in them, and what they were when somebody last looked.
 ///
-/// Of a directory, hidden files and what is below a `target` do not count.
+/// Of a directory, hidden files and what is below a `target` or a tagged cache do not count.
 #[derive(Clone, Debug)]
 pub struct FileWatch {
     files: Vec<(PathBuf, Stamp)>,
@@ -34,6 +36,16 @@ impl FileWatch {
     pub fn new(files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         let files = files.into_iter().map(Into::into);
         Self { files: files.map(|file: PathBuf| (file.clone(), stamp(&file))).collect() }
+    }
+
+    /// Of files that somebody has read after `begun`, and named only when done: what has changed since then is told.
+    /// That a file is gone is not.
+    pub fn since(begun: SystemTime, files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        let mut watch = Self::new(files);
+        for (_, stamp) in watch.files.iter_mut().filter(|(file, _)| changed_at(file) >= Some(begun)) {
+            *stamp = !*stamp;
+        }
+        watch
     }
 
     /// Waits until some of them have changed and then been quiet for a moment, and says which. Never, if there are
@@ -59,31 +71,46 @@ impl FileWatch {
 
 fn stamp(path: &Path) -> Stamp {
     let mut hasher = DefaultHasher::new();
-    let mut left = MOST_FILES;
-    add(path, &mut hasher, &mut left);
+    look(path, &mut MOST_FILES.clone(), &mut |path, metadata| {
+        path.hash(&mut hasher);
+        metadata.map(of_file).hash(&mut hasher);
+    });
     hasher.finish()
 }
 
-fn add(path: &Path, hasher: &mut DefaultHasher, left: &mut usize) {
-    let Ok(metadata) = fs::metadata(path) else { return 0_u8.hash(hasher) };
-    match metadata.is_dir() {
-        false => of_file(&metadata).hash(hasher),
-        true => {
-            let mut entries: Vec<PathBuf> = entries(path).filter(|entry| counts(entry)).collect();
-            entries.sort();
-            for entry in entries {
-                *left = left.saturating_sub(1);
-                if *left == 0 {
-                    return;
-                }
-                entry.hash(hasher);
-                add(&entry, hasher, left);
-            }
+/// When the last of the files was.
+fn changed_at(path: &Path) -> Option<SystemTime> {
+    let mut last = None;
+    look(path, &mut MOST_FILES.clone(), &mut |_, metadata| last = last.max(metadata.and_then(change)));
+    last
+}
+
+fn change(metadata: &Metadata) -> Option<SystemTime> {
+    let (seconds, nanoseconds) = (metadata.ctime().try_into().ok()?, metadata.ctime_nsec().try_into().ok()?);
+    UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+}
+
+/// Shows a file, or all those below a directory.
+fn look(path: &Path, left: &mut usize, show: &mut impl FnMut(&Path, Option<&Metadata>)) {
+    let metadata = fs::metadata(path).ok();
+    if !metadata.as_ref().is_some_and(Metadata::is_dir) {
+        return show(path, metadata.as_ref());
+    }
+    let mut entries: Vec<PathBuf> = entries(path).filter(|entry| counts(entry)).collect();
+    if entries.iter().any(|entry| entry.ends_with(CACHE_TAG)) {
+        return;
+    }
+    entries.sort();
+    for entry in entries {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            return;
         }
+        look(&entry, left, show);
     }
 }
 
-fn of_file(metadata: &Metadata) -> impl Hash {
+fn of_file(metadata: &Metadata) -> impl Hash + use<> {
     let modified = (metadata.mtime(), metadata.mtime_nsec());
     // Which a program cannot set back, as it can the other.
     let changed = (metadata.ctime(), metadata.ctime_nsec());
@@ -153,16 +180,36 @@ mod tests {
     async fn all_files_below_a_directory_count_but_not_what_builds_write() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        for made in ["src/deep", "target/debug", ".git"] {
+        for made in ["src/deep", "target/debug", "built/debug", ".git"] {
             fs::create_dir_all(at(made)).unwrap();
         }
+        fs::write(at("built/CACHEDIR.TAG"), "").unwrap();
         let mut watch = FileWatch::new([directory.path()]);
 
         fs::write(at("target/debug/a.wasm"), "").unwrap();
+        fs::write(at("built/debug/a.wasm"), "").unwrap();
         fs::write(at(".git/HEAD"), "").unwrap();
         assert_eq!(stamp(directory.path()), watch.files[0].1);
 
         fs::write(at("src/deep/lib.rs"), "").unwrap();
         assert_eq!(told(&mut watch).await, [directory.path()]);
+    }
+
+    #[tokio::test]
+    async fn what_has_changed_while_it_was_not_watched_yet_is_told_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name| directory.path().join(name);
+        fs::write(file("before"), "").unwrap();
+        let begun = SystemTime::now();
+        // The file system's clock is some milliseconds behind.
+        while changed_at(&file("during")) < Some(begun) {
+            fs::write(file("during"), "").unwrap();
+        }
+
+        let mut watch = FileWatch::since(begun, ["before", "during", "never"].map(file));
+
+        assert_eq!(told(&mut watch).await, [file("during")]);
+        fs::write(file("before"), "").unwrap();
+        assert_eq!(told(&mut watch).await, [file("before")]);
     }
 }
