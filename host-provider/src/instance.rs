@@ -23,6 +23,7 @@ use crate::fault::Fault;
 use crate::idle::IdleInstances;
 use crate::limits::MemoryMeter;
 use crate::outgoing_handler::Hooks;
+use crate::outgoing_upload::Life;
 use crate::output::{Channel, GuestOutput};
 use crate::sending::Sending;
 use crate::slots::Slot;
@@ -36,6 +37,8 @@ const STREAMS_KEPT: usize = 6;
 
 /// What the host keeps for one instance.
 pub(crate) struct GuestState {
+    // First, so that it is dropped before the bodies of requests in the table.
+    _life: Life,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
@@ -59,12 +62,15 @@ impl GuestState {
             .stderr(GuestOutput::new(Arc::clone(&component.log), Channel::Error))
             .max_random_size(RANDOM_BYTES)
             .build();
+        let life = Life::default();
+        let hooks = Hooks::new(component.outgoing.as_ref(), life.end());
         Self {
+            _life: life,
             wasi,
             http,
             table,
             memory: MemoryMeter::new(limits),
-            hooks: Hooks::new(component.outgoing.as_ref()),
+            hooks,
             configuration: component.configuration.clone(),
             sending: Sending::nowhere(),
         }
@@ -224,7 +230,7 @@ async fn run<C: Call>(component: Arc<Component>, sending: Sending, call: C) -> E
         Some(Instantiated { store, instance, calls, .. }) => (store, Some((instance, calls))),
         None => (new_store(&component), None),
     };
-    begin_call(&mut store, sending);
+    begin_call(&mut store, sending, component.limits.requests);
     let outcome = async {
         let (instance, calls) = match there {
             Some(there) => there,
@@ -256,7 +262,8 @@ fn new_store(component: &Component) -> Store<GuestState> {
 }
 
 /// What every call has for itself. Its CPU budget is the [`Guest`]'s.
-fn begin_call(store: &mut Store<GuestState>, sending: Sending) {
+fn begin_call(store: &mut Store<GuestState>, sending: Sending, requests: usize) {
+    store.data_mut().hooks.begin_call(requests);
     store.data_mut().sending = sending;
     // At every tick a running guest gives way to the other exchanges of its thread, and `Guest::poll` looks at
     // its budget. Not at the first, which may come at once: what takes less than a tick is never interrupted.

@@ -18,6 +18,8 @@ pub struct Limits {
     pub sends: usize,
     /// Bytes of messages sent through `sender` in one call of the component. More have an error. Default 64 MiB.
     pub sent_bytes: usize,
+    /// Requests of its own in one call of the component. More have an error (`connection-limit-reached`). Default 1,000.
+    pub requests: usize,
     /// Component-model handles open at a time in one instance. Default 10,000.
     pub handles: usize,
     /// Host resources (streams, header lists, timers …) open at a time in one instance. Default 10,000.
@@ -48,6 +50,7 @@ impl Default for Limits {
             host_call_bytes: 2 << 20,
             sends: 10_000,
             sent_bytes: 64 << 20,
+            requests: 1_000,
             handles: 10_000,
             resources: 10_000,
             head_bytes: 128 << 10,

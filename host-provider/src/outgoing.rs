@@ -1,7 +1,8 @@
 //! Requests that guests send: to hosts on the component's allow-list, over connections that its instances share.
 //!
 //! No redirect is followed, no proxy of the environment is used, and nothing is sent twice. A request is under way from
-//! when it is sent until its response has been read to its end, or dropped.
+//! when it is sent until its response has been read to its end, or dropped, and its body sent to its end. One whose
+//! instance goes before is cut off, and never looks complete.
 
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
@@ -17,7 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -25,10 +26,11 @@ use crate::allow_list::{AllowedHost, Destination};
 use crate::outgoing_dial::{CONNECT_TIMEOUT, Dialer};
 use crate::outgoing_fault::{broken_response, failed};
 use crate::outgoing_roots::{RootsError, client_config};
+use crate::outgoing_upload::{Ended, Progress, UnderWay, Upload};
 
 /// Requests under way at a time for one instance. More are refused at once: a guest that waited for itself would wait
 /// for ever.
-pub(crate) const PER_INSTANCE: usize = 64;
+const PER_INSTANCE: usize = 64;
 
 /// Requests under way at a time for all instances of a component. More wait, as long as connecting may take.
 const PER_COMPONENT: usize = 256;
@@ -40,6 +42,9 @@ const SOCKETS: usize = 2 * PER_COMPONENT;
 /// ever meet one that has just been closed.
 const IDLE_PER_HOST: usize = 32;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A client is kept this long at least: a fraction of what waiting for a connection may take.
+const KEPT_CLIENT: Duration = Duration::from_secs(1);
 
 /// The longest that a guest can wait for a response head after the last piece of its request, and between two pieces of a
 /// response; and what it waits unless it says less.
@@ -72,11 +77,25 @@ pub struct OutgoingSource {
 
 type HttpClient = Client<Dialer, Upload>;
 
-/// The requests of one component.
+/// An instance that sends.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    /// Requests that it may still have under way.
+    free: Arc<Semaphore>,
+    end: Ended,
+}
+
+impl Sender {
+    pub(crate) fn new(end: Ended) -> Self {
+        Self { free: Arc::new(Semaphore::new(PER_INSTANCE)), end }
+    }
+}
+
+/// The requests of one component, and of those that take its place.
 pub(crate) struct Outgoing {
     allowed: Vec<AllowedHost>,
     dialer: Dialer,
-    client: Mutex<HttpClient>,
+    client: Mutex<Current>,
     under_way: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
 }
@@ -91,28 +110,30 @@ impl Outgoing {
         let tls = if needs_roots { Some(client_config(source.ca.as_deref())?) } else { None };
         let sockets = Arc::new(Semaphore::new(SOCKETS));
         let dialer = Dialer::new(tls, Arc::clone(&sockets));
-        let client = Mutex::new(client(dialer.clone()));
+        let client = Mutex::new(Current::new(&dialer));
         let under_way = Arc::new(Semaphore::new(PER_COMPONENT));
         let allowed = source.allowed.clone();
         Ok(Some(Arc::new(Self { allowed, dialer, client, under_way, sockets })))
     }
 
-    /// Sends a request, if it may be. `own` counts those of the instance.
+    /// Sends a request of `instance`, if it may be.
     pub(crate) async fn send(
         self: Arc<Self>,
-        own: Arc<Semaphore>,
+        instance: Sender,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> Result<Response<WasiBody>, Error> {
         let timeouts = Timeouts::of(options);
         let request = self.admitted(request)?;
-        let own = own.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
+        let own = instance.free.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
         let shared = timeout(timeouts.connect, Arc::clone(&self.under_way).acquire_owned()).await;
         let shared = shared.ok().and_then(Result::ok).ok_or(Error::ConnectionLimitReached)?;
         let progress = Progress::begin();
-        let request = request.map(|body| Upload { body, progress: progress.clone() });
+        let under_way = Arc::new([own, shared]);
+        let upload = |body| Upload::new(body, progress.clone(), instance.end, Arc::clone(&under_way));
+        let request = request.map(upload);
         let response = answered(&self.client(), request, &timeouts, &progress).await?;
-        Ok(response.map(|body| Download::new(body, timeouts.between_bytes, [own, shared]).boxed_unsync()))
+        Ok(response.map(|body| Download::new(body, timeouts.between_bytes, under_way).boxed_unsync()))
     }
 
     /// The request as it is sent, which says where to nowhere but in its URI.
@@ -133,13 +154,26 @@ impl Outgoing {
         Ok(Request::from_parts(head, body))
     }
 
-    /// The client. Where all connections are taken, those that are idle are let go of first: it forgets them.
+    /// The client. Where all connections are taken, those that are idle are let go of first: it forgets them. Not for
+    /// every request: what was just begun would be forgotten, too.
     fn client(&self) -> HttpClient {
         let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.sockets.available_permits() == 0 {
-            *current = client(self.dialer.clone());
+        if self.sockets.available_permits() == 0 && current.since.elapsed() >= KEPT_CLIENT {
+            *current = Current::new(&self.dialer);
         }
-        current.clone()
+        current.client.clone()
+    }
+}
+
+/// A client, and since when.
+struct Current {
+    client: HttpClient,
+    since: Instant,
+}
+
+impl Current {
+    fn new(dialer: &Dialer) -> Self {
+        Self { client: client(dialer.clone()), since: Instant::now() }
     }
 }
 
@@ -208,65 +242,17 @@ impl Timeouts {
     }
 }
 
-/// When a request last went on.
-#[derive(Clone)]
-struct Progress(Arc<Mutex<Instant>>);
-
-impl Progress {
-    fn begin() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    fn step(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The body of a request, as the guest writes it.
-struct Upload {
-    body: WasiBody,
-    progress: Progress,
-}
-
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if frame.is_ready() {
-            self.progress.step();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 /// The body of a response, as the guest reads it.
 struct Download {
     body: Incoming,
     between_bytes: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     /// The request is under way until there is no more to read.
-    under_way: Option<[OwnedSemaphorePermit; 2]>,
+    under_way: Option<UnderWay>,
 }
 
 impl Download {
-    fn new(body: Incoming, between_bytes: Duration, under_way: [OwnedSemaphorePermit; 2]) -> Self {
+    fn new(body: Incoming, between_bytes: Duration, under_way: UnderWay) -> Self {
         let under_way = Some(under_way).filter(|_| !body.is_end_stream());
         Self { body, between_bytes, waiting: None, under_way }
     }

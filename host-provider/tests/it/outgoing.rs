@@ -1,14 +1,17 @@
 //! Requests that guests send: where to, within which limits, and how they fail.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use h8s_host_provider::{ComponentService, ComponentSource, Limits, OutgoingSource};
 use h8s_test_support::eventually;
 use h8s_test_support::raw_origin::RawOrigin;
 use http::{Request, StatusCode};
-use http_body_util::Full;
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 
 use crate::log;
 use crate::stand::{assert_unharmed, call, engine, idle, serve_on, source, text};
@@ -82,6 +85,44 @@ async fn bodies_of_any_size_are_streamed_both_ways() {
         "{}",
         body.len()
     );
+}
+
+#[tokio::test]
+async fn an_upload_whose_guest_is_cut_off_never_looks_complete() {
+    // given a guest that relays a body of which only the first piece ever comes
+    let origin = RawOrigin::bind().await;
+    let limits = Limits { timeout: Duration::from_secs(2), ..Limits::default() };
+    let service = allowing(&[&by_name(origin.address())], limits).await;
+    let first = futures_util::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from("half")))]);
+    let body = StreamBody::new(first.chain(futures_util::stream::pending()));
+    let request = Request::post("http://localhost/relay").header("x-to", by_name(origin.address()));
+    let request = request.body(body).unwrap();
+    // when its time is over
+    let (response, ended) = tokio::join!(call(&service, request), async {
+        let mut connection = origin.accept().await;
+        connection.head().await;
+        assert_eq!(connection.chunk().await.as_deref(), Some(&b"half"[..]));
+        connection.chunk().await
+    });
+    // then the origin has no last chunk
+    assert_eq!(response.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(ended, None);
+}
+
+#[tokio::test]
+async fn a_call_may_send_so_many_requests_and_the_next_as_many_again() {
+    // given a component that is used again
+    let origin = RawOrigin::answering(OK).await;
+    let limits = Limits { requests: 1, reuse: 10, resources: 40_000, handles: 40_000, ..Limits::default() };
+    let service = allowing(&[&by_name(origin.address())], limits).await;
+    let to = by_name(origin.address());
+    // when, then
+    for _ in 0..3 {
+        assert_eq!(fetch(&service, &to).await, "answered 200\nhello");
+        idle(&service).await;
+    }
+    let said = told(&service, "/ten-thousand-calls", &[("x-to", &to)]).await;
+    assert_eq!(said, "answered 1 limited 9999 other 0\n");
 }
 
 #[tokio::test]
