@@ -75,6 +75,7 @@ impl Stack {
             grace_period: GRACE_PERIOD,
             // What is not served here is a slip in an address, and not an outage: 404.
             track_interest: true,
+            access_log: flags.access_log(),
             ..Config::default()
         };
         let gateway = config.build_on(requester.clone()).await.map_err(Failure::Listen)?;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use h8s_host_provider::GuestFlags;
+use h8s_ingress::AccessLog;
 use h8s_settings::LogFormat;
 
 const EXAMPLES: &str = "\
@@ -37,7 +38,8 @@ pub(crate) struct Dev {
     /// How log lines (on standard error) and what is said at start (on standard output) look
     #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
     pub(crate) log_format: LogFormat,
-    /// Log more; twice for all there is. RUST_LOG says it exactly
+    /// Log more, and say on standard output what becomes of each request; twice for all there is. RUST_LOG says exactly
+    /// what is logged
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Say the address only, and log errors only
@@ -46,6 +48,15 @@ pub(crate) struct Dev {
 }
 
 impl Dev {
+    /// Whether there is a line for each request, and how it looks.
+    pub(crate) fn access_log(&self) -> AccessLog {
+        match (self.verbose, self.log_format) {
+            (0, _) => AccessLog::Off,
+            (_, LogFormat::Text) => AccessLog::Text,
+            (_, LogFormat::Json) => AccessLog::Json,
+        }
+    }
+
     /// Which lines the log has unless RUST_LOG says so.
     pub(crate) fn levels(&self) -> &'static str {
         match (self.quiet, self.verbose) {

@@ -74,6 +74,33 @@ async fn megabytes_are_echoed_byte_for_byte_while_they_come() {
 }
 
 #[tokio::test]
+async fn who_wants_to_know_is_told_of_each_request() {
+    let mut dev = Dev::start(&[&component("hello"), "--verbose"]).await;
+
+    dev.get("/asked").await;
+
+    let line = dev.process.wait_for_line("/asked").await;
+    assert!(line.contains("\"GET 127.0.0.1") && line.contains("/asked HTTP/1.1\" 200 "), "{line}");
+}
+
+#[tokio::test]
+async fn a_program_is_told_of_each_request_as_json() {
+    let mut dev = Process::start(&mut h8s_dev(&[
+        &component("hello"),
+        "--verbose",
+        "--log-format=json",
+        "--listen=127.0.0.1:0",
+    ]));
+    let ready: serde_json::Value =
+        serde_json::from_str(&dev.wait_for_line("\"event\":\"ready\"").await).unwrap();
+
+    http_client::get(&format!("{}/asked", ready["url"].as_str().unwrap())).await;
+
+    let line: serde_json::Value = serde_json::from_str(&dev.wait_for_line("/asked").await).unwrap();
+    assert_eq!((&line["method"], &line["status"]), (&"GET".into(), &200.into()), "{line}");
+}
+
+#[tokio::test]
 async fn http2_is_served_too() {
     let dev = hello_and_echo().await;
     let mut client = HttpClient::http2(&dev.url).await;
