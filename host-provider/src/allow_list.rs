@@ -4,7 +4,7 @@
 //! user before the name, no dot after it, no other way of writing an address.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use http::Uri;
@@ -74,6 +74,10 @@ impl FromStr for AllowedHost {
             None => (false, rest.as_str()),
         };
         let (host, port) = split(rest, default_port(is_tls)).ok_or(NoAllowedHost)?;
+        // Nothing is below an address.
+        if below && (host.starts_with('[') || ends_in_number(host)) {
+            return Err(NoAllowedHost);
+        }
         let name = if below { Name::Below(format!(".{host}")) } else { Name::Exactly(host.to_owned()) };
         Ok(Self { is_tls, name, port })
     }
@@ -152,7 +156,14 @@ fn is_host(host: &str) -> bool {
         (1..=LABEL_BYTES).contains(&label.len())
             && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
     };
-    host.len() <= NAME_BYTES && host.split('.').all(is_label)
+    // Resolvers take `127.1` and `0x7f.0.0.1` for addresses: there is one way to write those, too.
+    let is_address = || host.parse::<Ipv4Addr>().is_ok_and(|parsed| parsed.to_string() == host);
+    host.len() <= NAME_BYTES && host.split('.').all(is_label) && (!ends_in_number(host) || is_address())
+}
+
+/// Whether the last part begins with a digit, as that of no name does (RFC 3696 §2).
+fn ends_in_number(host: &str) -> bool {
+    host.rsplit('.').next().is_some_and(|label| label.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -207,6 +218,7 @@ mod tests {
         assert!(!admits(&["http://localhost:3000"], "http://localhost/x"));
         assert!(admits(&["host:8443", "http://[::1]"], "https://host:8443/"));
         assert!(admits(&["host:8443", "http://[::1]"], "http://[::1]/"));
+        assert!(admits(&["http://127.0.0.1:81"], "http://127.0.0.1:81/"));
         assert!(!admits(&["http://[::1]"], "http://[0:0::1]/"));
     }
 
@@ -232,6 +244,16 @@ mod tests {
             "[::1]x",
             "a#",
             "ä.example",
+            "*.0.0.1",
+            "*.1",
+            "*.127.0.0.1",
+            "*.[::1]",
+            "127.1",
+            "0x7f.0.0.1",
+            "0x7f000001",
+            "2130706433",
+            "0177.0.0.1",
+            "127.0.0.1x",
         ] {
             assert_eq!(text.parse::<AllowedHost>(), Err(NoAllowedHost), "{text:?}");
         }
