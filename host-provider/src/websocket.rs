@@ -18,7 +18,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::admission::Permit;
-use crate::bindings::h8s::exported::lifecycle::{self as wit, GuestIndices};
+use crate::bindings::h8s::exported::lifecycle as wit;
 use crate::bindings::h8s::exported::receiver::Origin;
 use crate::component::Component;
 use crate::dispatch::Shared;
@@ -56,7 +56,7 @@ pub(crate) async fn open(
         // Whoever was asked at first has chosen: that is the only one still offered.
         _ if upgrade.is_reopened() => (offered(request.headers()).next().map(str::to_owned), Kept::default()),
         None => (None, Kept::default()),
-        Some(lifecycle) => match connection.ask(&component, lifecycle, &request, deadline).await? {
+        Some(_) => match connection.ask(&request, deadline).await? {
             Ok(accepted) => accepted,
             Err(response) => return Ok(response),
         },
@@ -111,14 +111,17 @@ impl Connection {
     /// Asks `on-open`. Its own fault, or its refusal, is a response for the client.
     async fn ask(
         &self,
-        component: &Arc<Component>,
-        lifecycle: &GuestIndices,
         request: &Request<()>,
         deadline: Instant,
     ) -> Result<Result<(Option<String>, Kept), Response<Bytes>>, Refused> {
         let permit = self.shared.admission.admit(deadline).await?;
-        let call = Open { lifecycle: lifecycle.clone(), connection: self.describe(request) };
-        let ending = self.guest(component, Own::opening(self.id), call).outcome(deadline).await;
+        // Only now: whoever has waited gets the component that took over meanwhile, which may not ask.
+        let component = self.shared.component();
+        let Some(lifecycle) = component.exports.lifecycle.clone() else {
+            return Ok(Ok((None, Kept::default())));
+        };
+        let call = Open { lifecycle, connection: self.describe(request) };
+        let ending = self.guest(&component, Own::opening(self.id), call).outcome(deadline).await;
         let (said, kept) = match ending {
             Ok(mut returned) => {
                 let kept = returned.instance.take_sending().into_kept();
@@ -227,9 +230,13 @@ impl Connection {
     }
 
     async fn closed(&self, close: Close) {
+        if self.shared.component().exports.lifecycle.is_none() {
+            return;
+        }
+        let Ok(permit) = self.shared.admission.admit_patiently().await else { return };
+        // Only now: whoever has waited gets the component that took over meanwhile.
         let component = self.shared.component();
         let Some(lifecycle) = component.exports.lifecycle.clone() else { return };
-        let Ok(permit) = self.shared.admission.admit_patiently().await else { return };
         let call = Closed { lifecycle, from: self.origin(false), close };
         match self.guest(&component, Own::closed(self.id), call).outcome(self.deadline()).await {
             Ok(returned) => returned.instance.rest(permit.into_slot()),
