@@ -36,8 +36,9 @@ struct Kept {
     is_swept: bool,
 }
 
+/// An instance that waits, in its place of the engine's.
 #[derive(Debug)]
-struct Idle {
+pub(crate) struct Idle {
     // Dropped before its place is given back.
     instance: Instantiated,
     _slot: Slot,
@@ -82,15 +83,13 @@ impl IdleInstances {
         }
         // Whoever waits has seen none here, or this one. In either case it is free soon.
         if self.slots.is_wanted() {
-            self.give_way();
+            drop(self.take_oldest());
         }
     }
 
-    /// Drops the one that has waited longest. Says whether there was one.
-    pub(crate) fn give_way(&self) -> bool {
-        // Two steps: dropping an instance takes longer than others should wait for the lock.
-        let oldest = self.kept().instances.pop_front();
-        oldest.is_some()
+    /// The one that has waited longest, to be dropped where nobody waits for a lock.
+    pub(crate) fn take_oldest(&self) -> Option<Idle> {
+        self.kept().instances.pop_front()
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -2,12 +2,15 @@
 //!
 //! An instance that waits for its next call has a place, too, and gives it up as soon as somebody else wants one.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::idle::IdleInstances;
+use crate::idle::{Idle, IdleInstances};
 
 /// All places of an engine.
 #[derive(Debug)]
@@ -46,10 +49,18 @@ impl Slots {
     /// A place, whenever there is one. `None`: never again.
     pub(crate) async fn take(&self) -> Option<Slot> {
         let _waiting = Waiting::one_of(&self.waiting);
-        // Whoever becomes idle after this sees that somebody waits.
-        self.make_room();
-        let permit = Arc::clone(&self.free).acquire_owned().await.ok()?;
-        Some(Slot { _permit: permit })
+        let mut permit = pin!(Arc::clone(&self.free).acquire_owned());
+        let mut has_made_room = false;
+        let permit = poll_fn(|cx| match permit.as_mut().poll(cx) {
+            // In the queue by now: the room is for who is longest in it, and for nobody who comes after.
+            Poll::Pending if !std::mem::replace(&mut has_made_room, true) => {
+                // Whoever becomes idle after this sees that somebody waits.
+                self.make_room();
+                permit.as_mut().poll(cx)
+            }
+            ready_or_not => ready_or_not,
+        });
+        Some(Slot { _permit: permit.await.ok()? })
     }
 
     /// Whether somebody waits for a place, who goes before those that have nothing to do.
@@ -64,13 +75,18 @@ impl Slots {
 
     /// Has one idle instance dropped, if there is any.
     fn make_room(&self) -> bool {
+        // Two steps: dropping an instance takes longer than all components should wait for the lock.
+        let evicted = self.evicted();
+        evicted.is_some()
+    }
+
+    fn evicted(&self) -> Option<Idle> {
         let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = all.iter().position(|idle| idle.upgrade().is_some_and(|idle| idle.give_way()));
+        let (at, evicted) =
+            all.iter().enumerate().find_map(|(at, idle)| Some((at, idle.upgrade()?.take_oldest()?)))?;
         // The next time it is another component's turn first.
-        if let Some(at) = found {
-            all.rotate_left(at + 1);
-        }
-        found.is_some()
+        all.rotate_left(at + 1);
+        Some(evicted)
     }
 }
 
