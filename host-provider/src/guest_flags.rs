@@ -59,29 +59,32 @@ impl GuestFlags {
 pub struct UnreadSecret {
     name: String,
     place: String,
+    may_be_named: bool,
 }
 
 impl UnreadSecret {
+    /// One whose name is known to be one.
     pub(crate) fn new(name: &str, place: &str) -> Self {
-        Self { name: name.to_owned(), place: place.to_owned() }
+        Self { name: name.to_owned(), place: place.to_owned(), may_be_named: true }
     }
 
     /// What it stands for, or what to write instead.
     pub(crate) fn read(&self) -> Result<(String, SecretSource), String> {
-        let Self { name, place } = self;
+        let Self { name, place, may_be_named } = self;
         if name.is_empty() {
             return Err("needs a name: write NAME=env:VARIABLE or NAME=file:PATH".into());
         }
         match SecretSource::parse(place) {
             Ok(source) => Ok((name.clone(), source)),
-            Err(mistake) => Err(format!("{name}: {mistake}")),
+            Err(mistake) if *may_be_named => Err(format!("{name}: {mistake}")),
+            Err(mistake) => Err(mistake),
         }
     }
 }
 
 impl fmt::Debug for UnreadSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}=[secret]", self.name)
+        write!(f, "{}=[secret]", if self.may_be_named { &self.name } else { "[name]" })
     }
 }
 
@@ -89,7 +92,9 @@ impl fmt::Debug for UnreadSecret {
 fn unread(text: &str) -> Result<UnreadSecret, Infallible> {
     // Without a name, none of it is shown.
     let (name, place) = text.split_once('=').unwrap_or(("", text));
-    Ok(UnreadSecret::new(name, place))
+    // And what looks like one may be the secret, where the rest is no place: Base64 ends in `=`.
+    let may_be_named = place.starts_with("env:") || place.starts_with("file:");
+    Ok(UnreadSecret { may_be_named, ..UnreadSecret::new(name, place) })
 }
 
 /// `NAME=VALUE`.
