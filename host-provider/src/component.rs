@@ -201,21 +201,23 @@ impl Component {
         source: ComponentSource,
     ) -> Result<Self, LoadError> {
         let wasm = read(&source.file)?;
-        Self::of(engine, cache, source, &wasm)
+        let configuration = told(&source)?;
+        let file = || source.file.clone();
+        let outgoing =
+            Outgoing::new(&source.outgoing).map_err(|source| LoadError::Roots { file: file(), source })?;
+        Self::of(engine, cache, source, configuration, outgoing, &wasm)
     }
 
-    /// Makes a component of what was [`read`] from its file. Takes as long.
+    /// Makes a component of what was [`read`] from its file, with what it is [`told`]. Takes as long.
     pub(crate) fn of(
         engine: &HostEngine,
         cache: Option<&CodeCache>,
         source: ComponentSource,
+        configuration: Configuration,
+        outgoing: Option<Arc<Outgoing>>,
         wasm: &[u8],
     ) -> Result<Self, LoadError> {
-        let ComponentSource { file, name, environment, configuration, outgoing, limits } = source;
-        let configuration = Configuration::read(configuration)
-            .map_err(|source| LoadError::Secret { file: file.clone(), source })?;
-        let outgoing =
-            Outgoing::new(&outgoing).map_err(|source| LoadError::Roots { file: file.clone(), source })?;
+        let ComponentSource { file, name, environment, limits, .. } = source;
         let compiled = compiled(engine.wasmtime(), cache, &file, wasm)?;
         check_needs(&compiled, &limits, &file)?;
         let (pre, exports) = link(engine.wasmtime(), &compiled, &file)?;
@@ -251,6 +253,12 @@ impl Component {
             digest: digest(wasm),
         })
     }
+}
+
+/// What the component is told: settings, and secrets as they are now.
+pub(crate) fn told(source: &ComponentSource) -> Result<Configuration, LoadError> {
+    let configuration = Configuration::read(source.configuration.clone());
+    configuration.map_err(|error| LoadError::Secret { file: source.file.clone(), source: error })
 }
 
 /// What tells one file's contents from another's.

@@ -147,6 +147,12 @@ impl Configuration {
         Ok(Self(values.into()))
     }
 
+    /// Whether a guest could tell the two apart.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let exposed = |(name, value): &(String, Value)| (name.clone(), value.for_guest());
+        self.0.iter().map(exposed).eq(other.0.iter().map(exposed))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use h8s_nats::StartError;
 use h8s_settings::{Asked, Reload};
 
-use crate::component::{Component, ComponentSource, LoadError, digest, read};
+use crate::component::{Component, ComponentSource, LoadError, digest, read, told};
 use crate::dispatch::{ComponentService, Shared};
 use crate::exports::Exports;
 
@@ -20,7 +20,7 @@ const LOG: &str = "h8s::swap";
 /// What has become of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swapped {
-    /// The file holds what runs already.
+    /// The file holds what runs already, and its secrets are the same.
     Unchanged,
     /// Another has taken its place, ready after this time.
     After(Duration),
@@ -118,16 +118,20 @@ pub async fn keep_current(services: &[ComponentService], reload: &mut Reload) {
     }
 }
 
-/// Loads what is in `file`, unless that is what runs already.
+/// Loads what is in `file`, unless that is what runs already, and is told the same. A secret may have another value by
+/// now. Connections of requests are those of the one that runs, and so is what may be under way.
 async fn load_other(shared: &Shared, file: &Path) -> Result<Option<Component>, SwapError> {
     let running = shared.component();
-    let (engine, known) = (running.engine.clone(), running.digest);
     let source = ComponentSource { file: file.to_owned(), ..shared.source.clone() };
     let cache = shared.cache.clone();
     let load = move || {
         let wasm = read(&source.file)?;
-        let is_other = digest(&wasm) != known;
-        is_other.then(|| Component::of(&engine, cache.as_ref(), source, &wasm)).transpose()
+        let configuration = told(&source)?;
+        if digest(&wasm) == running.digest && configuration.is_same(&running.configuration) {
+            return Ok(None);
+        }
+        let (cache, outgoing) = (cache.as_ref(), running.outgoing.clone());
+        Component::of(&running.engine, cache, source, configuration, outgoing, &wasm).map(Some)
     };
     match tokio::task::spawn_blocking(load).await {
         Ok(loaded) => Ok(loaded?),

@@ -1,6 +1,8 @@
 //! Settings and secrets: what guests are told, and nobody else.
 
-use h8s_host_provider::{ComponentService, ComponentSource, ConfigurationSource, Limits, SecretSource};
+use h8s_host_provider::{
+    ComponentService, ComponentSource, ConfigurationSource, Limits, SecretSource, Swapped,
+};
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::{Process, program};
 
@@ -26,6 +28,26 @@ async fn settings_and_secrets_are_told_by_either_interface() {
     assert_eq!(said, "LEVEL=debug\nKEY=hunter2\nmissing None same Some(true)\n");
     let (_, said) = get_text(&service, "/configuration-draft").await;
     assert_eq!(said, "LEVEL=debug\nKEY=hunter2\nmissing None\n");
+}
+
+#[tokio::test]
+async fn a_secret_that_has_changed_is_swapped_in_with_the_component_as_it_is() {
+    // given
+    let (service, file) = told().await;
+    let component = guest("guests");
+    assert_eq!(service.swap(&component).await.unwrap(), Swapped::Unchanged);
+    // when
+    std::fs::write(file.path(), "hunter3\n").unwrap();
+    let swapped = service.swap(&component).await.unwrap();
+    // then
+    assert!(matches!(swapped, Swapped::After(_)), "{swapped:?}");
+    let (_, said) = get_text(&service, "/configuration").await;
+    assert_eq!(said, "LEVEL=debug\nKEY=hunter3\nmissing None same Some(true)\n");
+    // And one that cannot be had any more changes nothing.
+    std::fs::write(file.path(), "").unwrap();
+    let said = service.swap(&component).await.unwrap_err().to_string();
+    assert!(said.contains("the secret KEY cannot be had"), "{said}");
+    assert_eq!(get_text(&service, "/configuration").await.1.lines().nth(1), Some("KEY=hunter3"));
 }
 
 #[tokio::test]
@@ -82,11 +104,11 @@ async fn a_secret_in_place_of_its_place_is_a_mistake_that_does_not_show_it() {
     let config = files.path().join("host.toml");
     std::fs::write(&config, "[[component]]\nfile = \"a.wasm\"\nsecrets = { OTHER = \"hunter2\" }\n").unwrap();
     // when
-    let args = ["--config", config.to_str().unwrap(), "--secret", "API_KEY=hunter2", "--secret", "hunter2"];
+    let args = ["--config", config.to_str().unwrap(), "--secret", "API_KEY=env:", "--secret", "aHVudGVyMg=="];
     let said = mistaken(&args).await;
     // then
-    for part in ["--secret API_KEY: say where", "--secret needs a name", "secrets: OTHER: say where"] {
+    for part in ["--secret API_KEY: say where", "--secret say where", "secrets: OTHER: say where"] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    assert!(!said.contains("hunter2"), "{said}");
+    assert!(!said.contains("hunter2") && !said.contains("aHVudGVyMg"), "{said}");
 }

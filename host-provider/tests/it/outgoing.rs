@@ -15,6 +15,7 @@ use http_body_util::{Full, StreamBody};
 
 use crate::log;
 use crate::stand::{assert_unharmed, call, engine, idle, serve_on, source, text};
+use crate::swap::variant;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -141,6 +142,22 @@ async fn connections_are_shared_by_the_instances_of_one_component_and_by_no_othe
     // and the other has one of its own
     assert_eq!(fetch(&other, &to).await, "answered 200\nhello");
     assert_eq!(origin.connections(), 2);
+}
+
+#[tokio::test]
+async fn connections_are_handed_on_to_what_takes_the_components_place() {
+    // given a component with a connection
+    let origin = RawOrigin::answering(OK).await;
+    let service = in_front_of(origin.address()).await;
+    let to = by_name(origin.address());
+    assert_eq!(fetch(&service, &to).await, "answered 200\nhello");
+    idle(&service).await;
+    // when another takes its place
+    let files = tempfile::tempdir().unwrap();
+    service.swap(&variant("guests", files.path())).await.unwrap();
+    // then it asks over that
+    assert_eq!(fetch(&service, &to).await, "answered 200\nhello");
+    assert_eq!((origin.requests().len(), origin.connections()), (2, 1));
 }
 
 /// Ways to write an address that is not on the list, or to hide one behind a name that is: `PORT` is the origin's.

@@ -16,7 +16,7 @@ use crate::edge::{Edge, HOST, gateway, post, respond, served};
 use crate::stand::{assert_unharmed, call, get, get_text, guests, request, serve, text, within};
 
 /// A guest whose file is another, and which does the same.
-fn variant(name: &str, files: &Path) -> PathBuf {
+pub(crate) fn variant(name: &str, files: &Path) -> PathBuf {
     // A custom section with a name of one byte (Component Model, `Binary.md`).
     let section = [0x00, 0x02, 0x01, b'v'];
     let file = files.join(name);
