@@ -65,13 +65,14 @@ async fn rebuild(directory: &Path, sources: &mut Sources, service: &ComponentSer
     let file = match source::build(directory, true).await {
         Ok(file) => file,
         Err(error) => {
-            sources.failed();
             match error {
                 SourceError::DoesNotBuild { .. } => {
                     tracing::error!(target: LOG, "{name}: does not build; the one before stays");
                 }
                 _ => tracing::error!(target: LOG, "{error}; the one before stays"),
             }
+            // After the line, which may be in a file there.
+            sources.failed();
             return;
         }
     };

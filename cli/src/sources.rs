@@ -25,6 +25,8 @@ pub(crate) struct Sources {
     of_others: FileWatch,
     /// Whatever is in its directory, while the last build is a failed one: nobody has said what that has read.
     of_failure: FileWatch,
+    /// Whether that was what has changed last.
+    is_retry: bool,
 }
 
 impl Sources {
@@ -35,7 +37,15 @@ impl Sources {
         let workspace = directory.ancestors().skip(1).find(|above| above.join("Cargo.lock").is_file());
         own.extend(workspace.into_iter().flat_map(|above| WORKSPACE.map(|name| above.join(name))));
         let of_package = FileWatch::new(&own);
-        Self { directory, own, of_package, further: Vec::new(), of_others: nothing(), of_failure: nothing() }
+        Self {
+            directory,
+            own,
+            of_package,
+            further: Vec::new(),
+            of_others: nothing(),
+            of_failure: nothing(),
+            is_retry: false,
+        }
     }
 
     /// Learns from what cargo says beside `file` what it was built from, at some time after `begun`.
@@ -55,8 +65,8 @@ impl Sources {
 
     /// Waits for more, as what was wrong may be in a file that the build before had not read.
     pub(crate) fn failed(&mut self) {
-        // As the build has left it, so that no build can be the cause of the next.
-        self.of_failure = FileWatch::new([&self.directory]);
+        // Once: a log that is kept there changes with every build, and each would be the cause of the next.
+        self.of_failure = if self.is_retry { nothing() } else { FileWatch::new([&self.directory]) };
     }
 
     /// Whether the build that made `built` has written `path`: some build scripts write anew at every build, and what
@@ -75,13 +85,13 @@ impl Sources {
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn changed(&mut self) {
-        tokio::select! {
+        self.is_retry = tokio::select! {
             // The last one knows some files of the first, too, and would tell them again.
             biased;
-            _ = self.of_package.changed() => {}
-            _ = self.of_others.changed() => {}
-            _ = self.of_failure.changed() => {}
-        }
+            _ = self.of_package.changed() => false,
+            _ = self.of_others.changed() => false,
+            _ = self.of_failure.changed() => true,
+        };
     }
 }
 
@@ -195,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_failed_build_any_file_of_the_package_is_waited_for() {
+    async fn after_a_failed_build_any_file_of_the_package_is_waited_for_once() {
         let root = tempfile::tempdir().unwrap();
         let mut sources = Sources::of(root.path());
 
@@ -203,5 +213,9 @@ mod tests {
         std::fs::write(root.path().join("included.txt"), "").unwrap();
 
         timeout(SOON, sources.changed()).await.unwrap();
+        // What comes with every build, as a log does, is not the cause of a third.
+        sources.failed();
+        std::fs::write(root.path().join("build.log"), "").unwrap();
+        assert!(timeout(Duration::from_secs(1), sources.changed()).await.is_err());
     }
 }
