@@ -14,7 +14,12 @@ use crate::quiet::Quiet;
 
 /// A gateway that pings nobody: pings are small, but readers count bytes.
 pub(crate) async fn gateway(nats_url: &str) -> Gateway {
-    Gateway::start(programs(), nats_url, &["--websocket-ping-interval", "1h"]).await
+    Gateway::start(
+        programs(),
+        nats_url,
+        &["--websocket-ping-interval", "1h", "--max-connections-per-address", "20000"],
+    )
+    .await
 }
 
 /// Components, served.
