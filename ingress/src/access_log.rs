@@ -5,11 +5,11 @@
 
 mod record;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Request;
 use prometheus_client::metrics::counter::Counter;
@@ -22,6 +22,10 @@ use crate::forwarded::Peer;
 const WAITING_LINES: usize = 8192;
 /// How long the end of the program waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// Between two tries to have them taken.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
+/// Lines are written together up to here.
+const BATCH_BYTES: usize = 64 << 10;
 
 /// How the lines of the access log look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -77,22 +81,23 @@ impl LineWriter {
     /// Waits until what was logged so far is written, but not for ever. Blocks.
     pub(crate) fn flush(&self) {
         let Some(thread) = self.thread.get() else { return };
+        let until = Instant::now() + LAST_LINES;
         let (written, wait) = sync_channel(1);
-        if thread.try_send(Told::Flush(written)).is_ok() {
-            let _ = wait.recv_timeout(LAST_LINES);
+        let mut told = Told::Flush(written);
+        while let Err(TrySendError::Full(again)) = thread.try_send(told) {
+            if Instant::now() > until {
+                return tracing::warn!("the last lines of the access log are lost: nobody takes them");
+            }
+            told = again;
+            thread::sleep(TRY_AGAIN);
         }
+        let _ = wait.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 
 fn start(lost: Counter) -> SyncSender<Told> {
     let (sender, lines) = sync_channel(WAITING_LINES);
-    let write = move || {
-        if let Err(error) = write_all(&lines, BufWriter::new(io::stdout())) {
-            tracing::warn!(%error, "the access log cannot be written any more");
-            // What was already given away, and the line in hand.
-            lost.inc_by(1 + lines.try_iter().count() as u64);
-        }
-    };
+    let write = move || write_all(&lines, io::stdout(), &lost);
     if let Err(error) = thread::Builder::new().name("h8s-access-log".into()).spawn(write) {
         tracing::warn!(%error, "the access log has no thread, and no lines");
     }
@@ -100,23 +105,56 @@ fn start(lost: Counter) -> SyncSender<Told> {
 }
 
 /// Until nobody has a line to write any more. Lines that come together are written together.
-fn write_all(lines: &Receiver<Told>, mut out: impl Write) -> io::Result<()> {
+fn write_all(lines: &Receiver<Told>, mut out: impl Write, lost: &Counter) {
+    let mut batch = Batch::default();
     loop {
         let told = match lines.try_recv() {
             Err(TryRecvError::Empty) => {
-                out.flush()?;
+                batch.write(&mut out, lost);
                 lines.recv().ok()
             }
             told => told.ok(),
         };
         match told {
-            Some(Told::Line(line)) => out.write_all(line.as_bytes())?,
+            Some(Told::Line(line)) => {
+                batch.bytes.extend_from_slice(line.as_bytes());
+                batch.lines += 1;
+                if batch.bytes.len() >= BATCH_BYTES {
+                    batch.write(&mut out, lost);
+                }
+            }
             Some(Told::Flush(written)) => {
-                out.flush()?;
+                batch.write(&mut out, lost);
                 let _ = written.send(());
             }
-            None => return out.flush(),
+            None => return batch.write(&mut out, lost),
         }
+    }
+}
+
+/// Lines that are written in one go.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    lines: u64,
+    /// The last ones were lost, and the log says so already.
+    is_losing: bool,
+}
+
+impl Batch {
+    /// What cannot be written (the disk is full) is counted, and the next lines are tried again.
+    fn write(&mut self, out: &mut impl Write, lost: &Counter) {
+        if self.lines == 0 {
+            return;
+        }
+        let written = out.write_all(&self.bytes).and_then(|()| out.flush());
+        if let Err(error) = &written {
+            lost.inc_by(self.lines);
+            if !self.is_losing {
+                tracing::warn!(%error, "the access log cannot be written right now");
+            }
+        }
+        *self = Self { is_losing: written.is_err(), ..Self::default() };
     }
 }
 
@@ -124,13 +162,22 @@ fn write_all(lines: &Receiver<Told>, mut out: impl Write) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Takes some lines, then nothing any more.
-    struct Full(usize);
+    fn told(lines: &[&str]) -> Receiver<Told> {
+        let (sender, receiver) = sync_channel(8);
+        lines.iter().for_each(|line| sender.send(Told::Line((*line).into())).unwrap());
+        receiver
+    }
+
+    /// A disk that is full for the first write.
+    #[derive(Default)]
+    struct Full(Vec<u8>, bool);
 
     impl Write for Full {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
-            Ok(bytes.len())
+            match std::mem::replace(&mut self.1, true) {
+                false => Err(io::ErrorKind::StorageFull.into()),
+                true => self.0.write(bytes),
+            }
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -146,22 +193,22 @@ mod tests {
             sender.send(told).unwrap();
         }
         drop(sender);
-        let mut out = Vec::new();
+        let (mut out, lost) = (Vec::new(), Counter::default());
 
-        write_all(&lines, &mut out).unwrap();
+        write_all(&lines, &mut out, &lost);
 
         wait.try_recv().unwrap();
-        assert_eq!(out, b"1\n2\n");
+        assert_eq!((out.as_slice(), lost.get()), (&b"1\n2\n"[..], 0));
     }
 
     #[test]
-    fn a_full_disk_is_an_error_and_not_a_panic() {
-        let (sender, lines) = sync_channel(8);
-        (0..3).for_each(|_| sender.send(Told::Line("line\n".into())).unwrap());
+    fn a_full_disk_costs_the_lines_of_that_time_and_no_others() {
+        let (mut out, lost) = (Full::default(), Counter::default());
+        let long = "x".repeat(BATCH_BYTES);
 
-        let error = write_all(&lines, Full(2)).unwrap_err();
+        write_all(&told(&[&long, "kept\n"]), &mut out, &lost);
 
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!((out.0.as_slice(), lost.get()), (&b"kept\n"[..], 1));
     }
 
     #[test]

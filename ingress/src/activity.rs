@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
-/// Exchanges and WebSockets under way, a head that is coming in, bytes that wait to go out.
+/// Exchanges and WebSockets under way, uploads that outlast their answers, a head that is coming in, bytes that wait to
+/// go out.
 #[derive(Debug)]
 pub(crate) struct Activity {
     begun: AtomicU64,
     under_way: AtomicUsize,
+    uploads: AtomicUsize,
     is_in_head: AtomicBool,
     is_writing: AtomicBool,
     last: Mutex<Instant>,
@@ -20,6 +22,7 @@ impl Activity {
         Self {
             begun: AtomicU64::new(0),
             under_way: AtomicUsize::new(0),
+            uploads: AtomicUsize::new(0),
             is_in_head: AtomicBool::new(false),
             is_writing: AtomicBool::new(false),
             last: Mutex::new(Instant::now()),
@@ -38,13 +41,23 @@ impl Activity {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// A request's body may still come, also when the response is over.
+    pub(crate) fn upload_begins(&self) {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn upload_ends(&self) {
+        self.touch();
+        self.uploads.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// How much has ever begun.
     pub(crate) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        self.under_way.load(Ordering::Relaxed) > 0
+        self.under_way.load(Ordering::Relaxed) > 0 || self.uploads.load(Ordering::Relaxed) > 0
     }
 
     /// Some of a request's head is there, and not all of it.

@@ -16,7 +16,7 @@ use crate::exchange::Edge;
 use crate::limits::Limits;
 use crate::metrics::Limit;
 use crate::open::ClientConnection;
-use crate::paced::Paced;
+use crate::paced::{MOST_LINGER, Paced};
 use crate::server::Protocol;
 use crate::shutdown::{Phase, ShutdownWatch};
 use crate::streams::Streams;
@@ -154,7 +154,7 @@ async fn has_not_left(connection: &ClientConnection) {
 /// After this the socket lingers, so that the client can read it while it still sends.
 async fn say_late<S: AsyncWrite + Unpin>(mut stream: S) -> Result<(), BoxError> {
     timeout(GOODBYE_TIMEOUT, stream.write_all(TOO_LATE)).await??;
-    stream.shutdown().await?;
+    timeout(MOST_LINGER, stream.shutdown()).await??;
     Err("a request's head took too long".into())
 }
 

@@ -5,6 +5,7 @@
 //! when the client leaves, drops the upstream's future or body, which cancels the exchange.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use h8s_nats::ExchangeContext;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -39,6 +40,8 @@ pub(crate) struct Passage {
     pub(crate) authority: Option<HeaderValue>,
     /// What the access log will say, where there is one.
     pub(crate) record: Option<Box<Record>>,
+    /// Tells the request's body that there is a response.
+    pub(crate) answered: Option<Arc<AtomicBool>>,
 }
 
 pub(crate) type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
@@ -56,10 +59,12 @@ impl<U: Upstream> Edge<U> {
         let open = Open::new(connection.clone());
         let started = open.started;
         let form = Form::of(request.headers());
-        let takes_status = form == Form::Grpc && request.version() == Version::HTTP_2;
+        let is_http2 = request.version() == Version::HTTP_2;
+        let takes_status = form == Form::Grpc && is_http2;
         let policy = self.live.policy();
         let record = self.live.access_lines.begin(policy.access_log, &request, &connection.peer);
-        let mut passage = Passage { connection, policy, request_id: None, authority: None, record };
+        let mut passage =
+            Passage { connection, policy, request_id: None, authority: None, record, answered: None };
         let mut reason = None;
         let mut response = match self.exchange(open, request, &mut passage).await {
             Ok(mut response) => {
@@ -80,6 +85,12 @@ impl<U: Upstream> Edge<U> {
             }
         };
         passage.connection.metrics.answered(response.status(), started.elapsed());
+        if let Some(answered) = &passage.answered {
+            answered.store(true, Ordering::Relaxed);
+        }
+        if is_http2 {
+            response.body_mut().in_slices();
+        }
         if let Some(mut record) = passage.record.take() {
             record.answered(response.status(), reason);
             response.body_mut().record(record);
@@ -129,6 +140,11 @@ impl<U: Upstream> Edge<U> {
         let admission = &passage.policy.admission;
         let admitted = admission.admit(&head, incoming.size_hint().exact(), &self.upstream)?;
         let body = RequestBody::new(incoming, admission.max_body_bytes, passage.connection.clone());
+        passage.answered = body.answered();
+        if let (Some(answered), true) = (&passage.answered, h8s_wire::is_grpc(&head.headers)) {
+            // A call has its own deadline, and some servers say nothing before their client does.
+            answered.store(true, Ordering::Relaxed);
+        }
         passage.describe(&mut head, &admitted);
         Ok((admitted, Request::from_parts(head, body)))
     }

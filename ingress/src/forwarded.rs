@@ -26,6 +26,8 @@ pub struct TrustedProxies(Arc<[IpNet]>);
 impl TrustedProxies {
     /// Is this address one of theirs?
     pub fn contains(&self, address: IpAddr) -> bool {
+        // A dual-stack listener sees IPv4 clients as IPv6 ones.
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 }
@@ -165,6 +167,12 @@ mod tests {
     fn what_is_no_network_is_refused_with_a_remedy() {
         let sentence = "10.0.0.0/33".parse::<TrustedProxies>().unwrap_err();
         assert!(sentence.contains("10.0.0.0/33") && sentence.contains("10.0.0.0/8"), "{sentence}");
+    }
+
+    #[test]
+    fn a_dual_stack_listener_knows_its_proxies() {
+        assert!(proxies().contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!proxies().contains("::ffff:11.1.2.3".parse().unwrap()));
     }
 
     #[test]

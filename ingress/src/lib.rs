@@ -70,7 +70,7 @@ pub use host_filter::HostFilters;
 pub use limit_flags::LimitFlags;
 pub use limits::Limits;
 pub use live::{Live, NotApplied};
-pub use reload::Reloader;
+pub use reload::{Reloader, Reloading};
 pub use request_body::{RequestBody, RequestBodyError};
 pub use shutdown::Shutdown;
 pub use tls::{TlsError, TlsFiles};

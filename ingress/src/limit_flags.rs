@@ -37,8 +37,8 @@ pub struct LimitFlags {
     /// How long a connection is kept that has nothing to do
     #[arg(long, env = "H8S_IDLE_TIMEOUT", value_name = "DURATION", default_value = "75s", value_parser = h8s_settings::duration)]
     pub idle_timeout: Duration,
-    /// How long a client may send nothing of a body that is waited for; then it gets 408
-    #[arg(long, env = "H8S_BODY_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
+    /// How long a client may send nothing of a body that is waited for, until there is a response; then it gets 408
+    #[arg(long, env = "H8S_BODY_TIMEOUT", value_name = "DURATION", default_value = "20s", value_parser = h8s_settings::duration)]
     pub body_timeout: Duration,
     /// How long a client may take nothing of a response that waits for it; then it is reset
     #[arg(long, env = "H8S_WRITE_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = h8s_settings::duration)]

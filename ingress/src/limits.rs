@@ -16,8 +16,9 @@ pub struct Limits {
     /// How long a connection may be kept with nothing under way. Default 75 s: longer than the 60 s after which
     /// most load balancers drop an idle connection, so that they go first and no request is lost between.
     pub idle_timeout: Duration,
-    /// How long a client may send nothing of a request body that is waited for. Default 30 s: as long as lost packets
-    /// are sent again on a link that is coming back.
+    /// How long a client may send nothing of a request body that is waited for. Default 20 s: lost packets have
+    /// been sent again several times by then, and less than the 30 s for a response, which would end it first. Not once
+    /// there is a response, nor in a gRPC call: there the two sides talk as they please.
     pub body_timeout: Duration,
     /// How long a client may take nothing of what waits for it. Default 60 s: what other servers give, since the
     /// kernel reports slow progress in large steps.
@@ -60,7 +61,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
-            body_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(20),
             write_timeout: Duration::from_secs(60),
             connections_per_address: 1_000,
             abuse_pause: Duration::from_secs(1),

@@ -37,6 +37,8 @@ fn main() -> ExitCode {
 
 async fn serve(config: Config, nats: NatsConfig, reloader: Reloader) -> anyhow::Result<Drained> {
     let shutdown = Shutdown::on_signals()?;
+    // Before anything takes long: a SIGHUP meanwhile must not end the process.
+    let reloading = reloader.listen()?;
     let app = config.build(&nats).await?;
     for address in app.addresses() {
         tracing::info!("listening on {address}");
@@ -44,9 +46,9 @@ async fn serve(config: Config, nats: NatsConfig, reloader: Reloader) -> anyhow::
     if let Some(address) = app.admin_address() {
         tracing::info!("operators: http://{address}/healthz /readyz /metrics");
     }
-    let reloading = reloader.run(app.live());
+    let reloading = reloading.run(app.live());
     tokio::select! {
         drained = app.run(shutdown) => Ok(drained),
-        Err(error) = reloading => Err(error.into()),
+        never = reloading => match never {},
     }
 }

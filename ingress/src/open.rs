@@ -118,6 +118,23 @@ impl Drop for Busy {
     }
 }
 
+/// A request's body that may still come.
+#[derive(Debug)]
+pub(crate) struct Upload(Arc<ClientConnection>);
+
+impl Upload {
+    pub(crate) fn new(connection: Arc<ClientConnection>) -> Self {
+        connection.activity.upload_begins();
+        Self(connection)
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.activity.upload_ends();
+    }
+}
+
 /// An exchange in flight, from its head until its response is out. Dropped unfinished, its client has left.
 #[derive(Debug)]
 pub(crate) struct Open {
@@ -203,7 +220,10 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.metrics().in_flight.dec();
         self.connection.activity.end();
-        if !self.is_finished {
+        if !self.is_finished && (self.connection.is_cut() || self.connection.is_condemned()) {
+            self.metrics().cut_by_gateway.inc();
+            self.note_cut(Cause::Gateway);
+        } else if !self.is_finished {
             self.metrics().cut_by_client.inc();
             if self.connection.resets.taken_back(self.connection.limits.exchanges_per_connection) {
                 self.connection.condemn();

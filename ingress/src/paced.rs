@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -15,6 +16,9 @@ use crate::deadline::Deadline;
 use crate::goaway::FrameEdges;
 use crate::metrics::Limit;
 use crate::open::ClientConnection;
+
+/// Longer than a socket lingers (`linger`).
+pub(crate) const MOST_LINGER: Duration = Duration::from_secs(3);
 
 /// What hyper reads from and writes to.
 #[derive(Debug)]
@@ -66,6 +70,15 @@ impl<S> Paced<S> {
 
     /// What a write, flush or end came to, and whether the client has had its time.
     fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.watch_for(self.connection.limits.write_timeout, cx, outcome)
+    }
+
+    fn watch_for<T>(
+        &mut self,
+        time: Duration,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             if self.blocked.take().is_some() {
                 self.connection.activity.writing(false);
@@ -74,7 +87,7 @@ impl<S> Paced<S> {
         }
         let since = *self.blocked.get_or_insert_with(Instant::now);
         self.connection.activity.writing(true);
-        if self.write_deadline.poll(since + self.connection.limits.write_timeout, cx).is_pending() {
+        if self.write_deadline.poll(since + time, cx).is_pending() {
             return Poll::Pending;
         }
         self.connection.cut();
@@ -103,6 +116,11 @@ impl Head {
         }
     }
 
+    /// The time for it begins again.
+    fn begin_anew(&mut self) {
+        self.first_byte = self.first_byte.map(|_| Instant::now());
+    }
+
     /// More is wanted, and nothing is there.
     fn waits(&mut self, connection: &ClientConnection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.forget_begun(connection);
@@ -124,8 +142,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let Self { head: Some(head), connection, .. } = &mut *self else { return read };
+        let Self { head: Some(head), connection, blocked, .. } = &mut *self else { return read };
         match read {
+            // The next head cannot be looked at before what waits has gone out.
+            Poll::Pending if blocked.is_some() => {
+                head.begin_anew();
+                Poll::Pending
+            }
             Poll::Pending => head.waits(connection, cx),
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
                 head.received(connection);
@@ -191,6 +214,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.watch(cx, ended)
+        // That the socket lingers is not the client's slowness.
+        let time = self.connection.limits.write_timeout.max(MOST_LINGER);
+        self.watch_for(time, cx, ended)
     }
 }

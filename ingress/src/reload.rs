@@ -27,26 +27,12 @@ impl Reloader {
         Self { argv, flags: loaded.flags.clone(), file, tls, watch }
     }
 
-    /// Never ends. What it does it says in the log.
+    /// From here on SIGHUP does not end the process.
     ///
     /// # Errors
     /// SIGHUP cannot be listened to.
-    pub async fn run<U: Upstream>(mut self, live: Live<U>) -> std::io::Result<()> {
-        let mut reload = Reload::new(self.watch.clone())?;
-        loop {
-            match reload.asked().await {
-                Asked::Changed(files) if files.iter().all(|file| self.is_tls(file)) => {
-                    self.renew_certificate(&live);
-                }
-                Asked::Signal | Asked::Changed(_) => {
-                    let before = self.tls.clone();
-                    self.reload(&live);
-                    if self.tls != before {
-                        reload.watch(watch(self.file.as_ref(), self.tls.as_ref()));
-                    }
-                }
-            }
-        }
+    pub fn listen(self) -> std::io::Result<Reloading> {
+        Ok(Reloading { reload: Reload::new(self.watch.clone())?, reloader: self })
     }
 
     fn is_tls(&self, file: &PathBuf) -> bool {
@@ -98,6 +84,33 @@ impl Reloader {
                 .iter()
                 .map(|name| format!("{name} has changed, which takes a restart; nothing was taken"))
                 .collect()),
+        }
+    }
+}
+
+/// A [`Reloader`] that hears of what happens.
+pub struct Reloading {
+    reload: Reload,
+    reloader: Reloader,
+}
+
+impl Reloading {
+    /// Never ends. What it does it says in the log.
+    pub async fn run<U: Upstream>(self, live: Live<U>) -> std::convert::Infallible {
+        let Self { mut reload, mut reloader } = self;
+        loop {
+            match reload.asked().await {
+                Asked::Changed(files) if files.iter().all(|file| reloader.is_tls(file)) => {
+                    reloader.renew_certificate(&live);
+                }
+                Asked::Signal | Asked::Changed(_) => {
+                    let before = reloader.tls.clone();
+                    reloader.reload(&live);
+                    if reloader.tls != before {
+                        reload.watch(watch(reloader.file.as_ref(), reloader.tls.as_ref()));
+                    }
+                }
+            }
         }
     }
 }

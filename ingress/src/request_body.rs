@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use crate::deadline::Deadline;
 use crate::fields;
 use crate::metrics::Limit;
-use crate::open::ClientConnection;
+use crate::open::{ClientConnection, Upload};
 
 /// Why a request body did not arrive whole.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,10 @@ pub struct RequestBody {
     incoming: Incoming,
     budget: Option<Budget>,
     connection: Arc<ClientConnection>,
+    /// Until all of it has come, or nobody wants it any more.
+    upload: Option<Upload>,
+    /// Once there is a response, the two sides talk as they please.
+    is_answered: Option<Arc<AtomicBool>>,
     /// Since when the next bytes are waited for.
     waits: Option<Instant>,
     deadline: Deadline,
@@ -57,13 +62,31 @@ impl RequestBody {
         connection: Arc<ClientConnection>,
     ) -> Self {
         let budget = limit_bytes.map(|limit_bytes| Budget { limit_bytes, left_bytes: limit_bytes });
-        Self { incoming, budget, connection, waits: None, deadline: Deadline::default() }
+        let upload = (!incoming.is_end_stream()).then(|| Upload::new(connection.clone()));
+        let is_answered = upload.is_some().then(Arc::default);
+        Self { incoming, budget, connection, upload, is_answered, waits: None, deadline: Deadline::default() }
+    }
+
+    /// To be set once the response's head is out: from then on the client may be silent for as long as it likes. `None`
+    /// where nothing more comes.
+    pub(crate) fn answered(&self) -> Option<Arc<AtomicBool>> {
+        self.is_answered.clone()
+    }
+
+    fn is_answered(&self) -> bool {
+        self.is_answered.as_ref().is_some_and(|is_answered| is_answered.load(Ordering::Relaxed))
     }
 
     /// Nothing is there. Only while somebody asks, the client's time runs: a responder may be as slow as it likes.
     fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<RequestBodyError> {
         let since = *self.waits.get_or_insert_with(Instant::now);
+        if self.is_answered() {
+            return Poll::Pending;
+        }
         ready!(self.deadline.poll(since + self.connection.limits.body_timeout, cx));
+        if self.is_answered() {
+            return Poll::Pending;
+        }
         self.connection.limited(Limit::Body);
         Poll::Ready(RequestBodyError::TooSlow)
     }
@@ -100,6 +123,9 @@ impl Body for RequestBody {
             return self.poll_too_slow(cx).map(|error| Some(Err(error)));
         };
         self.waits = None;
+        if frame.is_none() || self.incoming.is_end_stream() {
+            self.upload = None;
+        }
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) => self.admit(frame),
             Err(error) => Err(RequestBodyError::Client(error)),

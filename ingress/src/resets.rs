@@ -4,6 +4,7 @@
 //! cost a publication to NATS, a responder's start, and a cancellation. So a place is not given back with the reset but
 //! [`WINDOW`] later.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,11 @@ const EXCESS: u32 = 10;
 
 /// The resets of one connection within the last one to two windows.
 #[derive(Debug)]
-pub(crate) struct Resets(Mutex<Counts>);
+pub(crate) struct Resets {
+    /// There was one. Most connections never have any.
+    any: AtomicBool,
+    counts: Mutex<Counts>,
+}
 
 #[derive(Debug)]
 struct Counts {
@@ -38,12 +43,12 @@ struct Counted {
 
 impl Resets {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Counts::since(Instant::now())))
+        Self { any: AtomicBool::new(false), counts: Mutex::new(Counts::since(Instant::now())) }
     }
 
     /// Places that are still taken.
     pub(crate) fn places(&self) -> u32 {
-        self.counts(|counts| counts.places())
+        if self.any.load(Ordering::Relaxed) { self.counts(|counts| counts.places()) } else { 0 }
     }
 
     /// The client took an exchange back. Whether it does that far too often for one with so many places.
@@ -60,7 +65,8 @@ impl Resets {
     }
 
     fn counts<T>(&self, read: impl FnOnce(&mut Counts) -> T) -> T {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(true, Ordering::Relaxed);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.roll(Instant::now());
         read(&mut counts)
     }

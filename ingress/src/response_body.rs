@@ -23,6 +23,9 @@ use crate::streams;
 /// cancelled before; the client does not wait for it.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A frame of HTTP/2, as long as the two sides agree on nothing else (RFC 9113 §6.5.2).
+const SLICE_BYTES: usize = 16 << 10;
+
 /// Why a response stopped after its head was out. The client sees an aborted stream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Cut {
@@ -47,6 +50,13 @@ pub(crate) enum ResponseBody<B: UpstreamBody> {
 }
 
 impl<B: UpstreamBody> ResponseBody<B> {
+    /// Over HTTP/2: hyper keeps a piece that a client has not yet taken, and `streams` looks at whether it takes them.
+    pub(crate) fn in_slices(&mut self) {
+        if let Self::Streaming(streaming) = self {
+            streaming.most_bytes = SLICE_BYTES;
+        }
+    }
+
     /// The exchange's line in the access log, which waits until this is over.
     pub(crate) fn record(&mut self, mut record: Box<Record>) {
         match self {
@@ -69,6 +79,10 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> Upst
 pub(crate) struct Streaming<B: UpstreamBody> {
     /// `None` once it is left to finish by itself.
     body: Option<B>,
+    /// Of the upstream's last piece, what is still to be handed on.
+    rest: Bytes,
+    /// That are handed on in one piece.
+    most_bytes: usize,
     /// The rest of the declared `Content-Length`.
     left_bytes: Option<u64>,
     /// The answer to a gRPC call: a break is told by trailers.
@@ -78,7 +92,8 @@ pub(crate) struct Streaming<B: UpstreamBody> {
 
 impl<B: UpstreamBody> Streaming<B> {
     pub(crate) fn new(body: B, declared_bytes: Option<u64>, open: Open) -> Self {
-        Self { body: Some(body), left_bytes: declared_bytes, ends_with_status: false, open }
+        let (rest, most_bytes) = (Bytes::new(), usize::MAX);
+        Self { body: Some(body), rest, most_bytes, left_bytes: declared_bytes, ends_with_status: false, open }
     }
 
     /// It breaks off with the trailers of a failed gRPC call, and not with a reset.
@@ -88,8 +103,15 @@ impl<B: UpstreamBody> Streaming<B> {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let item = match ready!(Pin::new(body).poll_frame(cx)) {
-            Some(Ok(frame)) => Some(self.account(frame)),
+        let frame = match self.rest.is_empty() {
+            true => ready!(Pin::new(body).poll_frame(cx)),
+            false => Some(Ok(Frame::data(std::mem::take(&mut self.rest)))),
+        };
+        let item = match frame {
+            Some(Ok(frame)) => {
+                let slice = self.slice(frame);
+                Some(self.account(slice))
+            }
             Some(Err(error)) => Some(Err(Cut::Upstream(error.into()))),
             None => self.missing().map(Err),
         };
@@ -107,6 +129,18 @@ impl<B: UpstreamBody> Streaming<B> {
             Some(Ok(_)) => {}
         }
         Poll::Ready(item)
+    }
+
+    /// As much of a frame as may go out in one piece. The rest follows.
+    fn slice(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_data() {
+            Ok(mut data) if data.len() > self.most_bytes => {
+                self.rest = data.split_off(self.most_bytes);
+                Frame::data(data)
+            }
+            Ok(data) => Frame::data(data),
+            Err(other) => other,
+        }
     }
 
     fn account(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Cut> {
@@ -127,13 +161,15 @@ impl<B: UpstreamBody> Streaming<B> {
 
     /// Ends itself only when nothing is missing; otherwise hyper must poll, and learn that it was cut.
     fn is_end(&self) -> bool {
-        self.missing().is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        let is_body_end = || self.body.as_ref().is_none_or(Body::is_end_stream);
+        self.missing().is_none() && self.rest.is_empty() && is_body_end()
     }
 
     fn size_hint(&self) -> SizeHint {
         match (self.left_bytes, &self.body) {
             (Some(left), _) => SizeHint::with_exact(left),
-            (None, Some(body)) => body.size_hint(),
+            (None, Some(body)) if self.rest.is_empty() => body.size_hint(),
+            (None, Some(_)) => SizeHint::default(),
             (None, None) => SizeHint::with_exact(0),
         }
     }

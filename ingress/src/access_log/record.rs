@@ -24,6 +24,18 @@ const MOST_BYTES: usize = 1024;
 pub(crate) enum Cause {
     Client,
     Upstream,
+    /// A limit, or the end of the grace period.
+    Gateway,
+}
+
+impl Cause {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Gateway => "gateway",
+        }
+    }
 }
 
 /// One exchange, as far as it has come. Dropped, it is a line.
@@ -183,7 +195,7 @@ impl Line {
             ("request", self.request_id.as_deref()),
             ("trace", self.trace_id.as_deref()),
             ("reason", self.reason),
-            ("cut-by", self.cut_by.map(|cause| if cause == Cause::Client { "client" } else { "upstream" })),
+            ("cut-by", self.cut_by.map(Cause::name)),
         ];
         for (name, value) in named {
             if let Some(value) = value {
@@ -211,7 +223,8 @@ fn visible_text(text: &str) -> String {
 /// On one line whatever it holds, and not endless.
 fn visible(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(MOST_BYTES)];
-    let mut text = shown.escape_ascii().to_string();
+    // Spaces are what divides the text of a line.
+    let mut text = shown.escape_ascii().to_string().replace(' ', "\\x20");
     if shown.len() < bytes.len() {
         text.push('…');
     }

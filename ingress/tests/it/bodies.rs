@@ -1,7 +1,9 @@
 //! Bodies in both directions: rules of HEAD, 204 and 304, trailers, 100-continue, flushing, limits.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use h8s_ingress::{Config, RequestBodyError};
+use h8s_ingress::{BoxError, Config, Limits, RequestBodyError};
 use h8s_nats::ExchangeError;
 use http::{HeaderMap, Response};
 use http_body::Frame;
@@ -250,4 +252,74 @@ async fn a_small_refused_body_does_not_cost_the_connection() {
 
     let both = client.until("hello").await;
     assert!(both.starts_with("HTTP/1.1 413") && both.contains("HTTP/1.1 200"), "{both}");
+}
+
+/// Shorter than what the clients of the tests below wait.
+fn impatient() -> Config {
+    let short = Duration::from_millis(50);
+    let limits = Limits { body_timeout: short, header_timeout: short, ..Limits::default() };
+    Config { limits, ..Config::default() }
+}
+
+#[tokio::test]
+async fn once_there_is_a_response_the_client_may_be_silent_for_as_long_as_it_likes() {
+    let echo = Closure::new(|_, request| async move {
+        Ok(Response::new(request.into_body().map_err(BoxError::from).boxed_unsync()))
+    });
+    let ingress = start_with(impatient(), echo).await;
+    let mut client = ingress.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n").await;
+    client.until("one").await;
+
+    tokio::time::sleep(5 * impatient().limits.body_timeout).await;
+    client.send("3\r\ntwo\r\n0\r\n\r\n").await;
+
+    client.until("two\r\n0\r\n").await;
+    assert_eq!(ingress.metric("h8s_ingress_limited_total", "").await, 0.0);
+}
+
+#[tokio::test]
+async fn an_upload_may_outlast_its_response() {
+    let (came, mut comes) = tokio::sync::mpsc::unbounded_channel();
+    let accepting = Closure::new(move |_, request| {
+        let came = came.clone();
+        async move {
+            let mut body = request.into_body();
+            tokio::spawn(async move {
+                while let Some(frame) = body.frame().await {
+                    came.send(frame.map(|frame| frame.into_data().unwrap())).unwrap();
+                }
+            });
+            Ok(whole("accepted"))
+        }
+    });
+    let ingress = start_with(impatient(), accepting).await;
+    let mut client = ingress.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\none").await;
+    client.until("accepted").await;
+    assert_eq!(in_time(comes.recv()).await.unwrap().unwrap(), "one");
+
+    tokio::time::sleep(5 * impatient().limits.header_timeout).await;
+    client.send("two").await;
+
+    assert_eq!(in_time(comes.recv()).await.unwrap().unwrap(), "two");
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.until("accepted").await;
+}
+
+#[tokio::test]
+async fn large_pieces_arrive_whole_over_http2() {
+    let text = "0123456789".repeat(100_000);
+    let answer = text.clone();
+    let ingress = start(Closure::new(move |_, _| {
+        let pieces = vec![data(&answer), data("and"), data(&answer)];
+        async move { Ok(Response::new(frames(pieces))) }
+    }))
+    .await;
+    let mut client = http2(ingress.address).await;
+
+    let response = in_time(client.send_request(get("http://a/"))).await.unwrap();
+
+    let body = in_time(response.into_body().collect()).await.unwrap().to_bytes();
+    assert_eq!(body, format!("{text}and{text}"));
 }
