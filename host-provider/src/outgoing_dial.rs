@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
@@ -26,6 +26,10 @@ use crate::allow_list::default_port;
 
 /// How long it may take until a connection can be used.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may take to read anything of what is sent to it. Nobody else ends an upload to one that has answered
+/// and reads no more: its guest may have gone on long ago.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Names that are looked up at the same time for one component. The system's resolver has a thread for each, and goes on
 /// where nobody waits any more.
@@ -82,7 +86,7 @@ impl Dialer {
                 Either::Right(handshake.await.unwrap_or(Err(DialError::ConnectTimeout))?)
             }
         };
-        Ok(Socket { stream, _permit: permit })
+        Ok(Socket { stream, patience: WRITE_TIMEOUT, stalled: None, _permit: permit })
     }
 
     async fn addresses(&self, host: String, port: u16) -> Result<Vec<SocketAddr>, DialError> {
@@ -146,7 +150,24 @@ impl Service<Uri> for Dialer {
 /// A connection that counts.
 pub(crate) struct Socket {
     stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    /// How long writing may take.
+    patience: Duration,
+    /// While nothing can be written.
+    stalled: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Socket {
+    /// What came of writing, or an error where it has been waited for too long.
+    fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl Connection for Socket {
@@ -172,7 +193,8 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, written)
     }
 
     fn poll_write_vectored(
@@ -180,7 +202,8 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -193,5 +216,34 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_reads_no_more_is_given_up() {
+        // given a server that accepts, and no more
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let sockets = Arc::new(Semaphore::new(1));
+        let mut socket = Dialer::new(None, Arc::clone(&sockets)).dial(to).await.unwrap();
+        let _accepted = listener.accept().await.unwrap();
+        // when somebody with little patience writes for ever
+        socket.patience = Duration::from_millis(20);
+        let error = loop {
+            if let Err(error) = socket.write_all(&[0; 65_536]).await {
+                break error;
+            }
+        };
+        // then that ends
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(socket);
+        assert_eq!(sockets.available_permits(), 1);
     }
 }
