@@ -71,7 +71,7 @@ async fn t8_t19_five_hundred_that_do_not_read_are_reset_and_cost_little() {
         client.send("GET /large HTTP/1.1\r\nHost: app.example\r\n\r\n").await;
         clients.push(client);
     }
-    let in_time = Duration::from_secs(60);
+    let in_time = Duration::from_secs(120);
     let all = async {
         while gateway.limited("write").await < CLIENTS as f64 {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -187,5 +187,5 @@ async fn a_user_who_may_not_read_its_inbox_is_told_what_is_missing() {
     let error = within(Requester::start(link, RequesterConfig::default())).await.unwrap_err();
     assert!(matches!(error, StartError::Denied(_)), "{error:?}");
     let said = error.to_string();
-    assert!(said.contains("subscribe to \"h8s.inbox.gw.") && said.contains("h8s permissions"), "{said}");
+    assert!(said.contains("subscribe to \"h8s.") && said.contains("h8s permissions"), "{said}");
 }
