@@ -57,8 +57,8 @@ over_both_buses! {
         let mut requests = client.subscribe("h8s.http.>").await.unwrap();
         client.flush().await.unwrap();
         let gateway = Gateway::start(&bus.url(), &["--request-timeout", "3s"]).await;
-        // A whole line end begins another line of the block, which is the responder's to write.
-        for end in ENDS.iter().filter(|end| !end.starts_with("\r\n")) {
+        // With a line's end, another line of the block begins, and lines are the responder's to write.
+        for end in ENDS.iter().filter(|end| !end.contains('\n')) {
             let ((status, headers, _), ()) = tokio::join!(gateway.get("/"), async {
                 let message = soon(requests.next()).await.unwrap();
                 let block = format!("NATS/1.0\r\nStatus-Code: 200\r\nX: a{end}Set-Cookie: stolen=1\r\n\r\n");
