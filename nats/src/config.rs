@@ -84,6 +84,14 @@ impl NatsConfig {
     pub fn anonymous(url: &str) -> Result<Self, String> {
         Ok(Self { servers: servers(url)?, ..Self::default() })
     }
+
+    /// The servers without what they may be told in the URL.
+    pub(crate) fn shown_servers(&self) -> String {
+        let shown = |server: &async_nats::ServerAddr| {
+            format!("{}://{}:{}", server.scheme(), server.host(), server.port())
+        };
+        self.servers.iter().map(shown).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl NatsFlags {

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Subscriber};
+use async_nats::HeaderMap;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use h8s_wire::push::{self, Audience, Group, Push};
 use h8s_wire::{
     Close, ConnectionEntry, ConnectionId, ConnectionSubject, GatewayId, Host, Message, Page, ResponderId,
@@ -17,14 +16,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use crate::connection::PublishError;
 use crate::connection_view::{ConnectionView, Heard};
-use crate::link::{Link, PublishError};
+use crate::link::Link;
 use crate::plain_headers;
 use crate::plain_port::{PlainExchange, PlainFailure, PlainPort};
 use crate::port::{BEAT, subject};
 use crate::registry::random_id;
 use crate::requester::StartError;
 use crate::round_trip;
+use crate::subscription::Subscription;
 
 /// The first page of a list, from whichever gateway, comes within this time: every gateway answers.
 const LIST_BEGIN: Duration = Duration::from_secs(1);
@@ -256,7 +257,7 @@ impl Connections {
         if !plain.is_connected() {
             return Err(SendError::Disconnected);
         }
-        let limit_bytes = plain.client.max_payload().saturating_sub(plain_headers::bytes(&headers));
+        let limit_bytes = plain.max_payload().saturating_sub(plain_headers::bytes(&headers));
         if payload.len() > limit_bytes {
             return Err(SendError::TooLarge { limit_bytes });
         }
@@ -264,7 +265,7 @@ impl Connections {
         let published = plain.publish_plain(subject(to), None, headers, payload).await;
         // The client library queues so many messages, of whatever size. Others share its connection.
         if self.0.unflushed_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > UNFLUSHED_BYTES {
-            let _ = plain.client.flush().await;
+            plain.flush().await;
             self.0.unflushed_bytes.store(0, Ordering::Relaxed);
         }
         match published {
@@ -311,16 +312,16 @@ async fn watch(
 ) -> Result<Lister, StartError> {
     let inbox = link.subjects.responder_inbox(host, ResponderId::from_bytes(random_id()));
     let port = PlainPort::new(link.plain.clone(), inbox.clone());
-    let replies = link.plain.client.subscribe(subject(inbox.all())).await?;
+    let replies = link.plain.subscribe(subject(inbox.all())).await?;
     tasks.spawn(port.clone().take_from(replies));
     // One subscription for all kinds: what a gateway says stays in order.
-    let said = link.plain.client.subscribe(subject(link.subjects.connections_all(host))).await?;
+    let said = link.plain.subscribe(subject(link.subjects.connections_all(host))).await?;
     tasks.spawn(follow(link.clone(), view.clone(), said));
     round_trip::plain(&port).await?;
     Ok(Lister { link: link.clone(), host: host.clone(), view: view.clone(), port })
 }
 
-async fn follow(link: Link, view: Arc<HostView>, mut said: Subscriber) {
+async fn follow(link: Link, view: Arc<HostView>, mut said: Subscription) {
     let mut beats = tokio::time::interval(BEAT);
     let mut state = link.plain.state.clone();
     loop {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::link::Connection;
+use crate::connection::Connection;
 use crate::mailbox::Mailbox;
 
 /// Where control frames wait for their task. The queue has no bound of its own: each exchange adds few, and while NATS

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use h8s_wire::{AbortCode, HeadError, RefusedCode, plain::PlainError};
 
+use crate::connection::PublishError;
 use crate::failure::Failure;
-use crate::link::PublishError;
 use crate::service::Refused;
 
 /// Any error of a body or a service.

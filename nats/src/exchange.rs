@@ -8,8 +8,8 @@ use async_nats::Subject;
 use bytes::Bytes;
 use h8s_wire::{AbortCode, ExchangeId, Frame, Inbox, Replies};
 
+use crate::connection::PublishError;
 use crate::failure::{Failure, Stop};
-use crate::link::PublishError;
 use crate::mailbox::{Mailbox, Terms};
 use crate::port::{Port, subject};
 

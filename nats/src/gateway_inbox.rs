@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use async_nats::{Message, SubscribeError, Subscriber};
-use futures_util::{FutureExt, StreamExt};
+use async_nats::{Message, SubscribeError};
+use futures_util::FutureExt;
 use h8s_wire::{ConnectionSubject, Inbox};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, unconstrained};
 use tracing::debug;
 
-use crate::link::{Connection, Link};
+use crate::connection::Connection;
+use crate::link::Link;
 use crate::open_connections::{self, OpenConnections};
 use crate::plain_port::PlainPort;
 use crate::port::{BEAT, subject};
+use crate::subscription::Subscription;
 
 /// Entries of one page of a list, in bytes: half of the largest frame of the native dialect.
 const PAGE_BYTES: usize = 64 * 1024;
@@ -29,7 +31,7 @@ type TakenSoFar = oneshot::Sender<()>;
 
 impl GatewayInbox {
     /// Takes everything out of the inbox: replies to requests, and what is for one WebSocket.
-    async fn take(self, mut inbox: Subscriber, mut marks: mpsc::Receiver<TakenSoFar>) {
+    async fn take(self, mut inbox: Subscription, mut marks: mpsc::Receiver<TakenSoFar>) {
         loop {
             tokio::select! {
                 message = inbox.next() => match message {
@@ -57,7 +59,7 @@ impl GatewayInbox {
 
 async fn take_broadcasts(
     open: Arc<OpenConnections>,
-    mut broadcasts: Subscriber,
+    mut broadcasts: Subscription,
     marks: mpsc::Sender<TakenSoFar>,
 ) {
     while let Some(message) = broadcasts.next().await {
@@ -76,12 +78,12 @@ pub(crate) async fn keep(
     inbox: GatewayInbox,
 ) -> Result<(), SubscribeError> {
     let open = inbox.open.clone();
-    let messages = link.plain.client.subscribe(subject(inbox.plain.inbox.all())).await?;
-    let broadcasts = link.plain.client.subscribe(subject(link.subjects.broadcasts())).await?;
+    let messages = link.plain.subscribe(subject(inbox.plain.inbox.all())).await?;
+    let broadcasts = link.plain.subscribe(subject(link.subjects.broadcasts())).await?;
     let (marks, marked) = mpsc::channel(1);
     tasks.spawn(inbox.take(messages, marked));
     tasks.spawn(take_broadcasts(open.clone(), broadcasts, marks));
-    let mut questions = link.plain.client.subscribe(subject(link.subjects.connection_lists())).await?;
+    let mut questions = link.plain.subscribe(subject(link.subjects.connection_lists())).await?;
     let (table, connection) = (open.clone(), link.plain.clone());
     tasks.spawn(async move {
         while let Some(message) = questions.next().await {

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_nats::{Message, Subject, Subscriber};
-use futures_util::StreamExt;
+use async_nats::{Message, Subject};
 use h8s_wire::{
     Announcement, Dialect, Host, Interest, MethodPattern, PathTokens, PatternMap, Replies, ResponderId,
     Subjects,
@@ -14,8 +13,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::link::ConnectionState;
+use crate::connection::ConnectionState;
 use crate::port::subject;
+use crate::subscription::Subscription;
 
 /// An announcement that is not repeated lapses: twelve announcements missed.
 const LAPSE: Duration = Duration::from_secs(60);
@@ -180,7 +180,7 @@ impl InterestTable {
     /// Keeps the table for as long as the subscription lives.
     pub(crate) async fn keep(
         self: Arc<Self>,
-        mut announcements: Subscriber,
+        mut announcements: Subscription,
         state: watch::Receiver<ConnectionState>,
     ) {
         let mut sweeps = tokio::time::interval(SWEEP);

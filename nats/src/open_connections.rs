@@ -16,9 +16,9 @@ use h8s_wire::{
 };
 use tracing::debug;
 
+use crate::connection::Connection;
 use crate::control::{self, ControlFrames};
 use crate::delivery::{Delivery, Outlet};
-use crate::link::Connection;
 use crate::plain_headers;
 use crate::port::subject;
 

@@ -10,8 +10,8 @@ use h8s_wire::{Host, RequestHead, Subjects};
 use http::{Method, Response, StatusCode, header};
 
 use crate::body::Body;
+use crate::connection::{Connection, PublishError};
 use crate::error::ExchangeError;
-use crate::link::{Connection, PublishError};
 use crate::plain_headers;
 use crate::plain_port::{PlainFailure, PlainPort};
 use crate::plain_stream::PlainStream;
@@ -38,7 +38,7 @@ impl PlainCall<'_> {
         let exchange = self.port.open();
         let close = self.subjects.close_notice(self.host, exchange.id);
         let headers = self.headers(&exchange.own, close.as_str())?;
-        let room = self.port.connection.client.max_payload().saturating_sub(plain_headers::bytes(&headers));
+        let room = self.port.connection.max_payload().saturating_sub(plain_headers::bytes(&headers));
         if body.len() > room {
             return Err(ExchangeError::BodyTooLarge { limit_bytes: room });
         }

@@ -12,7 +12,7 @@ use h8s_wire::push;
 use h8s_wire::{Close, ConnectionId, MessageKind};
 use tracing::debug;
 
-use crate::link::{Connection, PublishError};
+use crate::connection::{Connection, PublishError};
 use crate::open_connections::OpenConnection;
 use crate::plain_headers;
 use crate::port::subject;
@@ -82,7 +82,7 @@ impl PlainLeg {
     pub(crate) async fn send(&mut self, kind: MessageKind, part: Bytes, more: bool) -> Result<(), Close> {
         let message = if more || !self.partial.is_empty() {
             self.partial.extend_from_slice(&part);
-            if self.partial.len() > self.connection.client.max_payload() {
+            if self.partial.len() > self.connection.max_payload() {
                 return Err(too_large());
             }
             if more {
@@ -103,7 +103,7 @@ impl PlainLeg {
             Ok(())
         });
         let Ok(headers) = headers else { return Err(Close::new(1011, "")) };
-        let room = self.connection.client.max_payload().saturating_sub(plain_headers::bytes(&headers));
+        let room = self.connection.max_payload().saturating_sub(plain_headers::bytes(&headers));
         if message.len() > room {
             return Err(too_large());
         }

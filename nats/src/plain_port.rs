@@ -5,13 +5,13 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use async_nats::{Message, StatusCode, Subject, Subscriber};
-use futures_util::StreamExt;
+use async_nats::{Message, StatusCode, Subject};
 use h8s_wire::{ExchangeId, Inbox};
 
-use crate::link::Connection;
+use crate::connection::Connection;
 use crate::port::subject;
 use crate::registry::{Registry, random_id};
+use crate::subscription::Subscription;
 use crate::window;
 
 /// Bytes that may wait for a reader. The plain dialect has no flow control: past this the exchange ends visibly.
@@ -41,7 +41,7 @@ impl PlainPort {
         Arc::new(Self { connection, inbox, exchanges: Registry::default() })
     }
 
-    pub(crate) async fn take_from(self: Arc<Self>, mut inbox: Subscriber) {
+    pub(crate) async fn take_from(self: Arc<Self>, mut inbox: Subscription) {
         while let Some(message) = inbox.next().await {
             self.deliver(message);
         }

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::body::Body;
+use crate::connection::PublishError;
 use crate::error::BoxError;
-use crate::link::PublishError;
 use crate::outgoing::Outgoing;
 use crate::plain_headers;
 use crate::plain_port::{PlainExchange, PlainPort};

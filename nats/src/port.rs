@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{Message, StatusCode, Subject, Subscriber};
+use async_nats::{Message, StatusCode, Subject};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use h8s_wire::{AbortCode, Frame, Inbox, Kind, Peek, Subjects, Sync, SyncEntry};
 use tokio::time::Instant;
 use tracing::trace;
 
+use crate::connection::{Connection, PublishError};
 use crate::control::{self, ControlFrames};
 use crate::failure::Failure;
-use crate::link::{Connection, PublishError};
 use crate::mailbox::{Answer, Mailbox};
 use crate::quiet::Quiet;
 use crate::registry::Registry;
+use crate::subscription::Subscription;
 
 /// Parties that share exchanges beat this often (`PROTOCOL.md §5`).
 pub(crate) const BEAT: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ impl Port {
     }
 
     /// Takes everything out of one of our inboxes until the subscription ends.
-    pub(crate) async fn take_from(self: Arc<Self>, mut inbox: Subscriber) {
+    pub(crate) async fn take_from(self: Arc<Self>, mut inbox: Subscription) {
         while let Some(message) = inbox.next().await {
             self.deliver(message);
         }

@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::body::Body;
+use crate::connection::ConnectionState;
 use crate::denied::Denied;
 use crate::error::{BoxError, ExchangeError};
 use crate::gateway_inbox::{self, GatewayInbox};
 use crate::interest::{InterestTable, Route};
-use crate::link::{ConnectionState, Link};
+use crate::link::Link;
 use crate::open_connections::OpenConnections;
 use crate::plain_port::{PlainFailure, PlainPort};
 use crate::port::{Port, Side, subject};
@@ -128,13 +129,13 @@ impl Requester {
 
         let mut tasks = JoinSet::new();
         let subscribe = async {
-            let native_messages = link.native.client.subscribe(subject(inbox.all())).await?;
+            let native_messages = link.native.subscribe(subject(inbox.all())).await?;
             tasks.spawn(port.clone().take_from(native_messages));
             tasks.spawn(port.clone().keep_in_sync());
             let inbox_of_plain = GatewayInbox { plain: plain.clone(), open: open.clone() };
             gateway_inbox::keep(&mut tasks, &link, inbox_of_plain).await?;
             tasks.spawn(plain.clone().watch());
-            let announcements = link.plain.client.subscribe(subject(link.subjects.interest_all())).await?;
+            let announcements = link.plain.subscribe(subject(link.subjects.interest_all())).await?;
             tasks.spawn(interest.clone().keep(announcements, link.plain.state.clone()));
 
             round_trip::native(&port, &inbox).await?;
@@ -165,9 +166,7 @@ impl Requester {
                     info!(interests = strong.interest.len(), "ready");
                 }
                 drop(strong);
-                let back = |state: &crate::link::ConnectionState| {
-                    state.connected && state.disturbances != disturbances
-                };
+                let back = |state: &ConnectionState| state.connected && state.disturbances != disturbances;
                 if state.wait_for(back).await.is_err() {
                     return;
                 }
@@ -347,7 +346,7 @@ impl Shared {
 
     /// What one plain message holds beside its head.
     fn plain_limit(&self) -> usize {
-        self.plain.connection.client.max_payload().saturating_sub(crate::plain_call::HEAD_ROOM_BYTES)
+        self.plain.connection.max_payload().saturating_sub(crate::plain_call::HEAD_ROOM_BYTES)
     }
 
     /// Asks, then listens until announcements cease.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_nats::Message;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use h8s_wire::{
     Announcement, Dialect, Host, Interest, MethodPattern, PatternMap, QueueGroup, QueueGroupError,
     ResponderId,
@@ -198,15 +197,15 @@ impl Responder {
     async fn subscribe_inboxes(&mut self, hosts: &[Host]) -> Result<(), StartError> {
         for host in hosts {
             let inbox = self.link.subjects.responder_inbox(host, self.id);
-            let messages = self.link.native.client.subscribe(subject(inbox.all())).await?;
+            let messages = self.link.native.subscribe(subject(inbox.all())).await?;
             self.background.spawn(self.port.clone().take_from(messages));
         }
         self.background.spawn(self.port.clone().keep_in_sync());
-        let messages = self.link.plain.client.subscribe(subject(self.plain.inbox.all())).await?;
+        let messages = self.link.plain.subscribe(subject(self.plain.inbox.all())).await?;
         self.background.spawn(self.plain.clone().take_from(messages));
         for host in hosts {
             let notices = subject(self.link.subjects.close_notices(host));
-            let notices = self.link.plain.client.subscribe(notices).await?;
+            let notices = self.link.plain.subscribe(notices).await?;
             self.background.spawn(self.plain.clone().take_from(notices));
         }
         self.background.spawn(self.plain.clone().watch());
@@ -221,7 +220,7 @@ impl Responder {
     ) -> Result<(), StartError> {
         for (interest, service) in routes {
             let to = subject(self.link.subjects.exchange(interest));
-            let messages = self.link.native.client.queue_subscribe(to, self.queue_group.to_string()).await?;
+            let messages = self.link.native.queue_subscribe(to, self.queue_group.to_string()).await?;
             let serving = Arc::new(Serving {
                 port: self.port.clone(),
                 inbox: self.link.subjects.responder_inbox(&interest.host, self.id),
@@ -271,7 +270,7 @@ impl Responder {
         });
         for each in subjects {
             let group = self.queue_group.to_string();
-            let messages = self.link.plain.client.queue_subscribe(subject(each), group).await?;
+            let messages = self.link.plain.queue_subscribe(subject(each), group).await?;
             let (serving, exchanges) = (serving.clone(), self.exchanges.clone());
             let take = move |message: Message| {
                 let serving = serving.clone();
@@ -299,7 +298,7 @@ impl Responder {
 
     /// Announces now, every 5 s, after reconnects, and whenever somebody asks.
     async fn keep_announcing(&mut self) -> Result<(), StartError> {
-        let mut asked = self.link.plain.client.subscribe(subject(self.link.subjects.interest_list())).await?;
+        let mut asked = self.link.plain.subscribe(subject(self.link.subjects.interest_list())).await?;
         announce(&self.link, &self.announcements, true).await.map_err(StartError::Announce)?;
         let (link, announcements) = (self.link.clone(), self.announcements.clone());
         let mut stages = self.stage.subscribe();

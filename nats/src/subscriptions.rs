@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 
-use async_nats::{Message, Subscriber};
-use futures_util::StreamExt;
+use async_nats::Message;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
+
+use crate::subscription::Subscription;
 
 /// Unsubscribes at the server only. A count with this many digits is none to nats-server, which then unsubscribes at
 /// once, as the embedded broker does; async-nats takes it for a limit far away and goes on delivering what was under
@@ -39,7 +40,7 @@ impl Subscriptions {
     }
 
     /// Takes every message of a subscription until the end.
-    pub(crate) fn spawn(&self, messages: Subscriber, take: impl Fn(Message) + Send + 'static) {
+    pub(crate) fn spawn(&self, messages: Subscription, take: impl Fn(Message) + Send + 'static) {
         let task = Taking { messages, stages: self.stages.clone(), subscribed: self.subscribed.clone() };
         self.tasks.spawn(task.run(take));
     }
@@ -58,7 +59,7 @@ impl Subscriptions {
 }
 
 struct Taking {
-    messages: Subscriber,
+    messages: Subscription,
     stages: watch::Receiver<Stage>,
     subscribed: Option<mpsc::Sender<Infallible>>,
 }

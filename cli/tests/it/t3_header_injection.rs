@@ -1,4 +1,4 @@
-//! T3: a responder cannot smuggle a field into a client's response within another's value.
+//! T3: a responder cannot smuggle a field into a client's response within another's value, in either dialect.
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -9,11 +9,27 @@ use h8s_wire::{
     ResponseHead, Subjects,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::programs::Gateway;
 
 /// What ends a line for somebody, or a text.
 const ENDS: [&str; 5] = ["\r\n", "\n", "\r", "\0", "\r\n\r\n"];
+const HELLO: &str = "CONNECT {\"verbose\":false,\"headers\":true}\r\n";
+
+/// Publishes a header block as it is: no client library would.
+async fn publish_raw(bus_url: &str, subject: &str, block: &str) {
+    let address = bus_url.trim_start_matches("nats://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = block.len();
+    let message = format!("{HELLO}HPUB {subject} {length} {length}\r\n{block}\r\nPING\r\n");
+    stream.write_all(message.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.windows(4).any(|window| window == b"PONG") {
+        assert_ne!(soon(stream.read_buf(&mut answer)).await.unwrap(), 0, "{answer:?}");
+    }
+}
 
 /// The response's head in a frame, with `end` in the midst of a value.
 fn frame_with(end: &str) -> Bytes {
@@ -36,6 +52,26 @@ fn assert_refused((status, headers, _): Answer, end: &str) {
 }
 
 over_both_buses! {
+    async fn t3_a_plain_responders_value_is_one_value_or_no_response(bus) {
+        let client = async_nats::connect(bus.url()).await.unwrap();
+        let mut requests = client.subscribe("h8s.http.>").await.unwrap();
+        client.flush().await.unwrap();
+        let gateway = Gateway::start(&bus.url(), &["--request-timeout", "3s"]).await;
+        // With a line's end, another line of the block begins, and lines are the responder's to write.
+        for end in ENDS.iter().filter(|end| !end.contains('\n')) {
+            let ((status, headers, _), ()) = tokio::join!(gateway.get("/"), async {
+                let message = soon(requests.next()).await.unwrap();
+                let block = format!("NATS/1.0\r\nStatus-Code: 200\r\nX: a{end}Set-Cookie: stolen=1\r\n\r\n");
+                publish_raw(&bus.url(), &message.reply.unwrap(), &block).await;
+            });
+
+            // Some of it the NATS client cannot read at all, and connects anew.
+            assert!(matches!(status.as_u16(), 502 | 504), "{end:?}: {status} {headers:?}");
+            assert!(!headers.contains_key("set-cookie"), "{end:?}: {headers:?}");
+            eventually("the gateway is ready again", async || gateway.is_ready().await).await;
+        }
+    }
+
     async fn t3_a_native_responders_value_is_one_value_or_no_response(bus) {
         // given a native responder of everything
         let (subjects, host) = (Subjects::default(), "127.0.0.1".parse::<Host>().unwrap());

@@ -17,8 +17,9 @@ const SETTLED: u64 = 30;
 /// Makes what is published to a subject.
 type Broken = fn(&[u8]) -> Vec<u8>;
 /// What is said to one subject after the other.
-const KINDS: [Broken; 5] = [
+const KINDS: [Broken; 6] = [
     value_that_is_no_text,
+    value_with_half_a_line_end,
     line_without_a_colon,
     unknown_version,
     reply_that_is_no_text,
@@ -27,6 +28,11 @@ const KINDS: [Broken; 5] = [
 
 fn value_that_is_no_text(subject: &[u8]) -> Vec<u8> {
     with_headers(subject, b"NATS/1.0\r\nX: \xff\r\n\r\n")
+}
+
+/// The NATS client does not just connect anew at this one: it panics.
+fn value_with_half_a_line_end(subject: &[u8]) -> Vec<u8> {
+    with_headers(subject, b"NATS/1.0\r\nX: y\rz\r\n\r\n")
 }
 
 fn line_without_a_colon(subject: &[u8]) -> Vec<u8> {
