@@ -1,4 +1,4 @@
-//! How many connections each client address has, and which have just been sent away.
+//! How many connections each client address has, and who has just been sent away.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-use crate::metrics::Limit;
 
 /// What of an IPv6 address is one client: a /64 is what providers give to one site, which may use any address in it.
 const SITE_BITS: u32 = 64;
@@ -34,19 +32,16 @@ pub(crate) struct AddressPlace {
 }
 
 impl Addresses {
-    /// A place for one more connection, if this address has fewer than `limit` and need not pause; or what it is over.
-    pub(crate) fn enter(&self, address: IpAddr, limit: u32) -> Result<AddressPlace, Limit> {
+    /// A place for one more connection, if this address has fewer than `limit`.
+    pub(crate) fn enter(&self, address: IpAddr, limit: u32) -> Option<AddressPlace> {
         let site = site(address);
         let mut sites = self.sites();
-        if sites.has_to_pause(site, Instant::now()) {
-            return Err(Limit::Pause);
-        }
         let count = sites.open.entry(site).or_default();
         if *count >= limit {
-            return Err(Limit::ConnectionsPerAddress);
+            return None;
         }
         *count += 1;
-        Ok(AddressPlace { addresses: self.clone(), site })
+        Some(AddressPlace { addresses: self.clone(), site })
     }
 
     fn sites(&self) -> MutexGuard<'_, Sites> {
@@ -55,15 +50,12 @@ impl Addresses {
 }
 
 impl Sites {
-    fn has_to_pause(&mut self, site: IpAddr, now: Instant) -> bool {
-        match self.pausing.get(&site) {
-            Some(until) if now < *until => true,
-            Some(_) => {
-                self.pausing.remove(&site);
-                false
-            }
-            None => false,
+    fn pausing_until(&mut self, site: IpAddr, now: Instant) -> Option<Instant> {
+        let until = *self.pausing.get(&site)?;
+        if until <= now {
+            self.pausing.remove(&site);
         }
+        (now < until).then_some(until)
     }
 
     fn pause(&mut self, site: IpAddr, now: Instant, time: Duration) {
@@ -77,9 +69,14 @@ impl Sites {
 }
 
 impl AddressPlace {
-    /// The address has been sent away for abuse: for so long it gets no more connections. Those it has stay.
+    /// The address has been sent away for abuse: for so long nothing is read from its new connections.
     pub(crate) fn pause(&self, time: Duration) {
         self.addresses.sites().pause(self.site, Instant::now(), time);
+    }
+
+    /// Until when this connection waits, if its address pauses.
+    pub(crate) fn pausing_until(&self) -> Option<Instant> {
+        self.addresses.sites().pausing_until(self.site, Instant::now())
     }
 }
 
@@ -113,12 +110,12 @@ mod tests {
         let addresses = Addresses::default();
         let enter = |address: &str| addresses.enter(address.parse().unwrap(), 2);
         let (first, _second) = (enter("192.0.2.1"), enter("::ffff:192.0.2.1"));
-        assert_eq!(enter("192.0.2.1").err(), Some(Limit::ConnectionsPerAddress));
-        assert!(enter("192.0.2.2").is_ok());
+        assert!(enter("192.0.2.1").is_none());
+        assert!(enter("192.0.2.2").is_some());
 
         drop(first);
 
-        assert!(enter("192.0.2.1").is_ok());
+        assert!(enter("192.0.2.1").is_some());
         assert_eq!(addresses.sites().open.len(), 1, "the others are forgotten");
     }
 
@@ -127,8 +124,8 @@ mod tests {
         let addresses = Addresses::default();
         let _place = addresses.enter("2001:db8:0:1::1".parse().unwrap(), 1);
 
-        assert!(addresses.enter("2001:db8:0:1:ffff::2".parse().unwrap(), 1).is_err());
-        assert!(addresses.enter("2001:db8:0:2::1".parse().unwrap(), 1).is_ok());
+        assert!(addresses.enter("2001:db8:0:1:ffff::2".parse().unwrap(), 1).is_none());
+        assert!(addresses.enter("2001:db8:0:2::1".parse().unwrap(), 1).is_some());
     }
 
     #[test]
@@ -139,8 +136,8 @@ mod tests {
 
         sites.pause(bad, now, second);
 
-        assert!(sites.has_to_pause(bad, now) && !sites.has_to_pause(good, now));
-        assert!(!sites.has_to_pause(bad, now + second) && sites.pausing.is_empty());
+        assert_eq!([bad, good].map(|site| sites.pausing_until(site, now)), [Some(now + second), None]);
+        assert!(sites.pausing_until(bad, now + second).is_none() && sites.pausing.is_empty());
         for n in 0..2 * MOST_PAUSING as u128 {
             sites.pause(Ipv6Addr::from_bits(n << 64).into(), now, second);
         }

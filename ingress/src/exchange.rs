@@ -21,6 +21,7 @@ use crate::live::{Live, Policy};
 use crate::open::{ClientConnection, Open};
 use crate::rescue::{self, Failure, Form, ResponseFault};
 use crate::response_body::{ResponseBody, Streaming};
+use crate::streams;
 use crate::websocket::{self, Asked, WebSockets};
 use crate::{RequestBody, Upstream};
 
@@ -60,6 +61,9 @@ impl<U: Upstream> Edge<U> {
         let started = open.started;
         let form = Form::of(request.headers());
         let is_http2 = request.version() == Version::HTTP_2;
+        if is_http2 {
+            streams::unless_reset().await;
+        }
         let takes_status = form == Form::Grpc && is_http2;
         let policy = self.live.policy();
         let record = self.live.access_lines.begin(policy.access_log, &request, &connection.peer);

@@ -13,7 +13,7 @@ pub struct LimitFlags {
     /// Connections that one client address may have, one /64 for IPv6; more are closed at once. Trusted proxies may have any number
     #[arg(long, env = "H8S_MAX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT", default_value_t = Limits::default().connections_per_address, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: u32,
-    /// How long an address gets no more connections after one was closed for stream resets or another flood
+    /// How long new connections of an address wait after one was closed for stream resets or another flood
     #[arg(long, env = "H8S_ABUSE_PAUSE", value_name = "DURATION", default_value = "1s", value_parser = h8s_settings::duration)]
     pub abuse_pause: Duration,
     /// Exchanges under way at once, in all; more get 503

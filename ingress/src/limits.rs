@@ -26,7 +26,7 @@ pub struct Limits {
     /// Connections of one address; of one /64, for IPv6. Trusted proxies may have any number. Default 1000: a large
     /// office behind one address, and a tenth of all.
     pub connections_per_address: u32,
-    /// How long an address gets no more connections after one was closed for abuse (stream resets, floods). Trusted
+    /// How long new connections of an address wait after one was closed for abuse (stream resets, floods). Trusted
     /// proxies are not made to pause. Default 1 s: enough to make abuse cost its author more than the gateway, and
     /// little for others behind the same address. 0: not at all.
     pub abuse_pause: Duration,

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::Upstream;
-use crate::addresses::Addresses;
+use crate::addresses::{AddressPlace, Addresses};
 use crate::drive::drive;
 use crate::exchange::Edge;
 use crate::forwarded::Peer;
@@ -62,13 +62,12 @@ impl<U: Upstream> Server<U> {
 
     async fn serve(self, stream: TcpStream, address: SocketAddr, _permit: OwnedSemaphorePermit) {
         let policy = self.edge.live.policy();
-        let place = match self.addresses.enter(address.ip(), policy.limits.connections_per_address) {
-            Ok(place) => Some(place),
-            Err(_) if policy.trusted_proxies.contains(address.ip()) => None,
-            Err(limit) => {
-                self.metrics.limited.hit(limit);
-                return tracing::debug!(%address, ?limit, "a client may not connect");
-            }
+        let place = match policy.trusted_proxies.contains(address.ip()) {
+            true => None,
+            false => match self.admit(address, policy.limits.connections_per_address).await {
+                Some(place) => Some(place),
+                None => return,
+            },
         };
         tune(&stream);
         let peer = Peer::new(address.ip(), policy.tls.is_some(), policy.trusted_proxies.clone());
@@ -99,6 +98,27 @@ impl<U: Upstream> Server<U> {
         if let Err(error) = served {
             tracing::debug!(%address, error, "a client connection ended early");
         }
+    }
+
+    /// A place among those of the client's address, as soon as that need not pause any more. Who is innocent behind the
+    /// same address is late and loses nothing, and who is not cannot come again by the thousand: it has the places it
+    /// has.
+    async fn admit(&self, address: SocketAddr, limit: u32) -> Option<AddressPlace> {
+        let Some(place) = self.addresses.enter(address.ip(), limit) else {
+            self.metrics.limited.hit(Limit::ConnectionsPerAddress);
+            tracing::debug!(%address, "a client has as many connections as it may");
+            return None;
+        };
+        if let Some(until) = place.pausing_until() {
+            self.metrics.limited.hit(Limit::Pause);
+            tracing::debug!(%address, "a client has to pause");
+            let mut draining = self.shutdown.clone();
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                () = draining.reached(Phase::Draining) => return None,
+            }
+        }
+        Some(place)
     }
 }
 

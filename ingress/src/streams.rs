@@ -34,6 +34,20 @@ fn hand(since: Option<Instant>) {
     let _is_http1 = HANDED.try_with(|handed| *handed.lock().unwrap_or_else(PoisonError::into_inner) = since);
 }
 
+/// Lets hyper look whether the client has taken the stream back already, and drop what awaits this: it does while an
+/// exchange waits for something. What comes in one segment with its reset costs no message to NATS.
+pub(crate) async fn unless_reset() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Spawns what hyper has to run for a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {

