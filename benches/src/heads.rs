@@ -63,6 +63,17 @@ pub fn answer() -> Response<()> {
     response
 }
 
+/// A request's head as HTTP/1.1 has it, for another `host`.
+pub fn http1(request: &Request<()>, host: &str) -> Vec<u8> {
+    let mut bytes =
+        format!("{} {} HTTP/1.1\r\nhost: {host}\r\n", request.method(), request.uri()).into_bytes();
+    for (name, value) in request.headers().iter().filter(|(name, _)| *name != http::header::HOST) {
+        bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
 fn fields(fields: &[(&'static str, &'static str)]) -> HeaderMap {
     let field = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
     fields.iter().map(field).collect()
@@ -71,6 +82,15 @@ fn fields(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_is_written_as_it_travels() {
+        let bare = http1(&bare(), "native.example");
+        assert_eq!(bare, b"GET /shop/items/42?colour=blue HTTP/1.1\r\nhost: native.example\r\n\r\n");
+        let browser = String::from_utf8(http1(&browser(), HOST)).unwrap();
+        assert_eq!(browser.lines().count(), 18, "{browser}");
+        assert!(browser.contains("\r\nsec-fetch-user: ?1\r\n"), "{browser}");
+    }
 
     #[test]
     fn the_heads_are_as_large_as_the_readme_says() {

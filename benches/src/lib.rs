@@ -1,13 +1,20 @@
-//! What the benches share: the requests they measure, the clock they read, the ways they repeat, and the programs that
-//! they start.
+//! What the benches share: the requests they measure, the clients that send them, the clocks they read, the ways they
+//! repeat, and the programs that they start.
 //!
 //! What each bench measures, and what is to be subtracted from it, is in `README.md`.
 
+pub mod answer;
 mod clock;
 mod cost;
 mod fixed;
 pub mod heads;
+#[cfg(target_os = "linux")]
+mod kind;
 mod lanes;
+#[cfg(target_os = "linux")]
+mod load;
+mod members;
+pub mod native;
 pub mod programs;
 mod spread;
 pub mod usage;
@@ -15,7 +22,12 @@ pub mod usage;
 pub use clock::{CpuTime, criterion};
 pub use cost::{Cost, Meter};
 pub use fixed::Fixed;
+#[cfg(target_os = "linux")]
+pub use kind::{Kind, Measured};
 pub use lanes::{Exchange, Lanes, runtime};
+#[cfg(target_os = "linux")]
+pub use load::Load;
+pub use members::{Clock, Member, Used};
 pub use spread::Spread;
 
 /// The programs' own allocator: what a piece costs is in good part what its allocations cost.

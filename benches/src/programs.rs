@@ -1,12 +1,16 @@
 //! The programs, built as for production but for whole-program optimisation, each a process.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use h8s_test_support::process::{Process, program};
 use h8s_test_support::{eventually, http_client};
+
+/// All that benches start. Always all of them in one call of cargo: which features dependencies have depends on what is
+/// built together, and a bench that built a part would have wasmtime built again for it, and for the next one.
+const PACKAGES: [&str; 4] = ["h8s", "h8s-host-provider", "h8s-ingress", "h8s-reverse"];
 
 /// Programs of the workspace, in a target directory of their own: beside the benches, whose dependencies have other
 /// features, each would be built again whenever the other was.
@@ -14,20 +18,23 @@ use h8s_test_support::{eventually, http_client};
 pub struct Programs(PathBuf);
 
 impl Programs {
-    /// Builds those of `packages`, in `target/programs/websockets` if this is `target/release/deps/websockets-…`.
+    /// Builds them when a process first asks, in `target/programs` if this is `target/release/deps/websockets-…`.
     ///
     /// # Panics
     ///
     /// When they do not build.
-    pub fn build(packages: &[&str]) -> Self {
-        let bench = std::env::current_exe().expect("a program knows its file");
-        let target = bench.ancestors().nth(3).expect("benches are in target/release/deps");
-        let name = bench.file_name().and_then(OsStr::to_str).and_then(|name| name.rsplit_once('-'));
-        let target = target.join("programs").join(name.expect("cargo names benches").0);
+    pub fn built() -> &'static Self {
+        static BUILT: OnceLock<Programs> = OnceLock::new();
+        BUILT.get_or_init(Self::build)
+    }
+
+    fn build() -> Self {
+        let bench = this_program();
+        let target = bench.ancestors().nth(3).expect("benches are in target/release/deps").join("programs");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["build", "--quiet", "--locked", "--profile", "bench", "--bins", "--target-dir"]);
-        cargo.arg(&target).args(packages.iter().map(|package| format!("--package={package}")));
-        assert!(cargo.status().is_ok_and(|status| status.success()), "{packages:?} do not build");
+        cargo.arg(&target).args(PACKAGES.map(|package| format!("--package={package}")));
+        assert!(cargo.status().is_ok_and(|status| status.success()), "the programs do not build");
         Self(target.join("release"))
     }
 
@@ -35,6 +42,15 @@ impl Programs {
     pub fn command(&self, name: &str) -> Command {
         program(self.0.join(name))
     }
+}
+
+/// This program once more, in the role that its first argument names.
+pub fn role(arguments: &[&str]) -> Process {
+    Process::start(program(this_program()).args(arguments))
+}
+
+fn this_program() -> PathBuf {
+    std::env::current_exe().expect("a program knows its file")
 }
 
 /// A gateway that is ready.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use h8s_benches::programs::role;
 use h8s_benches::runtime;
-use h8s_test_support::process::{Process, program};
+use h8s_test_support::process::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -35,8 +36,7 @@ pub(crate) struct Crowd(Process);
 
 impl Crowd {
     pub(crate) async fn start(gateway: SocketAddr) -> Self {
-        let bench = std::env::current_exe().expect("a program knows its file");
-        let mut process = Process::start(program(bench).args([ROLE, &gateway.to_string()]));
+        let mut process = role(&[ROLE, &gateway.to_string()]);
         for thousand in 1..=COUNT / 1000 {
             process.wait_for_line(&format!("{} have come", thousand * 1000)).await;
         }

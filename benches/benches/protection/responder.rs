@@ -5,9 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h8s_benches::runtime;
-use h8s_nats::{Body, Link, NatsConfig, Responder};
-use h8s_wire::{Interest, MethodPattern};
+use h8s_benches::native;
+use h8s_nats::Body;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower_service::Service;
@@ -22,20 +21,8 @@ const LARGE_BYTES: usize = 512 * 1024;
 
 /// Never returns.
 pub(crate) fn run(nats_url: &str) {
-    runtime().block_on(async {
-        let config = NatsConfig::anonymous(nats_url).expect("a bus has a URL");
-        let link = Link::connect(&config).await.expect("the bus can be connected to");
-        let interest = Interest {
-            host: "127.0.0.1".parse().expect("it is a host"),
-            path: "/*".parse().expect("it is a pattern"),
-            method: MethodPattern::Any,
-        };
-        let answers = Answers { large: Bytes::from(vec![b'x'; LARGE_BYTES]) };
-        let builder = Responder::builder(link).serve(interest, answers);
-        let _responder = builder.start().await.expect("a responder starts");
-        println!("ready");
-        std::future::pending::<()>().await;
-    });
+    let answers = Answers { large: Bytes::from(vec![b'x'; LARGE_BYTES]) };
+    native::run(nats_url, "127.0.0.1", "/*", answers);
 }
 
 #[derive(Clone)]

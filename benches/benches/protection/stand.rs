@@ -1,10 +1,9 @@
 //! The programs, each a process, on loopback.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use h8s_benches::programs::{Gateway, Programs};
-use h8s_test_support::process::{Process, program};
+use h8s_benches::programs::{Gateway, Programs, role};
+use h8s_test_support::process::Process;
 use h8s_test_support::{NatsServer, eventually, http_client};
 
 use crate::responder;
@@ -26,10 +25,9 @@ impl Stand {
     /// A gateway with these flags, and the native responder.
     pub(crate) async fn start(flags: &[&str]) -> Self {
         let nats = NatsServer::start().await;
-        let bench = std::env::current_exe().expect("a program knows its file");
-        let mut responder = Process::start(program(bench).args([responder::ROLE, &nats.url()]));
+        let mut responder = role(&[responder::ROLE, &nats.url()]);
         responder.wait_for_line("ready").await;
-        let gateway = Gateway::start(programs(), &nats.url(), flags).await;
+        let gateway = Gateway::start(Programs::built(), &nats.url(), flags).await;
         Self { gateway, _nats: nats, _responder: responder }
     }
 
@@ -41,12 +39,6 @@ impl Stand {
     pub(crate) fn gateway_id(&self) -> u32 {
         self.gateway.process.id().expect("it runs")
     }
-}
-
-/// Built once, all of them: parts of the bench do not build what others have.
-pub(crate) fn programs() -> &'static Programs {
-    static PROGRAMS: OnceLock<Programs> = OnceLock::new();
-    PROGRAMS.get_or_init(|| Programs::build(&["h8s-ingress", "h8s-host-provider"]))
 }
 
 /// Waits until the gateway's way leads to a 200.

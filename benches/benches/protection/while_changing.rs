@@ -3,14 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
-use h8s_benches::programs::Gateway;
+use h8s_benches::programs::{Gateway, Programs};
 use h8s_test_support::NatsServer;
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::Process;
 
 use crate::limited::Limited;
 use crate::report::Report;
-use crate::stand::{Stand, TIME, answers, programs};
+use crate::stand::{Stand, TIME, answers};
 use crate::steady::{Steady, Target};
 use crate::tls::{Certificates, replace};
 
@@ -76,11 +76,11 @@ pub(crate) async fn swap(report: &mut Report) {
     let original = fs::read(guest("hello")).expect("it was built");
     replace(&component, &original);
     let nats = NatsServer::start().await;
-    let mut command = programs().command("h8s-host");
+    let mut command = Programs::built().command("h8s-host");
     command.args(["--host", "127.0.0.1", "--nats-url", &nats.url(), "--no-cache", "--watch"]).arg(&component);
     let mut host = Process::start(&mut command);
     host.wait_for_line("h8s_host: ready").await;
-    let gateway = Gateway::start(programs(), &nats.url(), &[]).await;
+    let gateway = Gateway::start(Programs::built(), &nats.url(), &[]).await;
     answers(&gateway, "/api").await;
     let target = Target { address: gateway.address, path: "/api", tls: None };
     let alone = Steady::run(&target, TIME).await;

@@ -6,10 +6,10 @@ mod server;
 
 use std::time::{Duration, Instant};
 
-use h8s_benches::Spread;
+use h8s_benches::{Clock, Member, Spread, Used};
 use h8s_test_support::eventually;
 
-use crate::stand::{Chain, Clock, Member, Used};
+use crate::stand::Chain;
 use client::Client;
 
 pub(crate) use server::{ROLE, run};

@@ -3,11 +3,9 @@
 //!
 //! Everything that is compared is measured in the same run: `README.md` says what is beside what.
 
-mod answer;
 mod backend;
 mod contents;
 mod grpc;
-mod load;
 mod native;
 mod requests;
 mod slow;

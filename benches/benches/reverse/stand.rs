@@ -2,22 +2,16 @@
 
 use std::net::SocketAddr;
 
-use h8s_benches::programs::{Gateway, Programs, listens};
-use h8s_benches::usage::{forget_peak, peak_bytes, processor_time, resident_bytes};
-use h8s_test_support::process::{Process, program};
+use h8s_benches::Member;
+use h8s_benches::programs::{Gateway, Programs, listens, role};
+use h8s_benches::usage::{forget_peak, peak_bytes, resident_bytes};
+use h8s_test_support::process::Process;
 use h8s_test_support::{NatsServer, eventually, http_client};
 
 use crate::native;
 
 /// The gateway waits so long for a response's head; that of an upload comes when all of it is there.
 const PATIENCE: &[&str] = &["--request-timeout", "5m"];
-
-/// One of the processes, by the name that is shown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Member {
-    pub(crate) name: &'static str,
-    pub(crate) id: u32,
-}
 
 /// All of them, ready. `backend` is what the daemon passes requests on to.
 pub(crate) struct Chain {
@@ -31,9 +25,9 @@ pub(crate) struct Chain {
 impl Chain {
     /// With this program in one of its roles as the backend.
     pub(crate) async fn start(backend_role: &str) -> Self {
-        let programs = Programs::build(&["h8s-ingress", "h8s-reverse"]);
+        let programs = Programs::built();
         let nats = NatsServer::start().await;
-        let gateway = Gateway::start(&programs, &nats.url(), PATIENCE).await;
+        let gateway = Gateway::start(programs, &nats.url(), PATIENCE).await;
         let mut backend_process = role(&[backend_role]);
         let backend = listens(&mut backend_process).await;
         let mut daemon = programs.command("h8srd");
@@ -57,19 +51,19 @@ impl Chain {
     }
 
     pub(crate) fn gateway(&self) -> Member {
-        member("h8sd", &self.gateway.process)
+        Member::of("h8sd", &self.gateway.process)
     }
 
     pub(crate) fn daemon(&self) -> Member {
-        member("h8srd", &self.daemon)
+        Member::of("h8srd", &self.daemon)
     }
 
     pub(crate) fn backend(&self) -> Member {
-        member("backend", &self.backend_process)
+        Member::of("backend", &self.backend_process)
     }
 
     pub(crate) fn nats(&mut self) -> Member {
-        member("nats-server", self.nats.process())
+        Member::of("nats-server", self.nats.process())
     }
 
     /// Everybody on the way, from the client to the backend.
@@ -83,16 +77,6 @@ impl Chain {
         members.iter().for_each(|member| forget_peak(member.id));
         Memory(members.map(|member| (member, resident_bytes(member.id))))
     }
-}
-
-/// A process of this program.
-fn role(arguments: &[&str]) -> Process {
-    let bench = std::env::current_exe().expect("a program knows its file");
-    Process::start(program(bench).args(arguments))
-}
-
-pub(crate) fn member(name: &'static str, process: &Process) -> Member {
-    Member { name, id: process.id().expect("it runs") }
 }
 
 /// Memory of our programs when they were idle.
@@ -119,36 +103,4 @@ impl Memory {
 
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-/// Processor time of each, from a moment on.
-pub(crate) struct Clock(Vec<(Member, std::time::Duration)>);
-
-impl Clock {
-    pub(crate) fn start(members: &[Member]) -> Self {
-        Self(members.iter().map(|member| (*member, processor_time(&[member.id]))).collect())
-    }
-
-    /// Adds what each has used until now to `used`, which has the same members.
-    pub(crate) fn stop(self, used: &mut Used) {
-        used.0.resize(self.0.len(), ("", std::time::Duration::ZERO));
-        for ((member, before), (name, sum)) in self.0.iter().zip(&mut used.0) {
-            *name = member.name;
-            *sum += processor_time(&[member.id]).saturating_sub(*before);
-        }
-    }
-}
-
-/// Processor time by process, of all rounds.
-#[derive(Debug, Default)]
-pub(crate) struct Used(Vec<(&'static str, std::time::Duration)>);
-
-impl Used {
-    /// `h8sd 10.1 µs, nats-server 5.2 µs` for each of so many.
-    pub(crate) fn each(&self, count: usize) -> String {
-        let one = |(name, sum): &(&str, std::time::Duration)| {
-            format!("{name} {:.1} µs", sum.as_secs_f64() * 1e6 / count as f64)
-        };
-        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
 }

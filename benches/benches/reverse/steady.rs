@@ -5,9 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use h8s_benches::Spread;
-
-use crate::answer;
+use h8s_benches::{Spread, answer};
 
 /// Connections that take turns, so that one late answer delays few requests.
 const CONNECTIONS: u32 = 8;

@@ -4,10 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::answer;
+use h8s_benches::{Clock, Used, answer};
+
 use crate::backend;
 use crate::contents::{self, Comparison};
-use crate::stand::{Chain, Clock, Used};
+use crate::stand::Chain;
 
 pub(crate) const BODY_BYTES: u64 = 1_000_000_000;
 /// Read or written at once.

@@ -1,7 +1,6 @@
 //! The programs, built as for production but for whole-program optimisation, each a process.
 
 use std::fs;
-use std::sync::OnceLock;
 
 use h8s_benches::programs::{Gateway, Programs};
 use h8s_nats::{Connections, Link, NatsConfig, Responder};
@@ -15,7 +14,7 @@ use crate::quiet::Quiet;
 /// A gateway that pings nobody: pings are small, but readers count bytes.
 pub(crate) async fn gateway(nats_url: &str) -> Gateway {
     Gateway::start(
-        programs(),
+        Programs::built(),
         nats_url,
         &["--websocket-ping-interval", "1h", "--max-connections-per-address", "20000"],
     )
@@ -36,7 +35,7 @@ impl ComponentHost {
         };
         let config = NamedTempFile::new().expect("a temporary file");
         fs::write(config.path(), served.iter().map(table).collect::<String>()).expect("it can be written");
-        let mut command = programs().command("h8s-host");
+        let mut command = Programs::built().command("h8s-host");
         command.args(["--host", "127.0.0.1", "--nats-url", nats_url, "--config"]).arg(config.path());
         let mut process = Process::start(&mut command);
         process.wait_for_line("h8s_host: ready").await;
@@ -64,9 +63,4 @@ pub(crate) async fn connections(nats_url: &str) -> Connections {
 async fn link(nats_url: &str) -> Link {
     let config = NatsConfig::anonymous(nats_url).expect("a bus has a URL");
     Link::connect(&config).await.expect("the bus can be connected to")
-}
-
-fn programs() -> &'static Programs {
-    static PROGRAMS: OnceLock<Programs> = OnceLock::new();
-    PROGRAMS.get_or_init(|| Programs::build(&["h8s-ingress", "h8s-host-provider"]))
 }

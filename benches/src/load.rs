@@ -1,7 +1,7 @@
 //! Clients that keep their connections and ask again as soon as they are answered, all in one thread.
 //!
-//! As cheap as clients can be, for in life they are on other machines: a request is bytes, and an answer is looked at
-//! only for its status and its length.
+//! As cheap as clients can be, for in life they are on other machines: a request is bytes, and of an answer its status
+//! and its body are compared, and nothing else is read.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -18,13 +18,16 @@ const EVENTS: usize = 256;
 /// Larger than any answer.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Open connections of one kind.
-pub(crate) struct Load {
+/// Open connections, all to one server and with one request.
+#[derive(Debug)]
+pub struct Load {
     epoll: OwnedFd,
     connections: Vec<Connection>,
     request: Vec<u8>,
+    body: Vec<u8>,
 }
 
+#[derive(Debug)]
 struct Connection {
     socket: TcpStream,
     /// What has come of an answer.
@@ -33,19 +36,27 @@ struct Connection {
 }
 
 impl Load {
-    /// So many to `address`, which ask for `path`.
-    pub(crate) fn open(address: SocketAddr, path: &str, count: usize) -> Self {
+    /// `count` connections to `address`, which send `request`, and get `body` with a 200.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not accept so many.
+    pub fn open(address: SocketAddr, request: Vec<u8>, body: &[u8], count: usize) -> Self {
         let epoll = epoll::create(CreateFlags::CLOEXEC).expect("epoll");
         let connections: Vec<_> = (0..count).map(|_| Connection::open(address)).collect();
         for (number, connection) in connections.iter().enumerate() {
             epoll::add(&epoll, &connection.socket, EventData::new_u64(number as u64), EventFlags::IN)
                 .expect("epoll takes a socket");
         }
-        Self { epoll, connections, request: answer::get(address, path).into_bytes() }
+        Self { epoll, connections, request, body: body.to_vec() }
     }
 
-    /// Asks for so long. The time of each request that was answered.
-    pub(crate) fn round(&mut self, time: Duration) -> Vec<Duration> {
+    /// Asks for so long, and waits for the last answers. The time that each request took.
+    ///
+    /// # Panics
+    ///
+    /// When an answer is another one, or none comes any more.
+    pub fn round(&mut self, time: Duration) -> Vec<Duration> {
         let end = Instant::now() + time;
         let mut times = Vec::new();
         for connection in &mut self.connections {
@@ -57,12 +68,12 @@ impl Load {
             epoll::wait(&self.epoll, spare_capacity(&mut ready), None).expect("epoll waits");
             for event in ready.drain(..) {
                 let connection = &mut self.connections[event.data.u64() as usize];
-                if !connection.is_answered(&mut buffer) {
+                if !connection.is_answered(&mut buffer, &self.body) {
                     continue;
                 }
                 let now = Instant::now();
+                times.push(now - connection.asked);
                 if now < end {
-                    times.push(now - connection.asked);
                     connection.ask(&self.request);
                 } else {
                     asking -= 1;
@@ -88,16 +99,14 @@ impl Connection {
     }
 
     /// Reads what is there. Was that the rest of an answer?
-    fn is_answered(&mut self, buffer: &mut [u8]) -> bool {
+    fn is_answered(&mut self, buffer: &mut [u8], body: &[u8]) -> bool {
         match self.socket.read(buffer) {
             Ok(0) => panic!("the server has closed a connection"),
             Ok(count) => self.got.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
             Err(error) => panic!("a connection has failed: {error}"),
         }
-        let Some(bytes) = answer::length(&self.got) else { return false };
-        assert!(self.got.len() <= bytes, "more than one answer");
-        let is_whole = self.got.len() == bytes;
+        let is_whole = answer::is_whole(&self.got, body);
         if is_whole {
             self.got.clear();
         }

@@ -1,0 +1,27 @@
+//! A native responder as a process of its own.
+
+use h8s_nats::{HttpService, Link, NatsConfig, Responder};
+use h8s_wire::{Interest, MethodPattern};
+
+use crate::lanes::runtime;
+
+/// Serves everything at `host` and `path` with `service`, and prints `ready`. Never returns.
+///
+/// # Panics
+///
+/// When it cannot be served.
+pub fn run(nats_url: &str, host: &str, path: &str, service: impl HttpService) {
+    runtime().block_on(async {
+        let config = NatsConfig::anonymous(nats_url).expect("a bus has a URL");
+        let link = Link::connect(&config).await.expect("the bus can be connected to");
+        let interest = Interest {
+            host: host.parse().expect("it is a host"),
+            path: path.parse().expect("it is a pattern"),
+            method: MethodPattern::Any,
+        };
+        let builder = Responder::builder(link).serve(interest, service);
+        let _responder = builder.start().await.expect("a responder starts");
+        println!("ready");
+        std::future::pending::<()>().await;
+    });
+}
