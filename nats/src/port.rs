@@ -92,7 +92,7 @@ impl Port {
     }
 
     /// Others that were disturbed with us may not be back yet.
-    fn is_just_back(&self) -> bool {
+    pub(crate) fn is_just_back(&self) -> bool {
         let disturbed = self.disturbed.load(Ordering::Relaxed);
         disturbed > 0 && self.millis().saturating_sub(disturbed) < RETURN_MILLIS
     }

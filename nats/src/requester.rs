@@ -189,10 +189,10 @@ impl Requester {
         self.shared.link.is_connected()
     }
 
-    /// Whether somebody announced that they serve this. Before it is [ready](Self::is_ready) it cannot know, and says
-    /// yes.
+    /// Whether somebody announced that they serve this. Before it is [ready](Self::is_ready), and for some seconds after
+    /// NATS was away, it cannot know, and says yes.
     pub fn serves(&self, host: &Host, method: &Method, path: &str) -> bool {
-        if !self.is_ready() {
+        if !self.knows_interest() {
             return true;
         }
         let Ok(method) = MethodPattern::named(method) else { return false };
@@ -200,11 +200,16 @@ impl Requester {
         !matches!(route, Route::Plain { announced: false })
     }
 
-    /// Whether somebody announced that they take WebSockets here, in either dialect. Before it is
-    /// [ready](Self::is_ready) it cannot know, and says yes.
+    /// Whether somebody announced that they take WebSockets here, in either dialect. Where it cannot know, it says yes, as
+    /// [`serves`](Self::serves) does.
     pub fn serves_websocket(&self, host: &Host, path: &str) -> bool {
         let route = || self.shared.interest.route(host, &MethodPattern::WebSocket, &PathTokens::of(path));
-        !self.is_ready() || !matches!(route(), Route::Plain { announced: false })
+        !self.knows_interest() || !matches!(route(), Route::Plain { announced: false })
+    }
+
+    /// Who was disturbed with us may not have announced again yet.
+    fn knows_interest(&self) -> bool {
+        self.is_ready() && !self.shared.port.is_just_back()
     }
 
     /// Asks whether somebody takes this WebSocket. The request is the client's, made ready for others: an extended
@@ -355,11 +360,17 @@ impl Shared {
         let exchange = self.plain.open();
         let own = Some(exchange.own.clone());
         let headers = async_nats::HeaderMap::new();
+        let first_news = self.interest.news.notified();
         if let Err(error) = self.link.plain.publish_plain(list, own, headers, Bytes::new()).await {
             return debug!(%error, "interest could not be asked for");
         }
-        let quiet =
-            async { while tokio::time::timeout(ROUND_QUIET, self.interest.news.notified()).await.is_ok() {} };
+        let quiet = async {
+            // Somebody is there, or NATS would have said otherwise: on a busy machine the answer takes its time.
+            if self.interest.len() == 0 {
+                first_news.await;
+            }
+            while tokio::time::timeout(ROUND_QUIET, self.interest.news.notified()).await.is_ok() {}
+        };
         tokio::select! {
             // Nobody is there to announce anything.
             Err(PlainFailure::NoResponders) = exchange.next() => {}

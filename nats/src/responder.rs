@@ -302,14 +302,16 @@ impl Responder {
         announce(&self.link, &self.announcements, true).await.map_err(StartError::Announce)?;
         let (link, announcements) = (self.link.clone(), self.announcements.clone());
         let mut stages = self.stage.subscribe();
-        let mut state = self.link.plain.state.clone();
+        // The two come back one after the other, and announcing takes both.
+        let (mut native, mut plain) = (self.link.native.state.clone(), self.link.plain.state.clone());
         self.announcer = Some(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(ANNOUNCE);
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {}
                     message = asked.next() => if message.is_none() { return },
-                    changed = state.changed() => if changed.is_err() { return },
+                    changed = native.changed() => if changed.is_err() { return },
+                    changed = plain.changed() => if changed.is_err() { return },
                     _ = stages.wait_for(|stage| *stage != Stage::Serving) => return,
                 }
                 if link.is_connected()
