@@ -1,7 +1,9 @@
-//! What a process uses, as Linux tells it (proc(5)).
+//! What a process uses, as Linux tells it (proc(5)), and may use.
 
 use std::fs;
 use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// User and system time of some processes together. Linux counts it in hundredths of a second: enough for the sum of
 /// some rounds.
@@ -35,4 +37,11 @@ fn status_bytes(process: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells of processes");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("one line is of memory");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+/// From now on as many descriptors as the system allows this process: connections by the thousand.
+pub fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // What is not allowed is noticed when sockets run out.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use h8s_benches::programs::role;
 use h8s_benches::runtime;
+use h8s_benches::usage::raise_descriptors;
 use h8s_test_support::process::Process;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
@@ -51,9 +51,7 @@ impl Crowd {
 
 /// Never returns.
 pub(crate) fn run(gateway: &str) {
-    let limit = getrlimit(Resource::Nofile);
-    // What is not allowed is noticed when sockets run out.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    raise_descriptors();
     let gateway = gateway.parse().expect("an address");
     runtime().block_on(async {
         let come = Arc::new(AtomicUsize::new(0));

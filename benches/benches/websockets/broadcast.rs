@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use h8s_benches::programs::Gateway;
+use h8s_benches::usage::raise_descriptors;
 use h8s_benches::{Cost, Meter};
 use h8s_nats::Connections;
 use h8s_test_support::NatsServer;
@@ -10,7 +11,7 @@ use h8s_wire::{ConnectionId, Message, MessageKind};
 
 use crate::client;
 use crate::raw::RawLoop;
-use crate::readers::{self, Order, Readers};
+use crate::readers::{Order, Readers};
 use crate::stand;
 
 const CONNECTIONS: usize = 5_000;
@@ -25,7 +26,7 @@ const ROUNDS: usize = 20;
 const WARM_UP: usize = 3;
 
 pub(crate) async fn measure() {
-    readers::raise_descriptors();
+    raise_descriptors();
     let message = Message { kind: MessageKind::Binary, data: Bytes::from(vec![b'x'; MESSAGE_BYTES]) };
     let frame = [&client::head(0x82, 0, MESSAGE_BYTES)[..], &message.data].concat();
     let mut stand = Stand::start(frame.len()).await;

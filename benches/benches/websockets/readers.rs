@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use h8s_benches::usage::raise_descriptors;
 use h8s_test_support::process::{Process, program};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::PATIENCE;
 use crate::client;
@@ -113,16 +113,6 @@ pub(crate) fn run(order: &Order) {
             println!("round {rounds} is over");
         }
     }
-}
-
-/// As many descriptors as the system allows.
-pub(crate) fn raise_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    // What is not allowed is noticed when sockets run out.
-    let _ = setrlimit(
-        Resource::Nofile,
-        rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum },
-    );
 }
 
 fn open(order: &Order) -> Vec<TcpStream> {

@@ -1,0 +1,89 @@
+//! What is shown: a table for people as it is measured, and JSON for programs at the end.
+
+use std::fs;
+
+use h8s_benches::Measured;
+use serde_json::{Map, Value, json};
+
+use crate::cell::Cell;
+use crate::target::{Target, Wanted, targets};
+
+/// Where the JSON is, in the directory of the bench's workspace.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/chain.json");
+
+/// Everything measured so far.
+pub(crate) struct Report {
+    cells: Vec<Value>,
+    met: usize,
+    targets: usize,
+}
+
+impl Report {
+    /// With what is to be known before the figures.
+    pub(crate) fn start(remarks: &[String]) -> Self {
+        remarks.iter().for_each(|remark| println!("{remark}"));
+        let cells = remarks.iter().map(|remark| json!({ "remark": remark })).collect();
+        Self { cells, met: 0, targets: 0 }
+    }
+
+    /// A table, and what of it should have been how.
+    pub(crate) fn cell(&mut self, cell: &Cell, measured: Vec<Measured>) {
+        println!("\n{}", cell.name());
+        println!(
+            "  {:14}{:>10}{:>8}{:>8}{:>11}{:>11}   cpu of a request, µs",
+            "", "requests/s", "×hyper", "×naive", "p50, µs", "p99, µs"
+        );
+        let rate = |name| measured.iter().find(|row| row.name == name).map_or(f64::NAN, |row| row.rate);
+        let beside = [rate("hyper"), rate("naive")];
+        let rows: Vec<_> = measured.iter().map(|row| show_row(row, beside)).collect();
+        let targets = targets(cell, &measured);
+        let shown: Vec<_> = targets.iter().map(show_target).collect();
+        self.targets += targets.len();
+        self.met += targets.iter().filter(|target| target.wanted.is_met(target.figure)).count();
+        self.cells.push(json!({
+            "connections": cell.connections, "head": cell.head.name(), "rows": rows, "targets": shown,
+        }));
+    }
+
+    /// The sum, and the JSON: one array.
+    pub(crate) fn end(&self) {
+        println!("\n{} of {} targets are met", self.met, self.targets);
+        let lines: Vec<_> = self.cells.iter().map(Value::to_string).collect();
+        let written = fs::write(FILE, format!("[\n{}\n]\n", lines.join(",\n")));
+        written.unwrap_or_else(|error| panic!("{FILE} cannot be written: {error}"));
+        println!("written to {FILE}");
+    }
+}
+
+/// `beside`: requests/s of hyper alone, and of the naive gateway.
+fn show_row(row: &Measured, beside: [f64; 2]) -> Value {
+    let micros = |percent| row.times.at(percent).as_secs_f64() * 1e6;
+    let (p50, p99) = (micros(50), micros(99));
+    let [to_hyper, to_naive] = beside.map(|other| row.rate / other);
+    let each = row.used.micros(row.count);
+    let names: Vec<_> = each.iter().map(|(name, cpu)| format!("{name} {cpu:.1}")).collect();
+    let sum: f64 = each.iter().map(|(_, cpu)| cpu).sum();
+    println!(
+        "  {:14}{:10.0}{to_hyper:8.2}{to_naive:8.2}{p50:11.0}{p99:11.0}   {sum:.1} = {}",
+        row.name,
+        row.rate,
+        names.join(" + ")
+    );
+    let cpu: Map<_, _> = each.into_iter().map(|(name, cpu)| (name.to_owned(), json!(cpu))).collect();
+    json!({
+        "row": row.name, "requests_per_second": row.rate, "to_hyper": to_hyper, "to_naive": to_naive,
+        "p50_us": p50, "p99_us": p99, "requests": row.count, "cpu_us": cpu, "cpu_us_sum": sum,
+    })
+}
+
+fn show_target(target: &Target) -> Value {
+    let Target { what, figure, wanted } = target;
+    let (how, number) = match wanted {
+        Wanted::AtLeast(number) => ("at least", number),
+        Wanted::AtMost(number) => ("at most", number),
+    };
+    let met = wanted.is_met(*figure);
+    let said = if met { "met" } else { "NOT MET" };
+    println!("  {what:40}{figure:6.2}   target {how} {number}: {said}");
+    json!({ "target": what, "figure": figure, how: number, "met": met })
+}

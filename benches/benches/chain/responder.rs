@@ -1,0 +1,34 @@
+//! A trivial responder: the NATS client and a loop. It answers the naive gateway, and ours in the plain dialect, which
+//! takes nothing more.
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use h8s_benches::runtime;
+
+use crate::page;
+
+/// The argument by which this program knows that it is the responder; the URL of NATS and its subject follow.
+pub(crate) const ROLE: &str = "--responder";
+/// Where a reply has its status (PROTOCOL.md §4).
+pub(crate) const STATUS: &str = "Status-Code";
+/// Whoever else is there would share the requests.
+const QUEUE: &str = "h8s";
+
+/// Never returns.
+pub(crate) fn run(nats_url: &str, subject: &str) {
+    let page = Bytes::from(page::body());
+    let mut headers = HeaderMap::new();
+    headers.insert(STATUS, "200");
+    headers.insert("Content-Type", page::TYPE);
+    runtime().block_on(async {
+        let nats = async_nats::connect(nats_url).await.expect("the bus can be connected to");
+        let requests = nats.queue_subscribe(subject.to_owned(), QUEUE.to_owned()).await;
+        let mut requests = requests.expect("it can be subscribed to");
+        while let Some(request) = requests.next().await {
+            let Some(reply) = request.reply else { continue };
+            let sent = nats.publish_with_headers(reply, headers.clone(), page.clone()).await;
+            sent.expect("the bus is there");
+        }
+    });
+}
