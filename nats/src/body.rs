@@ -11,6 +11,7 @@ use http_body::{Frame as BodyFrame, SizeHint};
 use crate::error::BodyError;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::mailbox::Carries;
 use crate::plain_stream::PlainStream;
 use crate::port::Side;
 use crate::window::Reading;
@@ -43,7 +44,12 @@ impl Body {
     }
 
     pub(crate) fn native(exchange: Arc<Exchange>, first: Bytes, granted: u64) -> Self {
-        Self(Inner::Native(NativeStream { exchange, first, reading: Reading::new(granted), done: false }))
+        Self(Inner::Native(NativeStream {
+            exchange,
+            first,
+            reading: Reading::new(Carries::Bytes, granted),
+            done: false,
+        }))
     }
 
     pub(crate) fn plain(stream: PlainStream) -> Self {

@@ -532,7 +532,8 @@ impl State {
         if sequence != self.received {
             return Err(Failure::Lost);
         }
-        if kind != Kind::Head {
+        // What begins and what ends a direction is one frame each.
+        if !matches!(kind, Kind::Head | Kind::End) {
             self.cost += frame_cost(message.len());
             if self.cost > self.granted {
                 return Err(Failure::OverLimit);

@@ -8,6 +8,7 @@ use h8s_wire::{AbortCode, Close, Frame, Message, MessageKind};
 
 use crate::exchange::Exchange;
 use crate::failure::Failure;
+use crate::mailbox::Carries;
 use crate::window::Reading;
 
 /// What comes out, and how many frames it and everything before it took.
@@ -52,7 +53,13 @@ struct Partial {
 impl MessageReader {
     /// `granted` is what the peer was told it may send; its `HEAD` has been taken.
     pub(crate) fn new(exchange: Arc<Exchange>, granted: u64, limit_bytes: usize) -> Self {
-        Self { exchange, reading: Reading::new(granted), limit_bytes, taken: 1, partial: None }
+        Self {
+            exchange,
+            reading: Reading::new(Carries::Messages, granted),
+            limit_bytes,
+            taken: 1,
+            partial: None,
+        }
     }
 
     /// Takes whatever is there until a message is whole. Taking grants credit.

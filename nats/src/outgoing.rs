@@ -154,7 +154,7 @@ where
         loop {
             self.wait_for_bytes(exchange).await?;
             if self.ready_bytes == 0 {
-                return self.finish(exchange, next, spent).await;
+                return self.finish(exchange, next).await;
             }
             let limit = wait_for_credit(exchange, spent).await?;
             let bytes = self.take_ready(payload_within(limit - spent));
@@ -179,7 +179,7 @@ where
         Ok(())
     }
 
-    async fn finish(&mut self, exchange: &Exchange, next: u64, spent: u64) -> Result<(), Stop> {
+    async fn finish(&mut self, exchange: &Exchange, next: u64) -> Result<(), Stop> {
         if let Some(error) = self.take_error() {
             let reason = error.to_string();
             exchange.abort(AbortCode::Failed, reason, Failure::Body(std::sync::Arc::new(error)));
@@ -187,7 +187,6 @@ where
         }
         let trailers = self.trailers.take().unwrap_or_default();
         let frame = encode(exchange, &Frame::End { sequence: next, trailers })?;
-        wait_for_more(exchange, spent + frame_cost(frame.len()) - 1).await?;
         exchange.send_to_peer(frame).await
     }
 }
@@ -202,13 +201,9 @@ fn encode(exchange: &Exchange, frame: &Frame) -> Result<Bytes, Stop> {
 
 /// At least one byte beyond a frame's fixed cost.
 async fn wait_for_credit(exchange: &Exchange, spent: u64) -> Result<u64, Stop> {
-    wait_for_more(exchange, spent + frame_cost(DATA_OVERHEAD_BYTES)).await
-}
-
-async fn wait_for_more(exchange: &Exchange, than: u64) -> Result<u64, Stop> {
     let mut stall = Stall::default();
     poll_fn(|cx| {
-        let credit = exchange.mailbox.poll_credit(cx, than);
+        let credit = exchange.mailbox.poll_credit(cx, spent + frame_cost(DATA_OVERHEAD_BYTES));
         stall.note(credit.is_pending());
         credit
     })

@@ -89,7 +89,7 @@ where
         if let HeadKind::Request(head) = &mut self.head {
             head.timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         }
-        let granted = window();
+        let granted = window(Carries::Bytes);
         let (end, first) = (body.is_whole(), body.peek_ready(MAX_INLINE_BYTES));
         let first_bytes = first.len();
         let opening = Opening {

@@ -136,7 +136,7 @@ impl<S: HttpService> Served<'_, S> {
             Body::whole(opening.body)
         } else {
             // What waits for a word is not to come before somebody reads.
-            let granted = if head.expects_continue() { 0 } else { window() };
+            let granted = if head.expects_continue() { 0 } else { window(Carries::Bytes) };
             let Some(exchange) = self.register(granted) else { return };
             self.granted = granted;
             Body::native(exchange, opening.body, granted)
@@ -166,7 +166,7 @@ impl<S: HttpService> Served<'_, S> {
         if self.serving.moving.is_cancelled() {
             return self.back.send_soon(&self.serving.port, &Frame::Refused(RefusedCode::Draining));
         }
-        self.granted = window();
+        self.granted = window(Carries::Messages);
         let Some(exchange) = self.register(self.granted) else { return };
         let (opens, opened) = watch::channel(false);
         let (owned, mut given_up) = mpsc::channel(1);

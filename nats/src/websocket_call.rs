@@ -151,7 +151,7 @@ impl WebSocketRequest {
         let mut head = self.head().ok_or(ExchangeError::Lost)?;
         let offered = head.headers.clone();
         head.connection = Some(ConnectionEpoch { connection: self.connection, epoch: self.epoch });
-        let granted = window();
+        let granted = window(Carries::Messages);
         let frame = encode_head(&HeadKind::Request(Box::new(head)), false, granted, b"")?;
         let opening = Opening { frame, granted, carries: Carries::Messages };
         let opened = Opened::open(&shared.port, &shared.inbox, route, &opening);

@@ -4,20 +4,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use h8s_wire::{MAX_FRAME_BYTES, frame_cost};
 
+use crate::mailbox::Carries;
+
 /// Under way in one direction of one exchange: at 128 KiB a frame enough to keep a fast link busy, at 256 bytes'
 /// overhead a frame 4,096 messages at most, far below what a subscription buffers.
 const WINDOW: u64 = 1024 * 1024;
-/// While memory is short: two full frames, so that one can be read while the next is under way.
+/// The same while memory is short, for messages: two full frames, so that one can be read while the next is under way.
 const SMALL_WINDOW: u64 = 2 * frame_cost(MAX_FRAME_BYTES);
-/// Body bytes of all exchanges together that may wait here before windows become small.
-const BUDGET_BYTES: u64 = 256 * 1024 * 1024;
+/// The same for other bodies, whose frames are cut as credit allows: thousands of clients that do not read cost little,
+/// and who reads has some hundred megabytes a second still.
+const SMALL_BODY_WINDOW: u64 = 64 * 1024;
+/// Body bytes of all exchanges together that may wait here before windows become small: as many as sixty readers have
+/// under way at full speed.
+const BUDGET_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Bytes that wait in mailboxes, of all exchanges of the process.
 static WAITING: AtomicU64 = AtomicU64::new(0);
 
 /// The window that a new or refilled direction gets.
-pub(crate) fn window() -> u64 {
-    if is_tight() { SMALL_WINDOW } else { WINDOW }
+pub(crate) fn window(carries: Carries) -> u64 {
+    match carries {
+        _ if !is_tight() => WINDOW,
+        Carries::Messages => SMALL_WINDOW,
+        Carries::Bytes => SMALL_BODY_WINDOW,
+    }
 }
 
 /// Whether as much waits here as should.
@@ -60,29 +70,34 @@ impl Stall {
 /// A reader's account: what it has taken, and what the sender may send.
 #[derive(Debug)]
 pub(crate) struct Reading {
+    carries: Carries,
     taken: u64,
     granted: u64,
 }
 
 impl Reading {
-    pub(crate) fn new(granted: u64) -> Self {
-        Self { taken: 0, granted }
+    pub(crate) fn new(carries: Carries, granted: u64) -> Self {
+        Self { carries, taken: 0, granted }
     }
 
     /// The reader begins. The first limit, where none was granted: the sender waits for this.
     pub(crate) fn begin(&mut self) -> Option<u64> {
         (self.granted == 0).then(|| {
-            self.granted = window();
+            self.granted = window(self.carries);
             self.granted
         })
     }
 
-    /// A frame was taken. The new limit, once half a window or a full frame could not follow any more.
+    /// A frame was taken. The new limit, once half a window or a message's full frame could not follow any more.
     pub(crate) fn take(&mut self, frame_bytes: usize) -> Option<u64> {
         self.taken += frame_cost(frame_bytes);
-        let window = window();
+        let window = window(self.carries);
         let left = self.granted.saturating_sub(self.taken);
-        let refill = left <= (window / 2).max(frame_cost(MAX_FRAME_BYTES));
+        let uncut = match self.carries {
+            Carries::Messages => frame_cost(MAX_FRAME_BYTES),
+            Carries::Bytes => 0,
+        };
+        let refill = left <= (window / 2).max(uncut);
         if !refill || self.taken + window <= self.granted {
             return None;
         }
@@ -100,7 +115,7 @@ mod tests {
         for (window, frame) in
             [(WINDOW, 1), (WINDOW, MAX_FRAME_BYTES), (SMALL_WINDOW, MAX_FRAME_BYTES), (0, 1)]
         {
-            let mut reading = Reading::new(window);
+            let mut reading = Reading::new(Carries::Messages, window);
             let (mut sent, mut limit, mut grants) = (0, window, 0);
             for _ in 0..10_000 {
                 if sent + frame_cost(frame) <= limit {

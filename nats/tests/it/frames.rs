@@ -1,5 +1,6 @@
 //! Every kind of frame in every place where a stranger could put it, seen from the other side of the bus.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, Message, Subject, Subscriber};
@@ -10,7 +11,9 @@ use h8s_wire::{
     AbortCode, ExchangeId, Frame, GatewayId, HeadFrame, HeadKind, Inbox, Kind, MessageFlags, RefusedCode,
     ResponderId, ResponseHead, Subjects, Sync, SyncEntry,
 };
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http_body_util::BodyExt;
+use tokio::sync::Notify;
 
 use crate::fixture::{
     Bus, body, exchange, full, get, host, interest, over_both_buses, requester, responder, within,
@@ -214,6 +217,40 @@ over_both_buses! {
             };
             assert_eq!(code, expected);
         }
+    }
+
+    async fn an_end_needs_no_credit(bus) {
+        // given a responder that does not read yet
+        let may_read = Arc::new(Notify::new());
+        let allowed = may_read.clone();
+        let _responder = responder(&bus.url(), "/*", move |request| {
+            let allowed = allowed.clone();
+            async move {
+                allowed.notified().await;
+                let collected = request.into_body().collect().await?;
+                Ok(Response::new(full(collected.trailers().unwrap()["x"].len().to_string())))
+            }
+        })
+        .await;
+        let mut gateway = Gateway::new(&bus).await;
+        let theirs = gateway.open(9, false).await.reply.unwrap();
+        // when a body uses its window up, and trailers follow that have no room in it
+        for sequence in 1..=8 {
+            let data = Frame::Data { sequence, bytes: vec![0; 120_000].into() };
+            gateway.send(&theirs, 9, data.encode().unwrap()).await;
+        }
+        let trailers = HeaderMap::from_iter([(HeaderName::from_static("x"), "y".repeat(100_000).parse().unwrap())]);
+        gateway.send(&theirs, 9, Frame::End { sequence: 9, trailers }.encode().unwrap()).await;
+        may_read.notify_one();
+        // then all of it is read
+        let head = loop {
+            match gateway.next().await {
+                Frame::Credit { .. } => {}
+                Frame::Head(head) => break head,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(head.body, "100000");
     }
 
     async fn a_gateway_takes_each_kind_as_a_first_frame(bus) {
