@@ -36,7 +36,8 @@ pub struct Flags {
     /// The largest request body, such as 10485760 or 10MiB; larger ones get 413. No limit unless set: bodies are streamed
     #[arg(long, env = "H8S_MAX_BODY_SIZE", value_name = "SIZE", value_parser = h8s_settings::size)]
     pub max_body_size: Option<u64>,
-    /// How long a responder may take until its response head; then the client gets 504
+    /// How long a responder may take until its response head, counted from when the request is complete, or from when
+    /// its body last moved; then the client gets 504
     #[arg(long, env = "H8S_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
     pub request_timeout: Duration,
     /// Serve only these hosts, comma-separated; *.example.com is every host below example.com. Others get 404

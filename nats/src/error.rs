@@ -21,7 +21,8 @@ pub enum ExchangeError {
     /// it is busy or draining, to 502 where what it passes requests on to is not there.
     #[error("{0}")]
     Refused(Refused),
-    /// No response head within the request timeout. Maps to 504.
+    /// No response head within the request timeout, which counts from when the request's body last moved, or within the
+    /// request's own deadline. Maps to 504.
     #[error("no response head within the request timeout")]
     Timeout,
     /// NATS is away; nothing was sent. Maps to 503 with `Retry-After`.

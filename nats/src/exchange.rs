@@ -48,7 +48,10 @@ impl Exchange {
     pub(crate) async fn send_to_peer(&self, frame: Bytes) -> Result<(), Stop> {
         let Some(peer) = self.mailbox.peer() else { return Err(Stop::Failed) };
         match self.send_sequenced(peer, frame).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.mailbox.note_moved();
+                Ok(())
+            }
             Err(_) => {
                 self.mailbox.fail(Failure::Disturbed);
                 Err(Stop::Failed)

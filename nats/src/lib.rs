@@ -8,6 +8,7 @@
 //! - [`Body`]: a body that comes over NATS, with back-pressure
 //! - [`ExchangeError`], [`BodyError`], [`Refused`]: how things end early
 //! - [`Answerer`]: who answered
+//! - [`Patience`], [`Progress`]: how long a response's head is awaited
 //!
 //! One native exchange, file by file: `requester` → `request` → `native_call` → `outgoing` at a gateway;
 //! `responder` → `subscriptions` → `serve` → `outgoing` at a responder; both ends share `port` (the inbox), `mailbox`
@@ -37,6 +38,7 @@ mod message_writer;
 mod native_call;
 mod open_connections;
 mod outgoing;
+mod patience;
 mod plain_call;
 mod plain_headers;
 mod plain_leg;
@@ -69,6 +71,7 @@ pub use denied::Denied;
 pub use error::{BodyError, BoxError, ExchangeError};
 pub use leg::{Leg, LegEvent};
 pub use link::{ConnectError, Link};
+pub use patience::{Patience, Progress};
 pub use requester::{Requester, RequesterConfig, StartError};
 pub use responder::{HttpService, Responder, ResponderBuilder};
 pub use round_trip::Unconfirmed;

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use async_nats::Subject;
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use h8s_wire::{AbortCode, Frame, Kind, Peek, Replies, SyncEntry, frame_cost};
 
 use crate::failure::{Failure, Stop};
+use crate::patience::Progress;
 use crate::port::Side;
 use crate::retained::Retained;
 use crate::window;
@@ -26,6 +27,8 @@ pub(crate) struct Terms {
     pub(crate) peer: Option<Subject>,
     /// Whether the bodies are messages: then what is lost on the way is sent again.
     pub(crate) carries: Carries,
+    /// Who wants to know when our body moves on.
+    pub(crate) progress: Option<Arc<Progress>>,
 }
 
 /// What the bodies of an exchange are.
@@ -98,11 +101,13 @@ pub(crate) struct Mailbox {
     sent: AtomicU64,
     /// The beat at which the peer was last heard.
     heard: AtomicU64,
+    /// Told when our body moves on, where somebody wants to know.
+    progress: Option<Arc<Progress>>,
 }
 
 impl Mailbox {
     pub(crate) fn new(own: Subject, replies: Replies, side: Side, terms: Terms, beat: u64) -> Self {
-        let Terms { granted, limit, peer, carries } = terms;
+        let Terms { granted, limit, peer, carries, progress } = terms;
         // A known peer is one whose HEAD has been taken already.
         let received = u64::from(peer.is_some());
         let mut state = State::default();
@@ -112,7 +117,7 @@ impl Mailbox {
         let first_kept = u64::from(side == Side::Gateway);
         state.retained = (carries == Carries::Messages).then(|| Retained::starting_at(first_kept));
         let (sent, heard) = (AtomicU64::new(0), AtomicU64::new(beat));
-        Self { own, replies, state: Mutex::new(state), side, sent, heard }
+        Self { own, replies, state: Mutex::new(state), side, sent, heard, progress }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -130,6 +135,7 @@ impl Mailbox {
             return state.is_over(&message);
         }
         state.resume();
+        let handled = state.peer_handled;
         let result = match Peek::of(&message) {
             Ok(Peek { sequence: Some(sequence), .. }) if state.is_out_of_order(sequence) => {
                 return state.ask_for_lost(sequence).map(Answer::Resend);
@@ -152,6 +158,10 @@ impl Mailbox {
                 None
             }
             Ok(Wake::Both) => {
+                // More than was sent is made up, and gains no time.
+                if state.peer_handled > handled && state.peer_handled <= self.sent.load(Ordering::Acquire) {
+                    self.note_moved();
+                }
                 state.wake();
                 None
             }
@@ -440,6 +450,13 @@ impl Mailbox {
     /// One more sequenced frame has been handed to NATS.
     pub(crate) fn note_sent(&self) {
         self.sent.fetch_add(1, Ordering::Release);
+    }
+
+    /// Some of our body has left, or has been taken by its reader.
+    pub(crate) fn note_moved(&self) {
+        if let Some(progress) = &self.progress {
+            progress.moved();
+        }
     }
 
     /// Where the peer's frames come from, once it is known.

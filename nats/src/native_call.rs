@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::interest::NativeRoute;
 use crate::mailbox::{Carries, Terms};
 use crate::outgoing::Outgoing;
+use crate::patience::Progress;
 use crate::port::Port;
 use crate::registry::random_id;
 
@@ -26,6 +27,8 @@ pub(crate) struct Opening {
     pub(crate) granted: u64,
     /// What the bodies are.
     pub(crate) carries: Carries,
+    /// Who wants to know when the request's body moves on.
+    pub(crate) progress: Option<Arc<Progress>>,
 }
 
 /// What a responder says to a WebSocket.
@@ -51,11 +54,12 @@ impl Opened {
         opening: &Opening,
     ) -> Result<Self, ExchangeError> {
         let id = ExchangeId::from_bytes(random_id());
-        let terms = Terms { granted: opening.granted, limit: 0, peer: None, carries: opening.carries };
+        let Opening { granted, carries, ref progress, .. } = *opening;
+        let terms = Terms { granted, limit: 0, peer: None, carries, progress: progress.clone() };
         let exchange = Exchange::register(port, inbox, id, route.replies.clone(), terms);
         let exchange = Arc::new(exchange.ok_or(ExchangeError::Lost)?);
         // From here on a drop cancels.
-        let opened = Self { exchange: Some(exchange.clone()), granted: opening.granted };
+        let opened = Self { exchange: Some(exchange.clone()), granted };
         exchange.send_sequenced(route.subject.clone(), opening.frame.clone()).await?;
         exchange.opened().await?;
         Ok(opened)

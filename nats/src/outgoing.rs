@@ -86,7 +86,8 @@ where
         .await;
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
+    /// The same, where more is to be done at each poll.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
         while matches!(self.end, End::Open) && self.ready_bytes < bytes {
             match self.body.as_mut().poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,

@@ -1,5 +1,6 @@
 //! A request made ready to leave: its head taken apart once, its body readable in whichever dialect is answered.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +21,32 @@ use crate::interest::NativeRoute;
 use crate::mailbox::Carries;
 use crate::native_call::{Opened, Opening};
 use crate::outgoing::Outgoing;
+use crate::patience::Patience;
 use crate::plain_call::PlainCall;
 use crate::plain_port::PlainPort;
 use crate::port::Port;
 use crate::service::ExchangeContext;
 use crate::window::window;
+
+/// When a response's head is due, as far as that is known before the request's body is.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) at: Instant,
+    /// Where the request has no deadline of its own, a body that still comes puts it off: to so long after its last piece.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Due {
+    /// `progress` is made where it counts: most requests have no body that still comes.
+    fn patience(self, is_whole: bool) -> Patience {
+        match self.timeout {
+            Some(timeout) if !is_whole => {
+                Patience::WhileMoving { progress: Arc::default(), timeout, at_most: None }
+            }
+            _ => Patience::Until(self.at),
+        }
+    }
+}
 
 /// See the module.
 pub(crate) struct PreparedRequest<B> {
@@ -32,8 +54,8 @@ pub(crate) struct PreparedRequest<B> {
     pub(crate) method: MethodPattern,
     pub(crate) path: PathTokens,
     head: HeadKind,
-    /// Until when the response head is awaited; each attempt tells how long that is from then on.
-    deadline: Option<Instant>,
+    /// Until when the response head is awaited.
+    patience: Patience,
     /// The client sends its body only when somebody reads it.
     expects_continue: bool,
     answerer: Option<Answerer>,
@@ -46,11 +68,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(crate) async fn new(
-        host: &Host,
-        request: Request<B>,
-        deadline: Option<Instant>,
-    ) -> Result<Self, ExchangeError> {
+    pub(crate) async fn new(host: &Host, request: Request<B>, due: Due) -> Result<Self, ExchangeError> {
         let (mut parts, body) = request.into_parts();
         let method = MethodPattern::named(&parts.method).map_err(invalid)?;
         let expect = parts.headers.remove(header::EXPECT);
@@ -71,8 +89,9 @@ where
             return Err(ExchangeError::RequestBody(Arc::new(error)));
         }
         let head = HeadKind::Request(Box::new(head));
+        let patience = due.patience(body.is_whole());
         let (host, body) = (host.clone(), Some(body));
-        Ok(Self { host, method, path, head, deadline, expects_continue, answerer, body })
+        Ok(Self { host, method, path, head, patience, expects_continue, answerer, body })
     }
 
     /// Asks the responders of one interest. The body's first bytes stay here until one of them has accepted.
@@ -87,7 +106,12 @@ where
         }
         let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
         if let HeadKind::Request(head) = &mut self.head {
-            head.timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            head.timeout = match &self.patience {
+                // Each attempt tells how long that is from then on.
+                Patience::Until(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+                // Nobody knows: we shall say when it is over.
+                Patience::WhileMoving { .. } => None,
+            };
         }
         let granted = window(Carries::Bytes);
         let (end, first) = (body.is_whole(), body.peek_ready(MAX_INLINE_BYTES));
@@ -96,6 +120,7 @@ where
             frame: encode_head(&self.head, end, granted, &first)?,
             granted,
             carries: Carries::Bytes,
+            progress: self.patience.progress().cloned(),
         };
         let opened = Opened::open(port, inbox, route, &opening).await?;
         if let Some(answerer) = &self.answerer {
@@ -105,11 +130,20 @@ where
         if self.expects_continue && !opened.has_use_for_body().await {
             return Ok(opened);
         }
+        if self.expects_continue {
+            // Only now the client is told to go on.
+            self.patience.moved();
+        }
         if !end && let Some(mut body) = self.body.take() {
             body.take_ready(first_bytes);
             opened.upload(body, self.expects_continue);
         }
         Ok(opened)
+    }
+
+    /// Until when the response head is awaited.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
     /// Nothing of it has been sent that cannot be sent again.
@@ -120,7 +154,7 @@ where
     /// The whole body, for one message. It stays here, too: nobody may be there to take it.
     pub(crate) async fn whole_body(&mut self, limit_bytes: usize) -> Result<Bytes, ExchangeError> {
         let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
-        body.fill(limit_bytes + 1).await;
+        fill_in_time(body, limit_bytes + 1, &self.patience).await;
         if let Some(error) = body.take_error() {
             return Err(ExchangeError::RequestBody(Arc::new(error)));
         }
@@ -144,6 +178,23 @@ where
         let to = subjects.http(&self.method, &self.host, &self.path);
         PlainCall { port, subjects, host: &self.host, head, to, idle }
     }
+}
+
+/// Reads until `bytes` are ready or the body ends. All that comes puts off the end of `patience`.
+async fn fill_in_time<B>(body: &mut Outgoing<B>, bytes: usize, patience: &Patience)
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    poll_fn(|cx| {
+        let before = (body.ready_bytes(), body.is_complete());
+        let filled = body.poll_fill(cx, bytes);
+        if before != (body.ready_bytes(), body.is_complete()) {
+            patience.moved();
+        }
+        filled
+    })
+    .await;
 }
 
 fn invalid(error: impl std::fmt::Display) -> ExchangeError {

@@ -1,5 +1,6 @@
 //! The gateway's side: an HTTP request in, its response out, over whichever dialect somebody answers.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::open_connections::OpenConnections;
 use crate::plain_port::{PlainFailure, PlainPort};
 use crate::port::{Port, Side, subject};
 use crate::registry::random_id;
-use crate::request::PreparedRequest;
+use crate::request::{Due, PreparedRequest};
 use crate::round_trip::{self, Unconfirmed};
 use crate::service::ExchangeContext;
 use crate::websocket_call::{WebSocketAnswer, WebSocketRequest};
@@ -33,7 +34,8 @@ use crate::window;
 /// How a gateway treats requests.
 #[derive(Clone, Copy, Debug)]
 pub struct RequesterConfig {
-    /// Until the response head, where the request itself names no deadline. Default 30 s.
+    /// Until the response head, where the request itself names no deadline. It counts from when the request is
+    /// complete; while its body still comes, from when something of it last moved on. Default 30 s.
     pub request_timeout: Duration,
     /// How long a request that nobody serves waits for somebody who does. Default: not at all.
     pub wait_for_responder: Option<Duration>,
@@ -266,11 +268,11 @@ impl Requester {
     ///
     /// The request's authority or `Host` travels as it is, `host` is what was made of it. An
     /// [`ExchangeContext`] among the extensions tells the responder about the client, and its deadline takes the place
-    /// of the request timeout.
+    /// of the request timeout, which is put off while the request's body moves.
     ///
     /// # Errors
-    /// See [`ExchangeError`]; each says which status it maps to. After the deadline it is
-    /// [`Timeout`](ExchangeError::Timeout); one that is past already lets nothing be sent.
+    /// See [`ExchangeError`]; each says which status it maps to. When the time is over it is
+    /// [`Timeout`](ExchangeError::Timeout); a deadline that is past already lets nothing be sent.
     ///
     /// # Cancel safety
     /// Dropping the future, or later the response's body, tells the responder to stop.
@@ -279,15 +281,10 @@ impl Requester {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        if !self.is_connected() {
-            return Err(ExchangeError::Disconnected);
-        }
-        let deadline = self.deadline_of(&request)?;
-        let attempts = async {
-            let mut request = PreparedRequest::new(host, request, Some(deadline)).await?;
-            self.shared.attempt(&mut request).await
-        };
-        tokio::time::timeout_at(deadline, attempts).await.unwrap_or(Err(ExchangeError::Timeout))
+        let mut request = self.prepare(host, request).await?;
+        let patience = request.patience();
+        let attempts = pin!(self.shared.attempt(&mut request));
+        patience.over(attempts).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
     /// Publishes a request in the plain dialect and waits for nothing.
@@ -299,28 +296,41 @@ impl Requester {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        if !self.is_connected() {
-            return Err(ExchangeError::Disconnected);
-        }
-        let deadline = self.deadline_of(&request)?;
-        let publish = async {
-            let mut request = PreparedRequest::new(host, request, None).await?;
+        let mut request = self.prepare(host, request).await?;
+        let patience = request.patience();
+        let publish = pin!(async {
             let body = request.whole_body(self.shared.plain_limit()).await?;
             request
                 .plain_call(&self.shared.plain, &self.shared.link.subjects, Duration::ZERO)
                 .publish(body)
                 .await
-        };
-        tokio::time::timeout_at(deadline, publish).await.unwrap_or(Err(ExchangeError::Timeout))
+        });
+        patience.over(publish).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
-    /// Until when the response head is awaited.
-    fn deadline_of<B>(&self, request: &Request<B>) -> Result<Instant, ExchangeError> {
+    /// Makes a request ready, where it has a chance to be answered at all.
+    async fn prepare<B>(&self, host: &Host, request: Request<B>) -> Result<PreparedRequest<B>, ExchangeError>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if !self.is_connected() {
+            return Err(ExchangeError::Disconnected);
+        }
+        let due = self.due(&request)?;
+        let prepared = PreparedRequest::new(host, request, due);
+        tokio::time::timeout_at(due.at, prepared).await.unwrap_or(Err(ExchangeError::Timeout))
+    }
+
+    fn due<B>(&self, request: &Request<B>) -> Result<Due, ExchangeError> {
         let now = Instant::now();
         match request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline) {
             Some(deadline) if deadline <= now => Err(ExchangeError::Timeout),
-            Some(deadline) => Ok(deadline),
-            None => Ok(now + self.shared.config().request_timeout),
+            Some(deadline) => Ok(Due { at: deadline, timeout: None }),
+            None => {
+                let timeout = self.shared.config().request_timeout;
+                Ok(Due { at: now + timeout, timeout: Some(timeout) })
+            }
         }
     }
 

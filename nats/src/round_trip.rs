@@ -45,7 +45,8 @@ pub(crate) async fn plain(port: &Arc<PlainPort>) -> Result<(), Unconfirmed> {
 pub(crate) async fn native(port: &Arc<Port>, inbox: &Inbox) -> Result<(), Unconfirmed> {
     let id = ExchangeId::from_bytes(random_id());
     let own = subject(inbox.exchange(id));
-    let terms = Terms { granted: 0, limit: 0, peer: Some(own.clone()), carries: Carries::Bytes };
+    let terms =
+        Terms { granted: 0, limit: 0, peer: Some(own.clone()), carries: Carries::Bytes, progress: None };
     let exchange =
         Exchange::register(port, inbox, id, port.subjects.gateway_replies(), terms).ok_or(Unconfirmed)?;
     let cancel = Frame::Cancel.encode().map_err(|_| Unconfirmed)?;

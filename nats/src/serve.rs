@@ -231,7 +231,7 @@ impl<S: HttpService> Served<'_, S> {
             return Some(exchange.clone());
         }
         let peer = Some(self.back.to.clone());
-        let terms = Terms { granted, limit: self.limit, peer, carries: self.carries };
+        let terms = Terms { granted, limit: self.limit, peer, carries: self.carries, progress: None };
         let port = &self.serving.port;
         let replies = port.subjects.gateway_replies();
         let exchange =

@@ -19,6 +19,9 @@ pub struct ExchangeContext {
     ///
     /// A requester takes it in place of its request timeout, sooner or later; `None` leaves that in force. WebSockets
     /// always have the request timeout.
+    ///
+    /// A responder's service finds `None` where the gateway cannot say: the request's body still comes, and the gateway
+    /// waits while it moves. It drops the call when it waits no more. In the plain dialect it is always `None`.
     pub deadline: Option<Instant>,
     /// Learns who answers, at a gateway that wants to know.
     pub answerer: Option<Answerer>,

@@ -153,7 +153,7 @@ impl WebSocketRequest {
         head.connection = Some(ConnectionEpoch { connection: self.connection, epoch: self.epoch });
         let granted = window(Carries::Messages);
         let frame = encode_head(&HeadKind::Request(Box::new(head)), false, granted, b"")?;
-        let opening = Opening { frame, granted, carries: Carries::Messages };
+        let opening = Opening { frame, granted, carries: Carries::Messages, progress: None };
         let opened = Opened::open(&shared.port, &shared.inbox, route, &opening);
         if let Some(answerer) = &self.answerer {
             answerer.asks(Some(route));

@@ -29,7 +29,7 @@ use crate::rescue::{Failure, RequestLabel, rescue};
 use crate::upload::{Progress, Upload};
 use crate::websocket;
 
-/// For gateways that do not say how long they wait.
+/// For whoever does not say how long they wait, at a prompt for example.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much later than the gateway we give up: it knows how to tell the client, and then tells us.
 const AFTER_THE_GATEWAY: Duration = Duration::from_secs(1);
@@ -65,6 +65,8 @@ impl ReverseService {
         let Shared { mapping, tasks } = &*self.0;
         let given = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
         let deadline = given.unwrap_or_else(|| Instant::now() + DEFAULT_TIMEOUT) + AFTER_THE_GATEWAY;
+        // The gateway waits while the upload moves, and then drops this call.
+        let is_up_to_gateway = given.is_none() && still_comes(request.body());
         if let Some(upgrade) = request.extensions_mut().remove::<WebSocketUpgrade>() {
             // Messages are no body.
             let request = request.map(drop);
@@ -73,11 +75,13 @@ impl ReverseService {
         let permit = mapping.backend().permit().await?;
         let (head, body) = request.into_parts();
         let label = RequestLabel::of(&head);
-        let started = Instant::now();
-        let forwarded = timeout_at(deadline, async {
-            forward(mapping, Exchange::new(head, body, label.is_grpc)?, permit).await
-        });
-        let forwarded = forwarded.await.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed())));
+        let (started, is_grpc) = (Instant::now(), label.is_grpc);
+        let forwarded = async { forward(mapping, Exchange::new(head, body, is_grpc)?, permit).await };
+        let forwarded = match is_up_to_gateway {
+            true => Ok(forwarded.await),
+            false => timeout_at(deadline, forwarded).await,
+        };
+        let forwarded = forwarded.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed())));
         match forwarded {
             Ok(response) => Ok(response.map(|body| body.of(label, Arc::clone(mapping)))),
             Err(failure) => rescue(failure, &label, mapping.backend().url()),
@@ -99,6 +103,11 @@ async fn forward(
             Err((_, error)) => return Err(error.into()),
         }
     }
+}
+
+/// Whether it is a stream, of which nobody knows the length, in place of bytes that are there.
+fn still_comes(body: &Body) -> bool {
+    body.size_hint().exact().is_none()
 }
 
 /// A request on its way.

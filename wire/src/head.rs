@@ -97,7 +97,8 @@ pub struct RequestHead {
     pub protocol: Option<String>,
     /// The client's address, as far as the gateway trusts it.
     pub client: Option<IpAddr>,
-    /// How long the gateway goes on waiting for the response head, in whole milliseconds.
+    /// How long the gateway goes on waiting for the response head, in whole milliseconds. `None` where it cannot say yet:
+    /// the body still comes.
     pub timeout: Option<Duration>,
     /// The WebSocket that this exchange carries.
     pub connection: Option<ConnectionEpoch>,

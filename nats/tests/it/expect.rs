@@ -4,10 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use h8s_nats::{BoxError, ExchangeError, Refused, Requester, Responder};
+use h8s_nats::{BoxError, ExchangeError, Refused, Requester, RequesterConfig, Responder};
 use h8s_test_support::fault_proxy::{FaultProxy, Faults};
 use h8s_wire::{
     AbortCode, ExchangeId, Frame, HeadFrame, HeadKind, Inbox, ResponderId, ResponseHead, Subjects, Sync,
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::fixture::{
     Bus, ServiceBody, body, eventually, exchange, full, host, interest, link, over_both_buses, request,
-    requester, responder, service, within,
+    requester, requester_with, responder, service, within,
 };
 use crate::frames::{Gateway, request_head};
 
@@ -54,16 +55,22 @@ fn expecting(text: &'static str) -> (Request<ServiceBody>, Arc<AtomicBool>, ones
 }
 
 /// A responder by hand, to a gateway that has learned of it.
-struct ByHand {
+pub(crate) struct ByHand {
     client: async_nats::Client,
     openings: async_nats::Subscriber,
     frames: async_nats::Subscriber,
     inbox: Inbox,
-    requester: Requester,
+    pub(crate) requester: Requester,
 }
 
 impl ByHand {
     async fn start(bus: &Bus) -> Self {
+        let patient =
+            RequesterConfig { request_timeout: Duration::from_secs(10), ..RequesterConfig::default() };
+        Self::start_with(bus, patient).await
+    }
+
+    pub(crate) async fn start_with(bus: &Bus, config: RequesterConfig) -> Self {
         let client = async_nats::connect(bus.url()).await.unwrap();
         let subjects = Subjects::default();
         let inbox = subjects.responder_inbox(&host(), ResponderId::from_bytes([8; 16]));
@@ -71,7 +78,7 @@ impl ByHand {
         let openings = client.queue_subscribe(opening, "h8s".into()).await.unwrap();
         let frames = client.subscribe(inbox.all().into_string()).await.unwrap();
         client.flush().await.unwrap();
-        let requester = requester(&bus.url()).await;
+        let requester = requester_with(&bus.url(), config).await;
         let announcement = r#"{"host":"app.example","path":"/*","dialects":["native"]}"#;
         client.publish("h8s.control.interest.register.example.app", announcement.into()).await.unwrap();
         eventually("announced", async || requester.announced_interests() == 1).await;
@@ -79,7 +86,7 @@ impl ByHand {
     }
 
     /// The next request's head, where to answer, and its id.
-    async fn opening(&mut self) -> (HeadFrame, async_nats::Subject, ExchangeId) {
+    pub(crate) async fn opening(&mut self) -> (HeadFrame, async_nats::Subject, ExchangeId) {
         let message = within(self.openings.next()).await.unwrap();
         let gateway = message.reply.unwrap();
         let id = Inbox::exchange_of(&gateway).unwrap();
@@ -89,12 +96,12 @@ impl ByHand {
         }
     }
 
-    async fn say(&self, gateway: &async_nats::Subject, id: ExchangeId, frame: &Frame) {
+    pub(crate) async fn say(&self, gateway: &async_nats::Subject, id: ExchangeId, frame: &Frame) {
         let own = self.inbox.exchange(id).into_string();
         self.client.publish_with_reply(gateway.clone(), own, frame.encode().unwrap()).await.unwrap();
     }
 
-    async fn heard(&mut self) -> Frame {
+    pub(crate) async fn heard(&mut self) -> Frame {
         loop {
             match Frame::decode(within(self.frames.next()).await.unwrap().payload).unwrap() {
                 Frame::Sync(_) => {}
@@ -104,7 +111,7 @@ impl ByHand {
     }
 }
 
-fn accepted() -> Frame {
+pub(crate) fn accepted() -> Frame {
     Frame::Credit { limit: 0, handled: 1 }
 }
 
@@ -112,7 +119,7 @@ fn granted(limit: u64) -> Frame {
     Frame::Credit { limit, handled: 1 }
 }
 
-fn well() -> Frame {
+pub(crate) fn well() -> Frame {
     let head = ResponseHead { status: StatusCode::OK, ..ResponseHead::default() };
     Frame::Head(HeadFrame { head: HeadKind::Response(head), end: true, limit: 0, body: Bytes::new() })
 }

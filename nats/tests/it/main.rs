@@ -13,6 +13,7 @@ mod fixture;
 mod frames;
 mod plain;
 mod queue_group;
+mod slow_uploads;
 mod streams;
 mod watched;
 mod websocket;

@@ -17,10 +17,10 @@ use crate::fixture::{
     responder, within,
 };
 
-const EVERYTHING: &str = "h8s.http.*.example.app._.>";
+pub(crate) const EVERYTHING: &str = "h8s.http.*.example.app._.>";
 
 /// A client that answers each message on `subject` with what `answer` makes of it: headers and payloads, in order.
-async fn subscriber<F>(bus: &Bus, subject: &'static str, answer: F) -> Client
+pub(crate) async fn subscriber<F>(bus: &Bus, subject: &'static str, answer: F) -> Client
 where
     F: Fn(&async_nats::Message) -> Vec<(Vec<(&'static str, &'static str)>, Bytes)> + Send + 'static,
 {

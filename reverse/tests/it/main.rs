@@ -4,6 +4,7 @@
 
 mod limits;
 mod pool;
+mod slow_uploads;
 mod stand;
 mod tls;
 mod websocket;

@@ -57,7 +57,7 @@ impl Stand {
     }
 }
 
-async fn daemon(
+pub(crate) async fn daemon(
     bus: &Bus,
     backend: &str,
     set: impl FnOnce(&mut BackendConfig),
