@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use h8s_nats::{Connections, ExchangeContext, Link, Refused, WebSocketUpgrade};
+use h8s_nats::{Connections, ExchangeContext, Link, Patience, Refused, WebSocketUpgrade};
 use h8s_wire::{Host, Subjects};
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
@@ -24,6 +24,7 @@ use crate::component::{Component, ComponentSource};
 use crate::exchange::Exchange;
 use crate::fault::plain;
 use crate::reach::Reach;
+use crate::request_body::RequestBody;
 use crate::sending::Sending;
 use crate::{request_reply, websocket};
 
@@ -152,9 +153,10 @@ impl ComponentService {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let timeout = Instant::now() + self.0.source.limits.timeout;
+        let timeout = self.0.source.limits.timeout;
         let given = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
-        let deadline = given.map_or(timeout, |given| given.min(timeout));
+        let due = Instant::now() + timeout;
+        let deadline = given.map_or(due, |given| given.min(due));
         match request.extensions_mut().remove::<WebSocketUpgrade>() {
             Some(upgrade) => {
                 // Messages are no body.
@@ -162,14 +164,23 @@ impl ComponentService {
                 let response = websocket::open(&self.0, upgrade, request, deadline).await?;
                 Ok(response.map(ComponentBody::whole))
             }
-            None => self.answer(request, deadline).await,
+            None => {
+                let (head, body) = request.into_parts();
+                let (body, progress) = RequestBody::new(body);
+                let patience = match progress {
+                    // A slow upload is not the guest's fault.
+                    Some(progress) => Patience::WhileMoving { progress, timeout, at_most: given },
+                    None => Patience::Until(deadline),
+                };
+                self.answer(Request::from_parts(head, body), patience).await
+            }
         }
     }
 
     async fn answer<B>(
         self,
         request: Request<B>,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<Response<ComponentBody>, Refused>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -181,17 +192,17 @@ impl ComponentService {
         if !self.serves_http() {
             return Ok(said(StatusCode::NOT_FOUND, "Only WebSockets are served here.\n"));
         }
-        let permit = self.0.admission.admit(deadline).await?;
+        let permit = self.0.admission.admit(patience.ends()).await?;
         // Only now: whoever has waited gets the component that took over meanwhile.
         let component = self.0.component();
         let sending = Sending::new(self.0.reach(), None, &component.limits);
         Ok(match (&component.exports.http, &component.exports.request_reply) {
             (Some(proxy), _) => {
                 let proxy = proxy.clone();
-                Exchange::answer(component, proxy, permit, sending, request, deadline).await
+                Exchange::answer(component, proxy, permit, sending, request, patience).await
             }
             (None, Some(export)) => {
-                let answer = request_reply::answer(&component, export, permit, sending, request, deadline);
+                let answer = request_reply::answer(&component, export, permit, sending, request, patience);
                 answer.await.map(ComponentBody::whole)
             }
             (None, None) => unreachable!("what takes a component's place serves what it did"),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h8s_nats::Patience;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::sync::oneshot::{self, error::TryRecvError};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
@@ -34,14 +35,14 @@ pub(crate) struct Exchange {
 type Head = (Response<HyperOutgoingBody>, Option<Instantiated>);
 
 impl Exchange {
-    /// Runs `component`, by its export `proxy`, for `request`, until there is a response or `deadline` has come.
+    /// Runs `component`, by its export `proxy`, for `request`, until there is a response or `patience` ends.
     pub(crate) async fn answer<B>(
         component: Arc<Component>,
         proxy: ProxyIndices,
         permit: Permit,
         sending: Sending,
         request: Request<B>,
-        deadline: Instant,
+        patience: Patience,
     ) -> Response<ComponentBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -52,8 +53,8 @@ impl Exchange {
         let (call, mut answer) = Handle::new(proxy, request);
         let guest = Guest::new(&component, sending, call);
         let mut exchange = Self { guest, component, label, permit };
-        let head = timeout_at(deadline, poll_fn(|cx| exchange.poll_head(&mut answer, cx))).await;
-        let head = head.unwrap_or_else(|_| Err(Fault::TimedOut(started.elapsed())));
+        let head = patience.over(poll_fn(|cx| exchange.poll_head(&mut answer, cx))).await;
+        let head = head.unwrap_or_else(|| Err(Fault::TimedOut(started.elapsed())));
         match head.and_then(checked) {
             Ok((response, returned)) => exchange.respond(response, returned).await,
             Err(fault) => {

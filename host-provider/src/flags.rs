@@ -46,7 +46,8 @@ pub struct Flags {
     /// Memory of one instance, such as 64MiB; a guest that needs more fails with 500
     #[arg(long, env = "H8S_MAX_MEMORY", value_name = "SIZE", default_value = "128MiB", value_parser = table::memory)]
     pub max_memory: usize,
-    /// How long a component may take until its response head; then the client gets 504
+    /// How long a component may take until its response head, counted from the last piece of the request's body that it
+    /// took; then the client gets 504
     #[arg(long, env = "H8S_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = table::timeout)]
     pub timeout: Duration,
     /// How long a component may compute for one request, waiting not counted; then it is stopped

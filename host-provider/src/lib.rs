@@ -10,7 +10,7 @@
 //! - another component takes the place of one that runs, when its file changes ([`keep_current()`], `swap.rs`)
 //! - every call runs one instance (`instance.rs`) in a place of the engine's (`slots.rs`); one that may have further
 //!   calls waits for them (`idle.rs`)
-//! - an exchange (`exchange.rs`, `incoming_handler.rs`): its response body (`body.rs`) keeps the instance going; or a
+//! - an exchange (`exchange.rs`, `incoming_handler.rs`): its request's body (`request_body.rs`); its response body (`body.rs`) keeps the instance going; or a
 //!   message for a message (`request_reply.rs`, `msg.rs`)
 //! - a WebSocket (`websocket.rs`) is opened and closed (`lifecycle.rs`), and its messages are handled (`receiver.rs`)
 //! - what components send (`sending.rs`, `sender.rs`): to the connection they are called for (`own.rs`), or to whom
@@ -57,6 +57,7 @@ mod output;
 mod own;
 mod reach;
 mod receiver;
+mod request_body;
 mod request_reply;
 mod sender;
 mod sending;

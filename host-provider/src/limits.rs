@@ -26,8 +26,8 @@ pub struct Limits {
     pub resources: usize,
     /// Header fields of one request, response or trailer section, in bytes as they lie in memory. Default 128 KiB.
     pub head_bytes: usize,
-    /// Wall-clock time until the response head, from when the request comes in; and again for what a guest still
-    /// does after its answer is complete. The same for one message of a WebSocket, from when the guest has it.
+    /// Wall-clock time until the response head, from when the request comes in, or from the last piece of its body that
+    /// the guest took; and again for what a guest still does after its answer is complete. The same for one message of a WebSocket, from when the guest has it.
     /// Default 30 s.
     pub timeout: Duration,
     /// Time that one exchange, or one message, may spend computing (waiting is free). Default 10 s.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use h8s_nats::Patience;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
@@ -56,7 +56,7 @@ pub(crate) async fn answer<B>(
     permit: Permit,
     sending: Sending,
     request: Request<B>,
-    deadline: Instant,
+    patience: Patience,
 ) -> Response<Bytes>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -64,13 +64,13 @@ where
 {
     let label = RequestLabel::of(&request);
     let (parts, body) = request.into_parts();
-    let body = match timeout_at(deadline, Limited::new(body, BODY_BYTES).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    let body = match patience.over(Limited::new(body, BODY_BYTES).collect()).await {
+        Some(Ok(body)) => body.to_bytes(),
+        Some(Err(error)) if error.is::<LengthLimitError>() => {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than 2 MiB.\n");
         }
-        Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "The request broke off.\n"),
-        Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "The request took too long to come.\n"),
+        Some(Err(_)) => return plain(StatusCode::BAD_REQUEST, "The request broke off.\n"),
+        None => return plain(StatusCode::REQUEST_TIMEOUT, "The request took too long to come.\n"),
     };
     let request = match Msg::request(&sending.reach().subjects, parts, &body) {
         Ok(request) => request,
@@ -80,7 +80,7 @@ where
         }
     };
     let call = Reply { request_reply: request_reply.clone(), request };
-    let answered = Guest::new(component, sending, call).outcome(deadline).await;
+    let answered = Guest::new(component, sending, call).outcome(patience.ends()).await;
     let response = answered.and_then(|returned| {
         returned.instance.rest(permit.into_slot());
         match returned.value {

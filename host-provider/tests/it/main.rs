@@ -19,6 +19,7 @@ mod request_reply;
 mod reuse;
 mod sandbox;
 mod sending;
+mod slow_uploads;
 mod stand;
 mod streams;
 mod survival;
