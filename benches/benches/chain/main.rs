@@ -27,19 +27,21 @@ fn main() {
         [naive::ROLE, nats_url] => naive::run(nats_url),
         [responder::ROLE, nats_url, subject] => responder::run(nats_url, subject),
         [native::ROLE, nats_url] => native::run(nats_url),
-        [] => measure(""),
-        [filter, ..] => measure(filter),
+        [] => measure("", ""),
+        [cells] => measure(cells, ""),
+        [cells, rows, ..] => measure(cells, rows),
     }
 }
 
-/// The cells whose names contain `filter`.
-fn measure(filter: &str) {
+/// The cells and the rows whose names contain these.
+fn measure(cells: &str, rows: &str) {
     raise_descriptors();
     let runtime = runtime();
     let _entered = runtime.enter();
-    let stand = runtime.block_on(Stand::start());
+    let mut stand = runtime.block_on(Stand::start());
+    stand.rows.retain(|row| row.name.contains(rows));
     let mut report = Report::start(&stand.remarks);
-    for cell in cell::all().filter(|cell| cell.name().contains(filter)) {
+    for cell in cell::all().filter(|cell| cell.name().contains(cells)) {
         report.cell(&cell, cell.measure(&stand.rows));
     }
     report.end();
