@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod clock;
+pub mod contents;
 mod cost;
 mod fixed;
 pub mod heads;
@@ -14,9 +15,14 @@ mod lanes;
 #[cfg(target_os = "linux")]
 mod load;
 mod members;
+pub mod memory;
 pub mod native;
+mod noted;
 pub mod programs;
+mod report;
 mod spread;
+mod steady;
+pub mod transfer;
 pub mod usage;
 
 pub use clock::{CpuTime, criterion};
@@ -28,7 +34,11 @@ pub use lanes::{Exchange, Lanes, runtime};
 #[cfg(target_os = "linux")]
 pub use load::Load;
 pub use members::{Clock, Member, Used};
+pub use memory::Memory;
+pub use noted::with_note;
+pub use report::{Report, Target};
 pub use spread::Spread;
+pub use steady::Steady;
 
 /// The programs' own allocator: what a piece costs is in good part what its allocations cost.
 #[cfg(target_os = "linux")]

@@ -3,6 +3,7 @@
 //! As cheap as clients can be, for in life they are on other machines: a request is bytes, and of an answer its status
 //! and its body are compared, and nothing else is read.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
@@ -18,13 +19,19 @@ const EVENTS: usize = 256;
 /// Larger than any answer.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Open connections, all to one server and with one request.
+/// Open connections, all to one server.
 #[derive(Debug)]
 pub struct Load {
     epoll: OwnedFd,
     connections: Vec<Connection>,
-    request: Vec<u8>,
+    /// Sent in turn.
+    requests: Vec<Vec<u8>>,
+    turn: usize,
     body: Vec<u8>,
+    /// Requests under way at once.
+    lanes: usize,
+    /// Connections without one, by number; who was answered last is the last to ask again.
+    idle: VecDeque<usize>,
 }
 
 #[derive(Debug)]
@@ -42,13 +49,43 @@ impl Load {
     ///
     /// When the server does not accept so many.
     pub fn open(address: SocketAddr, request: Vec<u8>, body: &[u8], count: usize) -> Self {
+        Self::open_in_turn(address, vec![request], body, count)
+    }
+
+    /// The same with several requests, which take turns, and are all answered with `body`.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not accept so many.
+    pub fn open_in_turn(address: SocketAddr, requests: Vec<Vec<u8>>, body: &[u8], count: usize) -> Self {
         let epoll = epoll::create(CreateFlags::CLOEXEC).expect("epoll");
         let connections: Vec<_> = (0..count).map(|_| Connection::open(address)).collect();
         for (number, connection) in connections.iter().enumerate() {
             epoll::add(&epoll, &connection.socket, EventData::new_u64(number as u64), EventFlags::IN)
                 .expect("epoll takes a socket");
         }
-        Self { epoll, connections, request, body: body.to_vec() }
+        let idle = (0..count).collect();
+        Self { epoll, connections, requests, turn: 0, body: body.to_vec(), lanes: count, idle }
+    }
+
+    /// No more than `lanes` requests are under way at once: connections take turns.
+    #[must_use]
+    pub fn with_lanes(self, lanes: usize) -> Self {
+        Self { lanes: lanes.min(self.connections.len()), ..self }
+    }
+
+    /// Asks once on each connection: what is idle from then on has been used.
+    ///
+    /// # Panics
+    ///
+    /// As [`round`](Self::round).
+    pub fn greet(&mut self) {
+        let mut left = self.connections.len() - self.lanes;
+        self.ask_while(|_| {
+            let is_left = left > 0;
+            left = left.saturating_sub(1);
+            is_left
+        });
     }
 
     /// Asks for so long, and waits for the last answers. The time that each request took.
@@ -59,28 +96,43 @@ impl Load {
     pub fn round(&mut self, time: Duration) -> Vec<Duration> {
         let end = Instant::now() + time;
         let mut times = Vec::new();
-        for connection in &mut self.connections {
-            connection.ask(&self.request);
-        }
-        let mut asking = self.connections.len();
+        self.ask_while(|asked| {
+            let now = Instant::now();
+            times.push(now - asked);
+            now < end
+        });
+        times
+    }
+
+    /// Sends as many requests as there are lanes. `goes_on` is told of each answer when it was asked for, and says
+    /// whether another request is to follow.
+    fn ask_while(&mut self, mut goes_on: impl FnMut(Instant) -> bool) {
+        (0..self.lanes).for_each(|_| self.ask_next());
+        let mut asking = self.lanes;
         let (mut ready, mut buffer) = (Vec::with_capacity(EVENTS), vec![0; BUFFER_BYTES]);
         while asking > 0 {
             epoll::wait(&self.epoll, spare_capacity(&mut ready), None).expect("epoll waits");
             for event in ready.drain(..) {
-                let connection = &mut self.connections[event.data.u64() as usize];
+                let number = event.data.u64() as usize;
+                let connection = &mut self.connections[number];
                 if !connection.is_answered(&mut buffer, &self.body) {
                     continue;
                 }
-                let now = Instant::now();
-                times.push(now - connection.asked);
-                if now < end {
-                    connection.ask(&self.request);
+                let asked = connection.asked;
+                self.idle.push_back(number);
+                if goes_on(asked) {
+                    self.ask_next();
                 } else {
                     asking -= 1;
                 }
             }
         }
-        times
+    }
+
+    fn ask_next(&mut self) {
+        let number = self.idle.pop_front().expect("there are no more lanes than connections");
+        self.connections[number].ask(&self.requests[self.turn]);
+        self.turn = (self.turn + 1) % self.requests.len();
     }
 }
 

@@ -29,7 +29,7 @@ fn main() {
         _ => {}
     }
     let chosen = |name: &str| first.as_deref().is_none_or(|filter| name.contains(filter));
-    let (runtime, mut report) = (runtime(), Report::default());
+    let (runtime, mut report) = (runtime(), Report::new());
     if chosen("crowd") {
         runtime.block_on(under_attack::crowd(&mut report));
     }

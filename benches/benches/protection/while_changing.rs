@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use h8s_benches::programs::{Gateway, Programs};
+use h8s_benches::with_note;
 use h8s_test_support::NatsServer;
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::Process;
@@ -93,14 +94,4 @@ pub(crate) async fn swap(report: &mut Report) {
     }
     report.load("while it is replaced", &steady.stop(), None);
     report.note("swapped", &format!("{} times", host.output().matches(": swapped").count()));
-}
-
-/// The same component in another file: with a custom section at its end, which says nothing.
-fn with_note(component: &[u8], number: u32) -> Vec<u8> {
-    const NAME: &[u8] = b"note";
-    let mut section = vec![u8::try_from(NAME.len()).expect("a short name")];
-    section.extend_from_slice(NAME);
-    section.extend_from_slice(&number.to_le_bytes());
-    let head = [0, u8::try_from(section.len()).expect("a short section")];
-    [component, &head, &section].concat()
 }

@@ -4,13 +4,11 @@
 //! Everything that is compared is measured in the same run: `README.md` says what is beside what.
 
 mod backend;
-mod contents;
 mod grpc;
 mod native;
 mod requests;
 mod slow;
 mod stand;
-mod steady;
 mod streams;
 
 use h8s_benches::runtime;

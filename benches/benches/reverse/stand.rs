@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use h8s_benches::Member;
 use h8s_benches::programs::{Gateway, Programs, listens, role};
-use h8s_benches::usage::{forget_peak, peak_bytes, resident_bytes};
+use h8s_benches::{Member, Memory};
 use h8s_test_support::process::Process;
 use h8s_test_support::{NatsServer, eventually, http_client};
 
@@ -73,34 +72,6 @@ impl Chain {
 
     /// What both of our programs have now, and from now on at most.
     pub(crate) fn memory(&self) -> Memory {
-        let members = [self.gateway(), self.daemon()];
-        members.iter().for_each(|member| forget_peak(member.id));
-        Memory(members.map(|member| (member, resident_bytes(member.id))))
+        Memory::watch(&[self.gateway(), self.daemon()])
     }
-}
-
-/// Memory of our programs when they were idle.
-pub(crate) struct Memory([(Member, u64); 2]);
-
-/// What a program that only passes on may keep of what it passes on.
-const TARGET_BYTES: u64 = 64 << 20;
-
-impl Memory {
-    /// What they had at most since then.
-    pub(crate) fn show(&self) {
-        for (member, idle) in &self.0 {
-            let more = peak_bytes(member.id).saturating_sub(*idle);
-            println!(
-                "  {:12} had {:5.1} MiB idle, and {:5.1} MiB more at most   target {} MiB",
-                member.name,
-                mib(*idle),
-                mib(more),
-                mib(TARGET_BYTES)
-            );
-        }
-    }
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }

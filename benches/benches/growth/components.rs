@@ -1,0 +1,89 @@
+//! Components in one host. Each number has a NATS server, a gateway and a host of its own.
+
+use std::fs;
+use std::path::Path;
+
+use h8s_benches::programs::{Gateway, Programs};
+use h8s_benches::{Load, Member, Report, answer, with_note};
+use h8s_test_support::guests::guest;
+use h8s_test_support::{NatsServer, Process, eventually, http_client};
+use tempfile::TempDir;
+
+use crate::range::{self, Range};
+
+/// How many components the hosts serve.
+const SERVED: [u32; 2] = [1, 100];
+/// Requests under way at once, each on a connection of its own.
+const LANES: usize = 64;
+
+/// One host, and who is on the way to it.
+struct Stand {
+    gateway: Gateway,
+    nats: NatsServer,
+    host: Process,
+    /// Files and compiled code of the components.
+    _directory: TempDir,
+}
+
+pub(crate) async fn measure(report: &mut Report) {
+    println!("components: `echo` without a body, {LANES} requests at a time, each in a fresh instance");
+    let mut stands = Vec::new();
+    let mut one = Range::new("of so many components in a host, one is asked");
+    let mut all = Range::new("of so many components in a host, all are asked in turn");
+    for count in SERVED {
+        let mut stand = Stand::start(count).await;
+        let members = stand.members();
+        one.add(count as usize, stand.load(0..1), &members);
+        all.add(count as usize, stand.load(0..count), &members);
+        stands.push(stand);
+    }
+    range::measure(vec![one, all], report);
+}
+
+impl Stand {
+    async fn start(components: u32) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let nats = NatsServer::start().await;
+        let mut command = Programs::built().command("h8s-host");
+        command.args(["--host", "127.0.0.1", "--nats-url", &nats.url(), "--cache-dir"]).arg(directory.path());
+        let mut host =
+            Process::start(command.arg("--config").arg(configuration(directory.path(), components)));
+        host.wait_for_line("h8s_host: ready").await;
+        let gateway = Gateway::start(Programs::built(), &nats.url(), &[]).await;
+        for component in 0..components {
+            let url = format!("http://{}{}", gateway.address, path(component));
+            eventually("it answers", async || http_client::get(&url).await.0 == 200).await;
+        }
+        Self { gateway, nats, host, _directory: directory }
+    }
+
+    fn members(&mut self) -> Vec<Member> {
+        vec![
+            Member::of("h8sd", &self.gateway.process),
+            Member::of("nats-server", self.nats.process()),
+            Member::of("h8s-host", &self.host),
+        ]
+    }
+
+    fn load(&self, components: std::ops::Range<u32>) -> Load {
+        let request = |component| answer::get(self.gateway.address, &path(component)).into_bytes();
+        Load::open_in_turn(self.gateway.address, components.map(request).collect(), b"", LANES)
+    }
+}
+
+fn path(component: u32) -> String {
+    format!("/part-{component}/small")
+}
+
+/// A host's file with so many components, each a file of its own with code of its own.
+fn configuration(directory: &Path, components: u32) -> std::path::PathBuf {
+    let original = fs::read(guest("echo")).expect("it was built");
+    let table = |number: u32| {
+        let file = directory.join(format!("part-{number}.wasm"));
+        fs::write(&file, with_note(&original, number)).expect("it can be written");
+        format!("[[component]]\nfile = {file:?}\npath = \"/part-{number}/*\"\n")
+    };
+    let file = directory.join("host.toml");
+    fs::write(&file, (0..components).map(table).collect::<String>()).expect("it can be written");
+    file
+}

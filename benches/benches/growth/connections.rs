@@ -1,0 +1,57 @@
+//! Open connections at the gateway. Each number has a gateway of its own, all on one NATS server and with one responder.
+
+use h8s_benches::programs::{Gateway, Programs, role};
+use h8s_benches::usage::raise_descriptors;
+use h8s_benches::{Load, Member, Report, answer};
+use h8s_test_support::{NatsServer, eventually, http_client};
+
+use crate::range::{self, Range};
+use crate::responder::{self, ANSWER};
+
+/// How many connections the gateways have.
+const OPEN: [usize; 4] = [1, 100, 1_000, 8_000];
+/// Requests under way at once, where it is not one.
+const LANES: usize = 64;
+/// All clients have one address, and who waits for a turn is not to be closed.
+const FLAGS: &[&str] = &["--max-connections-per-address", "20000", "--idle-timeout", "1h"];
+
+pub(crate) async fn measure(report: &mut Report) {
+    println!("connections: open ones at the gateway, all keep-alive HTTP/1.1 and used before");
+    raise_descriptors();
+    let mut nats = NatsServer::start().await;
+    let mut responder = role(&[responder::ROLE, &nats.url(), "1"]);
+    responder.wait_for_line("ready").await;
+    let shared = [Member::of("nats-server", nats.process()), Member::of("responder", &responder)];
+    let mut one = Range::new("of so many open connections, 1 asks, and the others are idle");
+    let mut some = Range::new("of so many open connections, 64 ask, and the others are idle");
+    let mut all = Range::new("64 of so many open connections ask at any time, each after all others");
+    let mut gateways = Vec::new();
+    for open in OPEN {
+        let gateway = start(&nats.url()).await;
+        let load = |count| load(&gateway, count);
+        let gateway_member = Member::of("h8sd", &gateway.process);
+        let members = [&[gateway_member], shared.as_slice()].concat();
+        one.add(open, load(1), &members);
+        // The rest takes turns, or is idle while the first or the 64 ask: `open` in all.
+        if open > 1 {
+            some.add(open, load(LANES), &members);
+            let mut rest = load(open - LANES - 1).with_lanes(LANES);
+            rest.greet();
+            all.add(open, rest, &members);
+        }
+        gateways.push(gateway);
+    }
+    range::measure(vec![one, some, all], report);
+}
+
+async fn start(nats_url: &str) -> Gateway {
+    let gateway = Gateway::start(Programs::built(), nats_url, FLAGS).await;
+    let url = format!("http://{}{}", gateway.address, responder::path(0));
+    eventually("it answers", async || http_client::get(&url).await.0 == 200).await;
+    gateway
+}
+
+fn load(gateway: &Gateway, count: usize) -> Load {
+    let request = answer::get(gateway.address, &responder::path(0));
+    Load::open(gateway.address, request.into_bytes(), ANSWER, count)
+}

@@ -1,0 +1,37 @@
+//! What a small request costs where much is open, announced or loaded: gateways, NATS servers, responders and hosts are
+//! processes of their own, on loopback. And how soon there is a first answer.
+//!
+//! What is compared is measured in turns: `README.md` says what is beside what.
+
+mod components;
+mod connections;
+mod patterns;
+mod range;
+mod responder;
+mod start;
+
+use h8s_benches::{Report, runtime};
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let first = arguments.next();
+    if first.as_deref() == Some(responder::ROLE) {
+        let nats_url = arguments.next().expect("a responder is told where NATS is");
+        return responder::run(&nats_url, &arguments.next().expect("and how much it announces"));
+    }
+    let chosen = |name: &str| first.as_deref().is_none_or(|filter| name.contains(filter));
+    let (runtime, mut report) = (runtime(), Report::new("growth"));
+    if chosen("connections") {
+        runtime.block_on(connections::measure(&mut report));
+    }
+    if chosen("patterns") {
+        runtime.block_on(patterns::measure(&mut report));
+    }
+    if chosen("components") {
+        runtime.block_on(components::measure(&mut report));
+    }
+    if chosen("start") {
+        runtime.block_on(start::measure(&mut report));
+    }
+    report.write();
+}

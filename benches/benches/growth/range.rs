@@ -1,0 +1,85 @@
+//! A range over which something grows, and how the cost of a request grows with it.
+
+use std::time::Duration;
+
+use h8s_benches::{Kind, Load, Measured, Member, Report, Target};
+use serde_json::{Value, json};
+
+/// Of each kind, in turns.
+const ROUNDS: u32 = 8;
+const ROUND: Duration = Duration::from_millis(400);
+/// The cost of a request where there is most, of that where there is least.
+const TARGET: Target = Target::AtMost(1.3);
+
+/// Requests that differ in one thing only, of which there is more and more.
+#[derive(Debug)]
+pub(crate) struct Range {
+    name: &'static str,
+    /// How many there are, and the requests beside so many.
+    kinds: Vec<(usize, Kind)>,
+}
+
+impl Range {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self { name, kinds: Vec::new() }
+    }
+
+    /// Requests beside `count` of what there is more and more of, and who is on their way.
+    pub(crate) fn add(&mut self, count: usize, load: Load, members: &[Member]) {
+        self.kinds.push((count, Kind::new(self.name, load, members.to_vec())));
+    }
+}
+
+/// Measures what is in all ranges in turns, and shows one range after the other.
+pub(crate) fn measure(ranges: Vec<Range>, report: &mut Report) {
+    let (counts, mut kinds): (Vec<_>, Vec<_>) = ranges.into_iter().flat_map(|range| range.kinds).unzip();
+    // The bench's own threads have nothing else to do.
+    tokio::task::block_in_place(|| Kind::take_turns(&mut kinds, ROUNDS, ROUND));
+    let measured: Vec<_> = counts.into_iter().zip(kinds.into_iter().map(Kind::measured)).collect();
+    for range in measured.chunk_by(|(_, one), (_, next)| one.name == next.name) {
+        show(range, report);
+    }
+}
+
+fn show(range: &[(usize, Measured)], report: &mut Report) {
+    let name = range.first().map_or("nothing", |(_, measured)| measured.name);
+    println!("  {name}");
+    let costs: Vec<_> = range.iter().map(|(count, measured)| show_one(*count, measured, report)).collect();
+    if let [first, .., last] = costs.as_slice() {
+        let (wall, cpu) = (last.wall / first.wall, last.cpu / first.cpu);
+        report.row(
+            &format!(
+                "        grows {wall:.2} times in time, {cpu:.2} times in cpu   {}",
+                TARGET.judge(wall.max(cpu))
+            ),
+            json!({ "growth": name, "wall": wall, "cpu": cpu, "met": TARGET.is_met(wall.max(cpu)) }),
+        );
+    }
+}
+
+/// What one request costs: the time to the next one, and everybody's processor time, in microseconds.
+struct Cost {
+    wall: f64,
+    cpu: f64,
+}
+
+fn show_one(count: usize, measured: &Measured, report: &mut Report) -> Cost {
+    let micros = measured.used.micros(measured.count);
+    let cpu = micros.iter().map(|(_, micros)| micros).sum();
+    let of_each: Value = micros.into_iter().map(|(name, micros)| (name.to_owned(), micros)).collect();
+    report.row(
+        &format!(
+            "{count:>6}  {:7.0}/s  {:8.1?} p50, {:8.1?} p99   cpu {cpu:5.1} µs: {}",
+            measured.rate,
+            measured.times.median(),
+            measured.times.at(99),
+            measured.used.each(measured.count)
+        ),
+        json!({
+            "range": measured.name, "count": count, "per_s": measured.rate, "cpu_us": cpu, "cpu_us_of_each": of_each,
+            "p50_us": measured.times.median().as_secs_f64() * 1e6,
+            "p99_us": measured.times.at(99).as_secs_f64() * 1e6,
+        }),
+    );
+    Cost { wall: 1e6 / measured.rate, cpu }
+}

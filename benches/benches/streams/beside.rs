@@ -1,0 +1,67 @@
+//! What small requests notice of a large body on its way.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use h8s_benches::transfer::{Download, timed, upload};
+use h8s_benches::{Report, Spread, Steady, Target};
+use serde_json::json;
+
+use crate::BODY_BYTES;
+use crate::responder::{SMALL, UP, down};
+use crate::stand::Stand;
+
+/// Small requests a second: few, so that it is their way that is measured and not what they cost.
+const RATE: u32 = 400;
+const ALONE: Duration = Duration::from_secs(5);
+/// Their p50, of that alone.
+const TARGET: Target = Target::AtMost(3.0);
+
+/// Large bodies that are on their way beside them, by name.
+type Bulk = (&'static str, &'static [fn(SocketAddr)]);
+const BULKS: [Bulk; 3] =
+    [("1 GB down", &[download]), ("1 GB up", &[send]), ("both at once", &[download, send])];
+
+pub(crate) fn measure(stand: &Stand, report: &mut Report) {
+    println!("beside: {RATE} small requests a second");
+    let address = stand.address();
+    let alone = Steady::run(address, SMALL, RATE, ALONE);
+    show("alone", &alone, None, report);
+    for (name, transfers) in BULKS {
+        let steady = Steady::start(address, SMALL, RATE);
+        let time = timed(|| {
+            thread::scope(|scope| {
+                transfers.iter().for_each(|transfer| drop(scope.spawn(|| transfer(address))));
+            });
+        });
+        show(&format!("{name} ({:.1} s)", time.as_secs_f64()), &steady.stop(), Some(&alone), report);
+    }
+}
+
+fn download(address: SocketAddr) {
+    Download::start(address, &down(BODY_BYTES), BODY_BYTES).finish();
+}
+
+fn send(address: SocketAddr) {
+    upload(address, UP, BODY_BYTES);
+}
+
+fn show(name: &str, times: &Spread, alone: Option<&Spread>, report: &mut Report) {
+    let ratio = alone.map(|alone| times.median().as_secs_f64() / alone.median().as_secs_f64());
+    let judged =
+        ratio.map_or(String::new(), |ratio| format!("   p50 {ratio:.2} × alone, {}", TARGET.judge(ratio)));
+    let micros = |percent| times.at(percent).as_secs_f64() * 1e6;
+    report.row(
+        &format!(
+            "{name:22} {:8.1?} p50, {:8.1?} p99, {:8.1?} at most{judged}",
+            times.median(),
+            times.at(99),
+            times.at(100)
+        ),
+        json!({
+            "beside": name, "p50_us": micros(50), "p99_us": micros(99), "most_us": micros(100), "p50_ratio": ratio,
+            "met": ratio.map(|ratio| TARGET.is_met(ratio)),
+        }),
+    );
+}
