@@ -16,6 +16,9 @@ use crate::answer;
 
 /// Sockets looked at after one wait.
 const EVENTS: usize = 256;
+/// Connections that are made before they are used: few, since servers accept at their own pace, and wait for a first
+/// request for so long only.
+const BATCH: usize = 64;
 /// Larger than any answer.
 const BUFFER_BYTES: usize = 16 * 1024;
 
@@ -24,6 +27,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 pub struct Load {
     epoll: OwnedFd,
     connections: Vec<Connection>,
+    address: SocketAddr,
     /// Sent in turn.
     requests: Vec<Vec<u8>>,
     turn: usize,
@@ -59,33 +63,37 @@ impl Load {
     /// When the server does not accept so many.
     pub fn open_in_turn(address: SocketAddr, requests: Vec<Vec<u8>>, body: &[u8], count: usize) -> Self {
         let epoll = epoll::create(CreateFlags::CLOEXEC).expect("epoll");
-        let connections: Vec<_> = (0..count).map(|_| Connection::open(address)).collect();
-        for (number, connection) in connections.iter().enumerate() {
-            epoll::add(&epoll, &connection.socket, EventData::new_u64(number as u64), EventFlags::IN)
-                .expect("epoll takes a socket");
-        }
-        let idle = (0..count).collect();
-        Self { epoll, connections, requests, turn: 0, body: body.to_vec(), lanes: count, idle }
+        let (connections, idle) = (Vec::new(), VecDeque::new());
+        let mut load =
+            Self { epoll, connections, address, requests, turn: 0, body: body.to_vec(), lanes: count, idle };
+        (0..count).for_each(|_| load.connect());
+        load
     }
 
-    /// No more than `lanes` requests are under way at once: connections take turns.
-    #[must_use]
-    pub fn with_lanes(self, lanes: usize) -> Self {
-        Self { lanes: lanes.min(self.connections.len()), ..self }
-    }
-
-    /// Asks once on each connection: what is idle from then on has been used.
+    /// `count` connections more, each of which is used once: no more requests than before are under way at once, and
+    /// connections take turns.
     ///
     /// # Panics
     ///
-    /// As [`round`](Self::round).
-    pub fn greet(&mut self) {
-        let mut left = self.connections.len() - self.lanes;
-        self.ask_while(|_| {
-            let is_left = left > 0;
-            left = left.saturating_sub(1);
-            is_left
-        });
+    /// As [`open`](Self::open) and [`round`](Self::round).
+    #[must_use]
+    pub fn with_more(mut self, count: usize) -> Self {
+        let (lanes, mut idle) = (self.lanes, std::mem::take(&mut self.idle));
+        for first in (0..count).step_by(BATCH) {
+            self.lanes = BATCH.min(count - first);
+            (0..self.lanes).for_each(|_| self.connect());
+            self.ask_while(|_| false);
+            idle.append(&mut self.idle);
+        }
+        Self { lanes, idle, ..self }
+    }
+
+    fn connect(&mut self) {
+        let (number, connection) = (self.connections.len(), Connection::open(self.address));
+        epoll::add(&self.epoll, &connection.socket, EventData::new_u64(number as u64), EventFlags::IN)
+            .expect("epoll takes a socket");
+        self.connections.push(connection);
+        self.idle.push_back(number);
     }
 
     /// Asks for so long, and waits for the last answers. The time that each request took.

@@ -40,7 +40,7 @@ impl Memory {
         })
     }
 
-    /// The same peak from now on; what is idle stays.
+    /// What they have now is the most that they have had; what they had idle stays.
     pub fn forget_peaks(&self) {
         self.0.iter().for_each(|(member, _)| forget_peak(member.id));
     }

@@ -11,7 +11,7 @@ use crate::responder::{self, ANSWER};
 /// How many connections the gateways have.
 const OPEN: [usize; 4] = [1, 100, 1_000, 8_000];
 /// Requests under way at once, where it is not one.
-const LANES: usize = 64;
+const LANES: usize = 32;
 /// All clients have one address, and who waits for a turn is not to be closed.
 const FLAGS: &[&str] = &["--max-connections-per-address", "20000", "--idle-timeout", "1h"];
 
@@ -23,8 +23,8 @@ pub(crate) async fn measure(report: &mut Report) {
     responder.wait_for_line("ready").await;
     let shared = [Member::of("nats-server", nats.process()), Member::of("responder", &responder)];
     let mut one = Range::new("of so many open connections, 1 asks, and the others are idle");
-    let mut some = Range::new("of so many open connections, 64 ask, and the others are idle");
-    let mut all = Range::new("64 of so many open connections ask at any time, each after all others");
+    let mut some = Range::new("of so many open connections, 32 ask, and the others are idle");
+    let mut all = Range::new("32 of so many open connections ask at any time, each after all others");
     let mut gateways = Vec::new();
     for open in OPEN {
         let gateway = start(&nats.url()).await;
@@ -32,12 +32,10 @@ pub(crate) async fn measure(report: &mut Report) {
         let gateway_member = Member::of("h8sd", &gateway.process);
         let members = [&[gateway_member], shared.as_slice()].concat();
         one.add(open, load(1), &members);
-        // The rest takes turns, or is idle while the first or the 64 ask: `open` in all.
+        // The rest takes turns, or is idle while the one or the 32 ask: `open` in all.
         if open > 1 {
             some.add(open, load(LANES), &members);
-            let mut rest = load(open - LANES - 1).with_lanes(LANES);
-            rest.greet();
-            all.add(open, rest, &members);
+            all.add(open, load(LANES).with_more(open - 2 * LANES - 1), &members);
         }
         gateways.push(gateway);
     }

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use h8s_benches::transfer::{Download, timed, upload};
+use h8s_benches::transfer::{Download, upload};
 use h8s_benches::{Report, Spread, Steady, Target};
 use serde_json::json;
 
@@ -14,28 +14,34 @@ use crate::stand::Stand;
 
 /// Small requests a second: few, so that it is their way that is measured and not what they cost.
 const RATE: u32 = 400;
-const ALONE: Duration = Duration::from_secs(5);
+/// For so long, each of the large bodies goes again when it has arrived.
+const TIME: Duration = Duration::from_secs(5);
 /// Their p50, of that alone.
 const TARGET: Target = Target::AtMost(3.0);
 
 /// Large bodies that are on their way beside them, by name.
 type Bulk = (&'static str, &'static [fn(SocketAddr)]);
 const BULKS: [Bulk; 3] =
-    [("1 GB down", &[download]), ("1 GB up", &[send]), ("both at once", &[download, send])];
+    [("large down", &[download]), ("large up", &[send]), ("both at once", &[download, send])];
 
 pub(crate) fn measure(stand: &Stand, report: &mut Report) {
     println!("beside: {RATE} small requests a second");
     let address = stand.address();
-    let alone = Steady::run(address, SMALL, RATE, ALONE);
+    let alone = Steady::run(address, SMALL, RATE, TIME);
     show("alone", &alone, None, report);
     for (name, transfers) in BULKS {
         let steady = Steady::start(address, SMALL, RATE);
-        let time = timed(|| {
-            thread::scope(|scope| {
-                transfers.iter().for_each(|transfer| drop(scope.spawn(|| transfer(address))));
-            });
+        let begin = Instant::now();
+        thread::scope(|scope| {
+            for transfer in transfers {
+                scope.spawn(|| {
+                    while begin.elapsed() < TIME {
+                        transfer(address);
+                    }
+                });
+            }
         });
-        show(&format!("{name} ({:.1} s)", time.as_secs_f64()), &steady.stop(), Some(&alone), report);
+        show(name, &steady.stop(), Some(&alone), report);
     }
 }
 
@@ -54,7 +60,7 @@ fn show(name: &str, times: &Spread, alone: Option<&Spread>, report: &mut Report)
     let micros = |percent| times.at(percent).as_secs_f64() * 1e6;
     report.row(
         &format!(
-            "{name:22} {:8.1?} p50, {:8.1?} p99, {:8.1?} at most{judged}",
+            "{name:14} {:8.1?} p50, {:8.1?} p99, {:8.1?} at most{judged}",
             times.median(),
             times.at(99),
             times.at(100)

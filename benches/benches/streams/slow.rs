@@ -18,13 +18,14 @@ pub(crate) fn measure(stand: &Stand, report: &mut Report) {
     let (address, time) = (stand.address(), slow_time(USUAL));
     println!("slow: two clients read 1 MB/s for {time:?}, one from the responder and one from the component");
     let memory = stand.memory();
+    memory.forget_peaks();
     let mut from_responder = Download::start(address, &down(BODY_BYTES), BODY_BYTES);
     let mut from_component = Download::echo(address, ECHO, BODY_BYTES);
     thread::scope(|scope| {
         scope.spawn(|| from_responder.sip(time));
         from_component.sip(time);
     });
-    show_memory("slow", &memory, report);
+    show_memory("slow", memory, report);
     memory.forget_peaks();
     println!("  then at full speed, one after the other:");
     for (name, download) in [("responder", from_responder), ("component", from_component)] {
@@ -35,5 +36,5 @@ pub(crate) fn measure(stand: &Stand, report: &mut Report) {
             json!({ "rest": name, "mb": left, "mb_per_s": rate }),
         );
     }
-    show_memory("rest", &memory, report);
+    show_memory("rest", memory, report);
 }

@@ -15,14 +15,15 @@ const TARGET_RATE: Target = Target::AtLeast(300.0);
 
 pub(crate) fn measure(stand: &mut Stand, report: &mut Report) {
     println!("speed: {MEGABYTES} MB over HTTP/1.1, all of it compared at its end");
-    let (address, memory) = (stand.address(), stand.memory());
+    let address = stand.address();
+    stand.memory().forget_peaks();
     let members = stand.for_responder();
     let download = || Download::start(address, &down(BODY_BYTES), BODY_BYTES).finish();
     one("down", Some(TARGET_RATE), &members, report, download);
     one("up", Some(TARGET_RATE), &members, report, || upload(address, UP, BODY_BYTES));
     let members = stand.for_component();
     one("echo", None, &members, report, || Download::echo(address, ECHO, BODY_BYTES).finish());
-    show_memory("speed", &memory, report);
+    show_memory("speed", stand.memory(), report);
 }
 
 /// Each is measured once: a GB is many pieces.

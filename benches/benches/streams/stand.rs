@@ -19,6 +19,7 @@ pub(crate) struct Stand {
     nats: NatsServer,
     responder: Process,
     host: Process,
+    memory: Memory,
 }
 
 impl Stand {
@@ -33,16 +34,13 @@ impl Stand {
         let mut host = Process::start(host.args(["--timeout", "10m"]).arg(guest("echo")));
         host.wait_for_line("h8s_host: ready").await;
         let gateway = Gateway::start(programs, &nats.url(), &["--request-timeout", "5m"]).await;
-        let stand = Self { gateway, nats, responder, host };
-        stand.answers(responder::SMALL).await;
-        stand.answers(ECHO).await;
-        stand
-    }
-
-    /// Waits until the gateway's way leads to a 200.
-    async fn answers(&self, path: &str) {
-        let url = format!("http://{}{path}", self.gateway.address);
-        eventually("it answers", async || http_client::get(&url).await.0 == 200).await;
+        for path in [responder::SMALL, ECHO] {
+            let url = format!("http://{}{path}", gateway.address);
+            eventually("it answers", async || http_client::get(&url).await.0 == 200).await;
+        }
+        let members = [("h8sd", &gateway.process), ("responder", &responder), ("h8s-host", &host)];
+        let memory = Memory::watch(&members.map(|(name, process)| Member::of(name, process)));
+        Self { gateway, nats, responder, host, memory }
     }
 
     /// Where clients connect.
@@ -66,9 +64,8 @@ impl Stand {
         vec![self.gateway(), nats, Member::of("h8s-host", &self.host)]
     }
 
-    /// What the processes have now that use the library, and from now on at most.
-    pub(crate) fn memory(&self) -> Memory {
-        let [responder, host] = [("responder", &self.responder), ("h8s-host", &self.host)];
-        Memory::watch(&[self.gateway(), Member::of(responder.0, responder.1), Member::of(host.0, host.1)])
+    /// The processes that use the library, from their idle time on.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 }
