@@ -36,7 +36,7 @@ pub use load::Load;
 pub use members::{Clock, Member, Used};
 pub use memory::Memory;
 pub use noted::with_note;
-pub use report::{Report, Target};
+pub use report::{Report, Wanted};
 pub use spread::Spread;
 pub use steady::Steady;
 

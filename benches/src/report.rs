@@ -23,6 +23,11 @@ impl Report {
     /// A line for people, and the same for programs.
     pub fn row(&mut self, line: &str, figures: Value) {
         println!("  {line}");
+        self.record(figures);
+    }
+
+    /// For programs only: people are shown it otherwise.
+    pub fn record(&mut self, figures: Value) {
         self.rows.push(figures);
     }
 
@@ -41,14 +46,14 @@ impl Report {
 
 /// What a figure is to reach. None of them fails a bench: machines differ.
 #[derive(Clone, Copy, Debug)]
-pub enum Target {
+pub enum Wanted {
     /// As much or more.
     AtLeast(f64),
     /// As little or less.
     AtMost(f64),
 }
 
-impl Target {
+impl Wanted {
     /// Whether it does.
     pub fn is_met(self, figure: f64) -> bool {
         match self {
@@ -57,17 +62,17 @@ impl Target {
         }
     }
 
-    /// `target ≥ 300: met`.
+    /// `target at least 300: met`.
     pub fn judge(self, figure: f64) -> String {
-        format!("target {self}: {}", if self.is_met(figure) { "met" } else { "MISSED" })
+        format!("target {self}: {}", if self.is_met(figure) { "met" } else { "NOT MET" })
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtLeast(least) => write!(f, "≥ {least}"),
-            Self::AtMost(most) => write!(f, "≤ {most}"),
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
         }
     }
 }

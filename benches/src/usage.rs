@@ -33,13 +33,6 @@ pub fn forget_peak(process: u32) {
     fs::write(format!("/proc/{process}/clear_refs"), "5").expect("it is a process of ours");
 }
 
-/// As many descriptors as the system allows, for this process and those that it starts.
-pub fn raise_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    // What is not allowed is noticed when sockets run out.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-}
-
 fn status_bytes(process: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells of processes");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("one line is of memory");

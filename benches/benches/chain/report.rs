@@ -1,19 +1,14 @@
 //! What is shown: a table for people as it is measured, and JSON for programs at the end.
 
-use std::fs;
-
-use h8s_benches::Measured;
+use h8s_benches::{Measured, Wanted};
 use serde_json::{Map, Value, json};
 
 use crate::cell::Cell;
-use crate::target::{Target, Wanted, targets};
-
-/// Where the JSON is, in the directory of the bench's workspace.
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/chain.json");
+use crate::target::{Target, targets};
 
 /// Everything measured so far.
 pub(crate) struct Report {
-    cells: Vec<Value>,
+    cells: h8s_benches::Report,
     met: usize,
     targets: usize,
 }
@@ -21,8 +16,8 @@ pub(crate) struct Report {
 impl Report {
     /// With what is to be known before the figures.
     pub(crate) fn start(remarks: &[String]) -> Self {
-        remarks.iter().for_each(|remark| println!("{remark}"));
-        let cells = remarks.iter().map(|remark| json!({ "remark": remark })).collect();
+        let mut cells = h8s_benches::Report::new("chain");
+        remarks.iter().for_each(|remark| cells.row(remark, json!({ "remark": remark })));
         Self { cells, met: 0, targets: 0 }
     }
 
@@ -40,7 +35,7 @@ impl Report {
         let shown: Vec<_> = targets.iter().map(show_target).collect();
         self.targets += targets.len();
         self.met += targets.iter().filter(|target| target.wanted.is_met(target.figure)).count();
-        self.cells.push(json!({
+        self.cells.record(json!({
             "connections": cell.connections, "head": cell.head.name(), "rows": rows, "targets": shown,
         }));
     }
@@ -48,10 +43,7 @@ impl Report {
     /// The sum, and the JSON: one array.
     pub(crate) fn end(&self) {
         println!("\n{} of {} targets are met", self.met, self.targets);
-        let lines: Vec<_> = self.cells.iter().map(Value::to_string).collect();
-        let written = fs::write(FILE, format!("[\n{}\n]\n", lines.join(",\n")));
-        written.unwrap_or_else(|error| panic!("{FILE} cannot be written: {error}"));
-        println!("written to {FILE}");
+        self.cells.write();
     }
 }
 
@@ -82,8 +74,6 @@ fn show_target(target: &Target) -> Value {
         Wanted::AtLeast(number) => ("at least", number),
         Wanted::AtMost(number) => ("at most", number),
     };
-    let met = wanted.is_met(*figure);
-    let said = if met { "met" } else { "NOT MET" };
-    println!("  {what:40}{figure:6.2}   target {how} {number}: {said}");
-    json!({ "target": what, "figure": figure, how: number, "met": met })
+    println!("  {what:40}{figure:6.2}   {}", wanted.judge(*figure));
+    json!({ "target": what, "figure": figure, how: number, "met": wanted.is_met(*figure) })
 }

@@ -1,6 +1,6 @@
 //! What is to be reached, and whether it is.
 
-use h8s_benches::Measured;
+use h8s_benches::{Measured, Wanted};
 
 use crate::cell::{Cell, Head};
 
@@ -10,21 +10,6 @@ pub(crate) struct Target {
     pub(crate) what: &'static str,
     pub(crate) figure: f64,
     pub(crate) wanted: Wanted,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Wanted {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Wanted {
-    pub(crate) fn is_met(self, figure: f64) -> bool {
-        match self {
-            Self::AtLeast(wanted) => figure >= wanted,
-            Self::AtMost(wanted) => figure <= wanted,
-        }
-    }
 }
 
 /// Those of a cell, as far as what they need was measured.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use h8s_benches::{Kind, Load, Measured, Member, Report, Target};
+use h8s_benches::{Kind, Load, Measured, Member, Report, Wanted};
 use serde_json::{Value, json};
 
 /// Of each kind, in turns.
 const ROUNDS: u32 = 8;
 const ROUND: Duration = Duration::from_millis(400);
 /// The cost of a request where there is most, of that where there is least.
-const TARGET: Target = Target::AtMost(1.3);
+const TARGET: Wanted = Wanted::AtMost(1.3);
 
 /// Requests that differ in one thing only, of which there is more and more.
 #[derive(Debug)]

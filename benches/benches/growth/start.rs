@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use h8s_benches::memory::mib;
 use h8s_benches::programs::{Gateway, Programs};
 use h8s_benches::usage::resident_bytes;
-use h8s_benches::{Report, Spread, Target};
+use h8s_benches::{Report, Spread, Wanted};
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::Process;
 use h8s_test_support::{NatsServer, http_client};
@@ -16,9 +16,9 @@ const STARTS: usize = 7;
 /// What is only needed to start has been given back by then.
 const SETTLED: Duration = Duration::from_secs(3);
 /// Bytes of the gateway, in decimal MB.
-const TARGET_IDLE: Target = Target::AtMost(20.0);
+const TARGET_IDLE: Wanted = Wanted::AtMost(20.0);
 /// Seconds to the first answer.
-const TARGET_START: Target = Target::AtMost(1.0);
+const TARGET_START: Wanted = Wanted::AtMost(1.0);
 
 pub(crate) async fn measure(report: &mut Report) {
     println!("start: an idle gateway, and the first answer of `h8s dev`");

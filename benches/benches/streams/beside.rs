@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use h8s_benches::transfer::{Download, upload};
-use h8s_benches::{Report, Spread, Steady, Target};
+use h8s_benches::{Report, Spread, Steady, Wanted};
 use serde_json::json;
 
 use crate::BODY_BYTES;
@@ -17,7 +17,7 @@ const RATE: u32 = 400;
 /// For so long, each of the large bodies goes again when it has arrived.
 const TIME: Duration = Duration::from_secs(5);
 /// Their p50, of that alone.
-const TARGET: Target = Target::AtMost(3.0);
+const TARGET: Wanted = Wanted::AtMost(3.0);
 
 /// Large bodies that are on their way beside them, by name.
 type Bulk = (&'static str, &'static [fn(SocketAddr)]);

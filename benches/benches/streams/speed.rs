@@ -2,7 +2,7 @@
 
 use h8s_benches::memory::{Held, TARGET_BYTES, mib};
 use h8s_benches::transfer::{Download, timed, upload};
-use h8s_benches::{Clock, Member, Memory, Report, Target, Used};
+use h8s_benches::{Clock, Member, Memory, Report, Used, Wanted};
 use serde_json::{Value, json};
 
 use crate::BODY_BYTES;
@@ -11,7 +11,7 @@ use crate::stand::{ECHO, Stand};
 
 const MEGABYTES: usize = (BODY_BYTES / 1_000_000) as usize;
 /// MB a second, each direction.
-const TARGET_RATE: Target = Target::AtLeast(300.0);
+const TARGET_RATE: Wanted = Wanted::AtLeast(300.0);
 
 pub(crate) fn measure(stand: &mut Stand, report: &mut Report) {
     println!("speed: {MEGABYTES} MB over HTTP/1.1, all of it compared at its end");
@@ -27,7 +27,7 @@ pub(crate) fn measure(stand: &mut Stand, report: &mut Report) {
 }
 
 /// Each is measured once: a GB is many pieces.
-fn one(name: &str, target: Option<Target>, members: &[Member], report: &mut Report, transfer: impl FnOnce()) {
+fn one(name: &str, target: Option<Wanted>, members: &[Member], report: &mut Report, transfer: impl FnOnce()) {
     let (clock, mut used) = (Clock::start(members), Used::default());
     let time = timed(transfer);
     clock.stop(&mut used);
@@ -45,7 +45,7 @@ fn one(name: &str, target: Option<Target>, members: &[Member], report: &mut Repo
 
 /// What our programs have kept, at most and still.
 pub(crate) fn show_memory(part: &str, memory: &Memory, report: &mut Report) {
-    let target = Target::AtMost(mib(TARGET_BYTES));
+    let target = Wanted::AtMost(mib(TARGET_BYTES));
     for Held { name, idle, most, now } in memory.held() {
         let [idle, most, now] = [idle, most, now].map(mib);
         report.row(
