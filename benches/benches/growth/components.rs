@@ -1,7 +1,8 @@
 //! Components in one host. Each number has a NATS server, a gateway and a host of its own.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use h8s_benches::programs::{Gateway, Programs};
 use h8s_benches::{Load, Member, Report, answer, with_note};
@@ -16,12 +17,17 @@ const SERVED: [u32; 2] = [1, 100];
 /// Requests under way at once, each on a connection of its own.
 const LANES: usize = 64;
 
+/// Compiled code of the components, kept for the next run: it takes a minute to make. The host makes the directory.
+const CODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/growth-code");
+const COMPILED: Duration = Duration::from_secs(120);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// One host, and who is on the way to it.
 struct Stand {
     gateway: Gateway,
     nats: NatsServer,
     host: Process,
-    /// Files and compiled code of the components.
+    /// Files of the components.
     _directory: TempDir,
 }
 
@@ -45,10 +51,9 @@ impl Stand {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let nats = NatsServer::start().await;
         let mut command = Programs::built().command("h8s-host");
-        command.args(["--host", "127.0.0.1", "--nats-url", &nats.url(), "--cache-dir"]).arg(directory.path());
-        let mut host =
-            Process::start(command.arg("--config").arg(configuration(directory.path(), components)));
-        host.wait_for_line("h8s_host: ready").await;
+        command.args(["--host", "127.0.0.1", "--nats-url", &nats.url(), "--cache-dir", CODE, "--config"]);
+        let mut host = Process::start(command.arg(configuration(directory.path(), components)));
+        is_ready(&mut host).await;
         let gateway = Gateway::start(Programs::built(), &nats.url(), &[]).await;
         for component in 0..components {
             let url = format!("http://{}{}", gateway.address, path(component));
@@ -71,12 +76,21 @@ impl Stand {
     }
 }
 
+/// Waits longer than others do.
+async fn is_ready(host: &mut Process) {
+    let begin = Instant::now();
+    while !host.output().contains("h8s_host: ready") {
+        assert!(host.is_running() && begin.elapsed() < COMPILED, "no host: {}", host.output());
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 fn path(component: u32) -> String {
     format!("/part-{component}/small")
 }
 
 /// A host's file with so many components, each a file of its own with code of its own.
-fn configuration(directory: &Path, components: u32) -> std::path::PathBuf {
+fn configuration(directory: &Path, components: u32) -> PathBuf {
     let original = fs::read(guest("echo")).expect("it was built");
     let table = |number: u32| {
         let file = directory.join(format!("part-{number}.wasm"));
