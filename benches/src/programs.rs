@@ -1,5 +1,6 @@
 //! The programs, built as for production but for whole-program optimisation, each a process.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -40,13 +41,20 @@ impl Programs {
 
     /// One of them, not configured by the environment.
     pub fn command(&self, name: &str) -> Command {
-        program(self.0.join(name))
+        unconfigured(self.0.join(name))
     }
 }
 
 /// This program once more, in the role that its first argument names.
 pub fn role(arguments: &[&str]) -> Process {
-    Process::start(program(this_program()).args(arguments))
+    Process::start(unconfigured(this_program()).args(arguments))
+}
+
+/// A command that costs the same whoever runs it: nothing in the environment configures it, or has it trace its errors.
+pub fn unconfigured(file: impl AsRef<OsStr>) -> Command {
+    let mut command = program(file);
+    command.env_remove("RUST_BACKTRACE");
+    command
 }
 
 fn this_program() -> PathBuf {

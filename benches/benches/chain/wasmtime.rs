@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use h8s_benches::programs::unconfigured;
 use h8s_test_support::Process;
-use h8s_test_support::process::program;
 
 /// `host-provider/src/engine.rs` in the program's own flags, with its default sizes. (The scan for resident pages wants a
 /// machine without swap, or it is not safe.)
@@ -69,12 +69,9 @@ impl Wasmtime {
     }
 
     async fn serve_with(&self, flags: &[&str], component: &Path) -> Serving {
-        let mut command = program(&self.file);
-        // Rust components ask for the environment, and get an empty one. A backtrace for each error is not measured.
-        command
-            .args(["serve", "-S", "cli", "--addr", "127.0.0.1:0"])
-            .args(flags)
-            .env_remove("RUST_BACKTRACE");
+        let mut command = unconfigured(&self.file);
+        // Rust components ask for the environment, and get an empty one.
+        command.args(["serve", "-S", "cli", "--addr", "127.0.0.1:0"]).args(flags);
         let mut process = Process::start(command.arg(component));
         let line = process.wait_for_line("Serving HTTP on http://").await;
         let address = line.rsplit("http://").next().and_then(|rest| rest.trim_end_matches('/').parse().ok());
