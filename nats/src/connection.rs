@@ -18,6 +18,7 @@ use tracing::{debug, error, info, warn};
 use crate::config::NatsConfig;
 use crate::denied::{Denials, Denied};
 use crate::link::ConnectError;
+use crate::outbox::{self, Outbox, Publication};
 use crate::subscription::{Renewal, Subscription};
 
 /// How long a publish may wait for the connection's task to take it; it waits only while NATS is away or the
@@ -57,6 +58,7 @@ impl ConnectionState {
 #[derive(Clone)]
 pub(crate) struct Connection {
     shared: Arc<Shared>,
+    outbox: Outbox,
     pub(crate) state: watch::Receiver<ConnectionState>,
 }
 
@@ -93,7 +95,10 @@ impl Connection {
             events,
         });
         tokio::spawn(renew(Arc::downgrade(&shared), end));
-        Ok(Self { shared, state })
+        let (outbox, queue) = outbox::new();
+        let publishing = shared.clone();
+        tokio::spawn(queue.publish_with(move || publishing.client.load_full()));
+        Ok(Self { shared, outbox, state })
     }
 
     /// Takes what is published to a subject, until the connection is dropped.
@@ -122,19 +127,19 @@ impl Connection {
         Ok(subscription)
     }
 
-    /// Hands one message to NATS, in order with the others of this connection.
+    /// Hands one frame to NATS, in order with the others, and a reply where one is wanted.
     pub(crate) async fn publish(
         &self,
         subject: async_nats::Subject,
-        reply: async_nats::Subject,
+        reply: Option<async_nats::Subject>,
         payload: Bytes,
     ) -> Result<(), PublishError> {
-        let client = self.shared.client.load();
-        let publish = client.publish_with_reply(subject, reply, payload);
-        taken(tokio::time::timeout(PUBLISH_TIMEOUT, publish).await)
+        let put = self.outbox.put(Publication { subject, reply, payload });
+        tokio::time::timeout(PUBLISH_TIMEOUT, put).await.map_err(|_| PublishError::Timeout)
     }
 
-    /// The same with NATS headers, and a reply where one is wanted.
+    /// Hands one message of the plain dialect to NATS, in order with the others of that kind: with NATS headers, and a
+    /// reply where one is wanted.
     pub(crate) async fn publish_plain(
         &self,
         subject: async_nats::Subject,

@@ -69,8 +69,7 @@ pub(crate) async fn publish_all(
     while let Some(item) = items.recv().await {
         match item {
             Item::Frame { to, own, frame } if connection.is_connected() => {
-                let headers = async_nats::HeaderMap::new();
-                if let Err(error) = connection.publish_plain(to, own, headers, frame).await {
+                if let Err(error) = connection.publish(to, own, frame).await {
                     debug!(%error, "a frame could not be published");
                 }
             }
@@ -98,7 +97,7 @@ async fn publish_again(connection: &Connection, mailbox: &Mailbox) {
     for _ in 0..FRAMES_A_TURN {
         let Some((peer, frame)) = mailbox.next_again() else { return };
         if connection.is_connected()
-            && let Err(error) = connection.publish(peer, mailbox.own.clone(), frame).await
+            && let Err(error) = connection.publish(peer, Some(mailbox.own.clone()), frame).await
         {
             debug!(%error, "a frame could not be published again");
         }

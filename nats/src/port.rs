@@ -99,7 +99,7 @@ impl Port {
 
     /// Publishes a frame; the reply tells the peer where we are, and the server where to say that nobody listens.
     pub(crate) async fn publish(&self, to: Subject, own: Subject, frame: Bytes) -> Result<(), PublishError> {
-        self.connection.publish(to, own, frame).await
+        self.connection.publish(to, Some(own), frame).await
     }
 
     /// Publishes a small frame from where nothing can be awaited, in order with the others of this kind.

@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::body::Body;
 use crate::error::BoxError;
+use crate::first_step::FirstStep;
 use crate::link::Link;
 use crate::plain_port::PlainPort;
 use crate::plain_serve::{self, PlainServing};
@@ -235,10 +236,12 @@ impl Responder {
                 MethodPattern::WebSocket => (self.websockets.clone(), MAX_WEBSOCKETS),
                 _ => (self.exchanges.clone(), max_exchanges),
             };
+            let first_step = FirstStep::default();
             let take = move |message: Message| {
                 let serving = serving.clone();
                 if exchanges.len() < max_exchanges {
-                    exchanges.spawn(async move { serve::serve(&serving, message).await });
+                    let serve = async move { serve::serve(&serving, message).await };
+                    first_step.take(exchanges.track_future(serve));
                 } else {
                     serve::refuse(&serving, message);
                 }
