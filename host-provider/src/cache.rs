@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Files kept; beyond it the least recently used go. A rebuilt component is a new file of about a megabyte.
-const FILES_KEPT: usize = 64;
+/// Files kept; beyond it the least recently used go. A rebuilt component is a new file of about a megabyte; a host that
+/// serves more components than this would find none of them at its next start.
+const FILES_KEPT: usize = 512;
 
 const DIGEST_BYTES: usize = 32;
 
@@ -124,7 +125,11 @@ impl CodeCache {
             .collect();
         files.sort();
         let surplus = files.len().saturating_sub(FILES_KEPT);
-        files[..surplus].iter().try_for_each(|(_, path)| fs::remove_file(path))
+        files[..surplus].iter().try_for_each(|(_, path)| match fs::remove_file(path) {
+            // Another load has just removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        })
     }
 
     /// The name says all that the code depends on: the component, and in the engine's hash its settings, the

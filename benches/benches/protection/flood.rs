@@ -39,6 +39,12 @@ pub(crate) struct Flooded {
     pub(crate) took: Duration,
 }
 
+impl Flooded {
+    pub(crate) fn in_words(&self) -> String {
+        format!("{} resets in {:.1?}, over {} connections", self.resets, self.took, self.connections)
+    }
+}
+
 /// Sends them all, or until its patience ends.
 pub(crate) fn flood(gateway: SocketAddr) -> Flooded {
     let begin = Instant::now();

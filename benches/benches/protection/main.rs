@@ -5,6 +5,7 @@
 //! answered. `README.md` says what is beside what.
 
 mod crowd;
+mod elsewhere;
 mod flood;
 mod limited;
 mod report;
@@ -25,6 +26,7 @@ fn main() {
     let mut next = || arguments.next().expect("a role is told what it needs");
     match first.as_deref() {
         Some(responder::ROLE) => return responder::run(&next()),
+        Some(elsewhere::ROLE) => return elsewhere::run(),
         Some(crowd::ROLE) => return crowd::run(&next()),
         _ => {}
     }

@@ -1,13 +1,16 @@
 //! The load beside clients that mean no good.
 
+use std::net::SocketAddr;
+
 use h8s_benches::usage::{forget_peak, peak_bytes, resident_bytes};
 
 use crate::crowd::{self, Crowd};
-use crate::flood::{self, flood};
+use crate::elsewhere::Elsewhere;
+use crate::flood::{self, Flooded, flood};
 use crate::limited::Limited;
 use crate::report::Report;
 use crate::stand::{SETTLED, Stand, TIME};
-use crate::steady::Steady;
+use crate::steady::{Served, Steady, Target};
 
 /// Beside thousands of connections that are idle, or slow in one way or another.
 pub(crate) async fn crowd(report: &mut Report) {
@@ -41,21 +44,26 @@ pub(crate) async fn resets(report: &mut Report) {
     let (target, id) = (stand.target(), stand.gateway_id());
     let alone = Steady::run(&target, TIME).await;
     report.load("alone", &alone, None);
+    let elsewhere = Elsewhere::start().await;
+    let (beside, flooded) = beside_a_flood(&target, elsewhere.address).await;
+    report.load("beside resets elsewhere", &beside, Some(&alone));
+    report.note("taken by another server", &flooded.in_words());
+    drop(elsewhere);
     let (before, counted) = (resident_bytes(id), Limited::of(&stand.gateway).await);
     forget_peak(id);
 
-    let steady = Steady::start(&target);
-    let address = target.address;
-    let flooding = tokio::task::spawn_blocking(move || flood(address));
-    let flooded = flooding.await.expect("a flood ends");
-    let beside = steady.stop();
+    let (beside, flooded) = beside_a_flood(&target, target.address).await;
     report.load("beside the resets", &beside, Some(&alone));
-    let words = format!(
-        "{} resets in {:.1?}, over {} connections",
-        flooded.resets, flooded.took, flooded.connections
-    );
-    report.note("taken", &words);
+    report.note("taken", &flooded.in_words());
     tokio::time::sleep(SETTLED).await;
     report.memory("gateway", before, peak_bytes(id), resident_bytes(id));
     report.note("limits hit", &Limited::of(&stand.gateway).await.since(&counted));
+}
+
+/// The load while `flooded` is flooded.
+async fn beside_a_flood(target: &Target, flooded: SocketAddr) -> (Served, Flooded) {
+    let steady = Steady::start(target);
+    let flooding = tokio::task::spawn_blocking(move || flood(flooded));
+    let flooded = flooding.await.expect("a flood ends");
+    (steady.stop(), flooded)
 }

@@ -1,0 +1,49 @@
+//! A server that is nobody's gateway: hyper over HTTP/2, as it comes. What a flood costs there, it costs the machine.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use h8s_benches::programs::{listens, role};
+use h8s_benches::runtime;
+use h8s_test_support::process::Process;
+use http::{Request, Response};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+
+/// The argument by which this program knows that it is the server.
+pub(crate) const ROLE: &str = "--elsewhere";
+
+/// It, as a process. Ends with this.
+pub(crate) struct Elsewhere {
+    _process: Process,
+    pub(crate) address: SocketAddr,
+}
+
+impl Elsewhere {
+    pub(crate) async fn start() -> Self {
+        let mut process = role(&[ROLE]);
+        let address = listens(&mut process).await;
+        Self { _process: process, address }
+    }
+}
+
+/// Never returns.
+pub(crate) fn run() {
+    runtime().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        println!("listening on {}", listener.local_addr().expect("a listener has an address"));
+        loop {
+            let (stream, _) = listener.accept().await.expect("a listener accepts");
+            let empty = || Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()));
+            let answer = service_fn(move |_: Request<Incoming>| ready(empty()));
+            let http = http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(http.serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+}
