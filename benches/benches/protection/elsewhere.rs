@@ -1,4 +1,4 @@
-//! A server that is nobody's gateway: hyper over HTTP/2, as it comes. What a flood costs there, it costs the machine.
+//! A server that is nobody's gateway: hyper over HTTP/2, as patient with resets as the gateway. What a flood costs there, it costs the machine.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -18,6 +18,9 @@ use tokio::net::TcpListener;
 
 /// The argument by which this program knows that it is the server.
 pub(crate) const ROLE: &str = "--elsewhere";
+
+/// Streams reset before they are looked at, after which a connection is closed: the gateway's own number.
+const RESETS: usize = 50;
 
 /// It, as a process. Ends with this.
 pub(crate) struct Elsewhere {
@@ -42,7 +45,8 @@ pub(crate) fn run() {
             let (stream, _) = listener.accept().await.expect("a listener accepts");
             let empty = || Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()));
             let answer = service_fn(move |_: Request<Incoming>| ready(empty()));
-            let http = http2::Builder::new(TokioExecutor::new());
+            let mut http = http2::Builder::new(TokioExecutor::new());
+            http.max_pending_accept_reset_streams(RESETS);
             tokio::spawn(http.serve_connection(TokioIo::new(stream), answer));
         }
     });
