@@ -58,13 +58,13 @@ impl ConnectionState {
 #[derive(Clone)]
 pub(crate) struct Connection {
     shared: Arc<Shared>,
-    outbox: Outbox,
+    /// Of the native connection. What the plain one says stays in order without: there is one way to its client.
+    outbox: Option<Outbox>,
     pub(crate) state: watch::Receiver<ConnectionState>,
 }
 
 struct Shared {
     config: NatsConfig,
-    purpose: &'static str,
     client: ArcSwap<Client>,
     /// What another client subscribes to. Locked while one subscribes, so that none is left out.
     subscriptions: Mutex<Vec<Renewal>>,
@@ -82,23 +82,33 @@ struct Events {
 type End = oneshot::Receiver<Infallible>;
 
 impl Connection {
-    /// Connects, once.
-    pub(crate) async fn open(config: &NatsConfig, purpose: &'static str) -> Result<Self, ConnectError> {
+    /// Connects, once, for native frames.
+    pub(crate) async fn native(config: &NatsConfig) -> Result<Self, ConnectError> {
+        let mut connection = Self::open(config, "native").await?;
+        let (outbox, queue) = outbox::new();
+        let shared = connection.shared.clone();
+        tokio::spawn(queue.publish_with(move || shared.client.load_full()));
+        connection.outbox = Some(outbox);
+        Ok(connection)
+    }
+
+    /// Connects, once, for everything else.
+    pub(crate) async fn plain(config: &NatsConfig) -> Result<Self, ConnectError> {
+        Self::open(config, "plain").await
+    }
+
+    async fn open(config: &NatsConfig, purpose: &'static str) -> Result<Self, ConnectError> {
         let (sender, state) = watch::channel(ConnectionState { connected: true, disturbances: 0 });
         let events = Arc::new(Events { purpose, state: sender, denials: Denials::new(&config.name) });
         let (client, end) = connect(config, &events).await?;
         let shared = Arc::new(Shared {
             config: config.clone(),
-            purpose,
             client: ArcSwap::from_pointee(client),
             subscriptions: Mutex::default(),
             events,
         });
         tokio::spawn(renew(Arc::downgrade(&shared), end));
-        let (outbox, queue) = outbox::new();
-        let publishing = shared.clone();
-        tokio::spawn(queue.publish_with(move || publishing.client.load_full()));
-        Ok(Self { shared, outbox, state })
+        Ok(Self { shared, outbox: None, state })
     }
 
     /// Takes what is published to a subject, until the connection is dropped.
@@ -134,7 +144,10 @@ impl Connection {
         reply: Option<async_nats::Subject>,
         payload: Bytes,
     ) -> Result<(), PublishError> {
-        let put = self.outbox.put(Publication { subject, reply, payload });
+        let Some(outbox) = &self.outbox else {
+            return self.publish_plain(subject, reply, async_nats::HeaderMap::new(), payload).await;
+        };
+        let put = outbox.put(Publication { subject, reply, payload });
         tokio::time::timeout(PUBLISH_TIMEOUT, put).await.map_err(|_| PublishError::Timeout)
     }
 
@@ -163,7 +176,7 @@ impl Connection {
     pub(crate) async fn flush(&self) {
         let client = self.shared.client.load_full();
         if let Err(error) = client.flush().await {
-            debug!(connection = self.shared.purpose, %error, "NATS did not take what was published");
+            debug!(connection = self.shared.events.purpose, %error, "NATS did not take what was published");
         }
     }
 
@@ -188,7 +201,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("purpose", &self.shared.purpose).finish_non_exhaustive()
+        f.debug_struct("Connection").field("purpose", &self.shared.events.purpose).finish_non_exhaustive()
     }
 }
 
@@ -248,7 +261,7 @@ impl Shared {
         for subscription in subscriptions.iter() {
             // It fails when this client has ended, too: then there will be another.
             if let Err(error) = subscription.renew(&client).await {
-                debug!(connection = self.purpose, %error, "a subscription was not taken");
+                debug!(connection = self.events.purpose, %error, "a subscription was not taken");
             }
         }
         self.client.store(Arc::new(client));

@@ -57,8 +57,7 @@ impl Link {
     /// # Errors
     /// See [`ConnectError`]; each names the servers.
     pub async fn connect(config: &NatsConfig) -> Result<Self, ConnectError> {
-        let (native, plain) =
-            tokio::try_join!(Connection::open(config, "native"), Connection::open(config, "plain"))?;
+        let (native, plain) = tokio::try_join!(Connection::native(config), Connection::plain(config))?;
         let max_payload_bytes = native.max_payload().min(plain.max_payload());
         if max_payload_bytes < MIN_MAX_PAYLOAD_BYTES {
             return Err(ConnectError::MaxPayload { servers: config.shown_servers(), max_payload_bytes });
