@@ -91,6 +91,9 @@ pub struct Flags {
     /// One line on standard output for each exchange, when it has ended
     #[arg(long, env = "H8S_ACCESS_LOG", value_name = "FORMAT", default_value = "off", value_enum)]
     pub access_log: AccessLog,
+    /// Threads that do the work. Half of the processors unless set, at least one: the kernel and NATS need the others
+    #[arg(long, env = "H8S_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
     /// How log lines look. RUST_LOG says which there are (default: info)
     #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,

@@ -19,9 +19,11 @@ fn main() -> ExitCode {
     let loaded = h8s_settings::load::<Flags>(&argv).unwrap_or_else(|exit| exit.exit());
     loaded.flags.log_format.start("info");
     let reloader = Reloader::new(argv, &loaded);
+    let threads = h8s_settings::threads(loaded.flags.threads);
     let (config, nats) = loaded.flags.configs().unwrap_or_else(|exit| exit.exit());
     h8s_ingress::raise_limit(&config);
     let ended = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)

@@ -127,6 +127,7 @@ impl Flags {
             ("listen", self.listen != now.listen),
             ("admin-listen", self.admin_listen != now.admin_listen),
             ("grace-period", self.grace_period != now.grace_period),
+            ("threads", self.threads != now.threads),
             ("log-format", self.log_format != now.log_format),
         ];
         let own = own.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name);

@@ -22,8 +22,10 @@ const FAREWELL: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
     loaded.flags.log_format.start("info");
+    let threads = h8s_settings::threads(loaded.flags.threads);
     let (config, nats) = Flags::configs(loaded).unwrap_or_else(|exit| exit.exit());
     let ended = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)

@@ -26,8 +26,8 @@
 //!
 //! Where to look: [`load`](load()) is in `load.rs`; what one flag was given, and by whom, in `given.rs`; the
 //! command line in `command_line.rs`; the file in `file.rs`, its further tables in `table.rs`; the log that `--log-format`
-//! asks for in `log.rs`; the signals that end a program in `stop.rs`; what makes it read its files again in `reload.rs`
-//! and `file_watch.rs`.
+//! asks for in `log.rs`; how many threads there are in `threads.rs`; the signals that end a program in `stop.rs`; what
+//! makes it read its files again in `reload.rs` and `file_watch.rs`.
 
 mod command_line;
 mod duration;
@@ -42,6 +42,7 @@ mod secret;
 mod size;
 mod stop;
 mod table;
+mod threads;
 
 pub use duration::duration;
 pub use exit::{Exit, Mistakes};
@@ -53,3 +54,4 @@ pub use secret::{EmptySecret, Secret};
 pub use size::size;
 pub use stop::Stop;
 pub use table::{list, parsed, tables, text};
+pub use threads::threads;
