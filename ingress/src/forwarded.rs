@@ -16,6 +16,8 @@ use crate::{hex, trace};
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// How many fields a head may get here.
+const ADDED: usize = 5;
 const HTTPS: &str = "https";
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -92,6 +94,7 @@ impl Peer {
 
     /// Describes the client in `headers`, and says who it is. `host` is what the client asked for.
     pub(crate) fn describe(&self, headers: &mut HeaderMap, host: HeaderValue) -> Described {
+        headers.reserve(ADDED);
         trace::keep_or_begin(headers);
         if self.sender == Sender::Stranger {
             let request_id = new_request_id();

@@ -125,7 +125,7 @@ impl Mailbox {
     }
 
     /// Takes in one message. Says what the peer should be told about it, if anything.
-    pub(crate) fn deliver(&self, reply: Option<&Subject>, message: Bytes, beat: u64) -> Option<Answer> {
+    pub(crate) fn deliver(&self, reply: Option<Subject>, message: Bytes, beat: u64) -> Option<Answer> {
         let mut state = self.lock();
         if !state.is_from_peer(reply, self) {
             return None;
@@ -482,15 +482,14 @@ impl Drop for State {
 
 impl State {
     /// The first frame pins the peer; frames from elsewhere are nobody's.
-    fn is_from_peer(&mut self, reply: Option<&Subject>, mailbox: &Mailbox) -> bool {
-        match (&self.peer, reply) {
-            (Some(peer), Some(reply)) => peer == reply,
-            (None, Some(reply)) if mailbox.replies.cover(reply) && is_same_exchange(reply, &mailbox.own) => {
-                self.peer = Some(reply.clone());
-                true
-            }
-            (None, _) | (_, None) => false,
+    fn is_from_peer(&mut self, reply: Option<Subject>, mailbox: &Mailbox) -> bool {
+        let Some(reply) = reply else { return false };
+        if let Some(peer) = &self.peer {
+            return *peer == reply;
         }
+        let is_peer = mailbox.replies.cover(&reply) && is_same_exchange(&reply, &mailbox.own);
+        self.peer = is_peer.then_some(reply);
+        is_peer
     }
 
     fn credit(&self) -> (u64, u64) {

@@ -137,8 +137,9 @@ impl Port {
         let Message { subject, reply, payload, .. } = message;
         match mailbox {
             Some(mailbox) => {
-                if let Some(answer) = mailbox.deliver(reply.as_ref(), payload, self.now()) {
-                    self.answer(reply, subject, &mailbox, answer);
+                if let Some(answer) = mailbox.deliver(reply, payload, self.now()) {
+                    // Nobody but the peer is heard there.
+                    self.answer(mailbox.peer(), subject, &mailbox, answer);
                 }
             }
             None if wants_answer(&payload) => self.answer_abort(reply, subject, AbortCode::Unknown),

@@ -49,8 +49,8 @@ impl Due {
 }
 
 /// See the module.
-pub(crate) struct PreparedRequest<B> {
-    pub(crate) host: Host,
+pub(crate) struct PreparedRequest<'a, B> {
+    pub(crate) host: &'a Host,
     pub(crate) method: MethodPattern,
     pub(crate) path: PathTokens,
     head: HeadKind,
@@ -63,12 +63,12 @@ pub(crate) struct PreparedRequest<B> {
     body: Option<Outgoing<B>>,
 }
 
-impl<B> PreparedRequest<B>
+impl<'a, B> PreparedRequest<'a, B>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(crate) async fn new(host: &Host, request: Request<B>, due: Due) -> Result<Self, ExchangeError> {
+    pub(crate) async fn new(host: &'a Host, request: Request<B>, due: Due) -> Result<Self, ExchangeError> {
         let (mut parts, body) = request.into_parts();
         let method = MethodPattern::named(&parts.method).map_err(invalid)?;
         let expect = parts.headers.remove(header::EXPECT);
@@ -90,8 +90,7 @@ where
         }
         let head = HeadKind::Request(Box::new(head));
         let patience = due.patience(body.is_whole());
-        let (host, body) = (host.clone(), Some(body));
-        Ok(Self { host, method, path, head, patience, expects_continue, answerer, body })
+        Ok(Self { host, method, path, head, patience, expects_continue, answerer, body: Some(body) })
     }
 
     /// Asks the responders of one interest. The body's first bytes stay here until one of them has accepted.
@@ -165,18 +164,18 @@ where
     }
 
     /// The request in the plain dialect.
-    pub(crate) fn plain_call<'a>(
-        &'a self,
-        port: &'a Arc<PlainPort>,
-        subjects: &'a Subjects,
+    pub(crate) fn plain_call<'b>(
+        &'b self,
+        port: &'b Arc<PlainPort>,
+        subjects: &'b Subjects,
         idle: Duration,
-    ) -> PlainCall<'a> {
+    ) -> PlainCall<'b> {
         if let Some(answerer) = &self.answerer {
             answerer.asks(None);
         }
         let HeadKind::Request(head) = &self.head else { unreachable!("a request's head is a request's") };
-        let to = subjects.http(&self.method, &self.host, &self.path);
-        PlainCall { port, subjects, host: &self.host, head, to, idle }
+        let to = subjects.http(&self.method, self.host, &self.path);
+        PlainCall { port, subjects, host: self.host, head, to, idle }
     }
 }
 

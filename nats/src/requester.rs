@@ -309,7 +309,11 @@ impl Requester {
     }
 
     /// Makes a request ready, where it has a chance to be answered at all.
-    async fn prepare<B>(&self, host: &Host, request: Request<B>) -> Result<PreparedRequest<B>, ExchangeError>
+    async fn prepare<'a, B>(
+        &self,
+        host: &'a Host,
+        request: Request<B>,
+    ) -> Result<PreparedRequest<'a, B>, ExchangeError>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -390,7 +394,7 @@ impl Shared {
     }
 
     /// Tries responders until one answers, or nobody is left.
-    async fn attempt<B>(&self, request: &mut PreparedRequest<B>) -> Result<Response<Body>, ExchangeError>
+    async fn attempt<B>(&self, request: &mut PreparedRequest<'_, B>) -> Result<Response<Body>, ExchangeError>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -398,7 +402,7 @@ impl Shared {
         let patience = self.config().wait_for_responder.map(|wait| Instant::now() + wait);
         let mut refusals = REFUSAL_PAUSES.iter();
         loop {
-            let error = match self.interest.route(&request.host, &request.method, &request.path) {
+            let error = match self.interest.route(request.host, &request.method, &request.path) {
                 Route::Native(route) => {
                     let asked_at = Instant::now();
                     let result = request.open_native(&self.port, &self.inbox, &route).await;

@@ -49,7 +49,6 @@ pub(crate) struct Serving<S> {
 }
 
 /// Where the answers to one `HEAD` go.
-#[derive(Clone)]
 struct Return {
     id: ExchangeId,
     to: Subject,
@@ -146,18 +145,9 @@ impl<S: HttpService> Served<'_, S> {
             Err(error) => return self.abort(AbortCode::Malformed, error.to_string()),
         };
         match self.call(request).await {
-            Some(Ok(response)) => self.respond_safely(response).await,
+            Some(Ok(response)) => self.respond(response).await,
             Some(Err(error)) => self.fail(error),
             None => {}
-        }
-    }
-
-    async fn respond_safely(self, response: Response<S::ResponseBody>) {
-        let (port, back) = (self.serving.port.clone(), self.back.clone());
-        // A body may panic as well as the service.
-        if AssertUnwindSafe(self.respond(response)).catch_unwind().await.is_err() {
-            let reason = "the response body panicked".to_owned();
-            back.send_soon(&port, &Frame::Abort { code: AbortCode::Failed, reason });
         }
     }
 
@@ -222,7 +212,7 @@ impl<S: HttpService> Served<'_, S> {
         if let Some(exchange) = &self.exchange {
             exchange.mailbox.carries_bytes();
         }
-        self.respond_safely(response).await;
+        self.respond(response).await;
     }
 
     /// Takes the exchange's place in the registry. `None` when the id is in use: somebody repeats a `HEAD`.
@@ -276,8 +266,13 @@ impl<S: HttpService> Served<'_, S> {
 
     async fn respond(mut self, response: Response<S::ResponseBody>) {
         let (parts, body) = response.into_parts();
-        let mut body = Outgoing::new(body);
-        inline::of_response(&mut body).await;
+        // A body may panic as well as the service.
+        let begun = AssertUnwindSafe(async {
+            let mut body = Outgoing::new(body);
+            inline::of_response(&mut body).await;
+            body
+        });
+        let Ok(mut body) = begun.catch_unwind().await else { return self.panicked() };
         if let Some(error) = body.take_error() {
             return self.fail(error);
         }
@@ -298,15 +293,23 @@ impl<S: HttpService> Served<'_, S> {
             return;
         }
         let Some(exchange) = self.register(0) else { return };
-        let sent = async {
+        let sent = AssertUnwindSafe(async {
             exchange.send_to_peer(frame).await?;
             if end { Ok(()) } else { body.send(&exchange, 1).await }
-        };
+        });
         tokio::select! {
             biased;
-            result = sent => if let Err(stop) = result { gone(&exchange, stop) },
+            result = sent.catch_unwind() => match result {
+                Ok(Ok(())) => {}
+                Ok(Err(stop)) => gone(&exchange, stop),
+                Err(_) => self.panicked(),
+            },
             () = self.serving.cut.cancelled() => self.stopping(),
         }
+    }
+
+    fn panicked(self) {
+        self.abort(AbortCode::Failed, "the response body panicked".to_owned());
     }
 
     fn fail(self, error: BoxError) {

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-use crate::varint;
+use crate::{names, varint};
 
 /// Why bytes are no field section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum FieldError {
     TooLarge,
 }
 
+/// Room that a map has from the start, at most: who says that many come may not have them.
+const MOST_EXPECTED: usize = 64;
+
 /// Appends a section. Its length is written in the four-byte form, so that one pass is enough.
 pub(crate) fn put(fields: &HeaderMap, out: &mut BytesMut) -> Result<(), FieldError> {
     let start = out.len();
@@ -42,13 +45,26 @@ pub(crate) fn put(fields: &HeaderMap, out: &mut BytesMut) -> Result<(), FieldErr
 /// Takes a section off the front. Values share the memory of `from`.
 pub(crate) fn get(from: &mut Bytes) -> Result<HeaderMap, FieldError> {
     let mut section = varint::get_bytes(from).ok_or(FieldError::Truncated)?;
-    let mut fields = HeaderMap::new();
+    let mut fields = HeaderMap::with_capacity(count(&section).min(MOST_EXPECTED));
     while !section.is_empty() {
         let name = varint::get_bytes(&mut section).ok_or(FieldError::Truncated)?;
         let value = varint::get_bytes(&mut section).ok_or(FieldError::Truncated)?;
-        let name = HeaderName::from_lowercase(&name).map_err(|_| FieldError::Name)?;
+        let name = names::usual(&name).map_or_else(|| HeaderName::from_lowercase(&name), Ok);
+        let name = name.map_err(|_| FieldError::Name)?;
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| FieldError::Value)?;
         fields.try_append(name, value).map_err(|_| FieldError::TooMany)?;
     }
     Ok(fields)
+}
+
+/// How many fields a section has, as far as it can be read.
+fn count(mut section: &[u8]) -> usize {
+    let mut texts = 0;
+    while let Some((length, size)) = varint::peek(section)
+        && let Some(end) = usize::try_from(length).ok().and_then(|length| length.checked_add(size))
+        && let Some(rest) = section.get(end..)
+    {
+        (section, texts) = (rest, texts + 1);
+    }
+    texts / 2
 }

@@ -24,6 +24,9 @@ const MAX_REASON_BYTES: usize = 1024;
 /// What a frame costs beyond its bytes, so that credit bounds queues that count messages, too.
 const FRAME_OVERHEAD: u64 = 256;
 
+/// Most browsers' heads fit: they are written in one piece.
+const USUAL_HEAD_BYTES: usize = 1024;
+
 /// Bit of a `HEAD`'s flags: nothing follows in this direction.
 const HEAD_END: u64 = 1;
 
@@ -175,7 +178,7 @@ impl HeadFrame {
 /// # Errors
 /// [`HeadError::TooLarge`] when head and body do not fit one frame.
 pub fn encode_head(head: &HeadKind, end: bool, limit: u64, body: &[u8]) -> Result<Bytes, HeadError> {
-    let mut out = BytesMut::with_capacity(512 + body.len());
+    let mut out = BytesMut::with_capacity(USUAL_HEAD_BYTES + body.len());
     out.put_u8(Kind::Head as u8);
     varint::put(VERSION, &mut out);
     varint::put(if end { HEAD_END } else { 0 }, &mut out);

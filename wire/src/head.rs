@@ -134,7 +134,7 @@ impl RequestHead {
         varint::put_bytes(self.authority.as_str().as_bytes(), out);
         self.put_target(out);
         fields::put(&self.headers, out)?;
-        self.put_extensions(out)
+        varint::put_section(out, |section| self.put_extensions(section))
     }
 
     /// An absolute-form target may have a query and no path (`http://a?b`), which is `/?b` in origin form.
@@ -147,30 +147,27 @@ impl RequestHead {
     }
 
     fn put_extensions(&self, out: &mut BytesMut) -> Result<(), HeadError> {
-        let mut section = BytesMut::new();
         if let Some(protocol) = &self.protocol {
             check_protocol(protocol.as_bytes())?;
-            put_extension(extension::PROTOCOL, protocol.as_bytes(), &mut section);
+            put_extension(extension::PROTOCOL, protocol.as_bytes(), out);
         }
         match self.client {
-            Some(IpAddr::V4(address)) => put_extension(extension::CLIENT, &address.octets(), &mut section),
-            Some(IpAddr::V6(address)) => put_extension(extension::CLIENT, &address.octets(), &mut section),
+            Some(IpAddr::V4(address)) => put_extension(extension::CLIENT, &address.octets(), out),
+            Some(IpAddr::V6(address)) => put_extension(extension::CLIENT, &address.octets(), out),
             None => {}
         }
         if let Some(timeout) = self.timeout {
             let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(varint::MAX);
-            varint::put(extension::TIMEOUT, &mut section);
-            let mut value = BytesMut::with_capacity(8);
-            varint::put(milliseconds, &mut value);
-            varint::put_bytes(&value, &mut section);
+            varint::put(extension::TIMEOUT, out);
+            varint::put_section(out, |value| varint::put(milliseconds, value));
         }
         if let Some(ConnectionEpoch { connection, epoch }) = self.connection {
-            let mut value = BytesMut::with_capacity(24);
-            value.put_slice(connection.as_bytes());
-            varint::put(epoch, &mut value);
-            put_extension(extension::CONNECTION, &value, &mut section);
+            varint::put(extension::CONNECTION, out);
+            varint::put_section(out, |value| {
+                value.put_slice(connection.as_bytes());
+                varint::put(epoch, value);
+            });
         }
-        varint::put_bytes(&section, out);
         Ok(())
     }
 
@@ -262,11 +259,11 @@ impl ResponseHead {
         varint::put(RESPONSE, out);
         varint::put(status.as_u16().into(), out);
         fields::put(&self.headers, out)?;
-        let mut section = BytesMut::new();
-        if self.holds_state {
-            put_extension(extension::HOLDS_STATE, b"", &mut section);
-        }
-        varint::put_bytes(&section, out);
+        varint::put_section(out, |section| {
+            if self.holds_state {
+                put_extension(extension::HOLDS_STATE, b"", section);
+            }
+        });
         Ok(())
     }
 

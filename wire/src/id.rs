@@ -13,30 +13,39 @@ pub struct IdError;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-fn digit(byte: u8) -> Result<u8, IdError> {
-    match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err(IdError),
-    }
-}
+/// Digits of an id.
+pub(crate) const DIGIT_COUNT: usize = 32;
 
+/// What a byte is worth as a digit; `NO_DIGIT` for all others.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[DIGITS[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+const NO_DIGIT: u8 = 0xff;
+
+/// Ids are read several times for each message: all digits are looked up, and judged once.
 fn parse(text: &str) -> Result<[u8; 16], IdError> {
     let text: &[u8; 32] = text.as_bytes().try_into().map_err(|_| IdError)?;
-    let mut bytes = [0; 16];
+    let (mut bytes, mut seen) = ([0; 16], 0);
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+        *byte = high << 4 | low & 15;
+        seen |= high | low;
     }
-    Ok(bytes)
+    if seen < 16 { Ok(bytes) } else { Err(IdError) }
 }
 
-fn write(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+fn push(bytes: &[u8; 16], text: &mut String) {
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
-    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
 macro_rules! id {
@@ -54,6 +63,11 @@ macro_rules! id {
             /// The 16 bytes.
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
+            }
+
+            /// Appends the 32 digits.
+            pub fn push_to(&self, text: &mut String) {
+                push(&self.0, text);
             }
         }
 
@@ -80,13 +94,15 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write(&self.0, f)
+                let mut text = String::with_capacity(DIGIT_COUNT);
+                self.push_to(&mut text);
+                f.write_str(&text)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write(&self.0, f)
+                fmt::Display::fmt(self, f)
             }
         }
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::host::Host;
-use crate::id::{ConnectionId, ExchangeId, GatewayId, ResponderId};
+use crate::id::{ConnectionId, DIGIT_COUNT, ExchangeId, GatewayId, ResponderId};
 use crate::subject::{DIVIDER, Subject, Subjects};
 
 /// The last token of the subject that takes `SYNC` frames, in every inbox.
@@ -55,7 +55,12 @@ impl Inbox {
 
     /// Where the frames of one exchange go.
     pub fn exchange(&self, id: ExchangeId) -> Subject {
-        Subject::new(format!("{}.{id}", self.0))
+        // Made for each exchange, at both ends: in one piece.
+        let mut text = String::with_capacity(self.0.len() + 1 + DIGIT_COUNT);
+        text.push_str(&self.0);
+        text.push('.');
+        id.push_to(&mut text);
+        Subject::new(text)
     }
 
     /// Where `SYNC` frames go.

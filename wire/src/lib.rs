@@ -25,6 +25,7 @@ mod id;
 mod inbox;
 mod interest;
 mod message;
+mod names;
 mod pattern;
 mod pattern_map;
 mod permissions;

@@ -1,6 +1,6 @@
 //! Variable-length integers (RFC 9000 §16): 1, 2, 4 or 8 bytes, values below 2^62.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The largest value there is.
 pub(crate) const MAX: u64 = (1 << 62) - 1;
@@ -42,6 +42,28 @@ pub(crate) fn peek(from: &[u8]) -> Option<(u64, usize)> {
 pub(crate) fn get_bytes(from: &mut Bytes) -> Option<Bytes> {
     let length = usize::try_from(get(from)?).ok()?;
     (length <= from.len()).then(|| from.split_to(length))
+}
+
+/// How many bytes [`put`] writes.
+const fn size(value: u64) -> usize {
+    match value {
+        0..0x40 => 1,
+        0x40..0x4000 => 2,
+        0x4000..0x4000_0000 => 4,
+        _ => 8,
+    }
+}
+
+/// Appends a length and what `put_all` appends, in place: it moves by what its length takes.
+pub(crate) fn put_section<T>(out: &mut BytesMut, put_all: impl FnOnce(&mut BytesMut) -> T) -> T {
+    let start = out.len();
+    let result = put_all(out);
+    let length = out.len() - start;
+    let size = size(length as u64);
+    out.put_bytes(0, size);
+    out.copy_within(start..start + length, start + size);
+    put(length as u64, &mut &mut out[start..start + size]);
+    result
 }
 
 /// Appends a length and the bytes.

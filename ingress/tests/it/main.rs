@@ -5,6 +5,7 @@
 mod access_log;
 mod admin;
 mod admission;
+mod allocations;
 mod attacked;
 mod bodies;
 mod connections;

@@ -1,0 +1,48 @@
+//! Field names that most requests have and `http` does not know: it would copy them to the heap, each time.
+
+use http::HeaderName;
+
+/// The name that these bytes are, where it is one of the usual ones.
+pub(crate) fn usual(name: &[u8]) -> Option<HeaderName> {
+    macro_rules! of {
+        ($($text:literal)*) => {
+            match name {
+                $(text if text == $text.as_bytes() => {
+                    const NAME: HeaderName = HeaderName::from_static($text);
+                    Some(NAME)
+                })*
+                _ => None,
+            }
+        };
+    }
+    match name.first()? {
+        b'k' => of!("keep-alive"),
+        b'p' => of!("priority"),
+        b's' => of!(
+            "sec-ch-ua" "sec-ch-ua-mobile" "sec-ch-ua-platform" "sec-fetch-dest" "sec-fetch-mode" "sec-fetch-site"
+            "sec-fetch-user" "sec-gpc"
+        ),
+        b't' => of!("traceparent" "tracestate"),
+        b'x' => of!(
+            "x-forwarded-for" "x-forwarded-host" "x-forwarded-proto" "x-request-id" "x-requested-with"
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usual_name_is_itself_and_others_are_none() {
+        for name in
+            ["keep-alive", "priority", "sec-fetch-site", "traceparent", "x-forwarded-for", "x-request-id"]
+        {
+            assert_eq!(usual(name.as_bytes()).unwrap().as_str(), name);
+        }
+        for name in ["", "x", "x-forwarded", "x-request-idx", "X-Request-Id", "host"] {
+            assert_eq!(usual(name.as_bytes()), None, "{name}");
+        }
+    }
+}
