@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::Limits;
 use crate::memory_swap::Swap;
 use crate::slots::Slots;
 
@@ -43,12 +44,20 @@ const MEMORY_KEPT_BYTES: usize = 2 * 1024 * 1024;
 /// The same for tables.
 const TABLE_KEPT_BYTES: usize = 512 * 1024;
 
+/// Places that are free keep their last component's memory mapped, up to so many: the next instance of it faults no page in.
+const WARM_SLOTS: u32 = 100;
+
+/// And so many more for each component, so that a hundred that take turns need not map theirs each time.
+const WARM_PER_COMPONENT: u32 = 2;
+
 /// How large an engine is.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Instances at the same time, over all components. Default 1,000, which reserves (but does not use) about
     /// 16 TiB of address space.
     pub instances: u32,
+    /// Components that take turns. Default 1.
+    pub components: u32,
     /// The largest memory that any component may have, in bytes. Default 128 MiB.
     pub memory_bytes: usize,
     /// The largest table that any component may have, in elements. Default 20,000.
@@ -57,8 +66,8 @@ pub struct EngineConfig {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        let limits = crate::Limits::default();
-        Self { instances: 1000, memory_bytes: limits.memory_bytes, table_elements: limits.table_elements }
+        let Limits { memory_bytes, table_elements, .. } = Limits::default();
+        Self { instances: 1000, components: 1, memory_bytes, table_elements }
     }
 }
 
@@ -190,7 +199,10 @@ fn pool(config: &EngineConfig, swap: &Swap) -> PoolingAllocationConfig {
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_tables_per_component(TABLES_PER_COMPONENT)
         .max_memory_size(config.memory_bytes)
-        .table_elements(config.table_elements);
+        .table_elements(config.table_elements)
+        .max_unused_warm_slots(
+            WARM_SLOTS.saturating_add(config.components.saturating_mul(WARM_PER_COMPONENT)),
+        );
     match swap {
         // Resets exactly the pages that an instance touched and keeps them mapped for the next. Only safe where
         // no touched page can have been swapped out: the scan would not see it.

@@ -88,6 +88,7 @@ impl HostConfig {
         let instances = limits().map(|limits| limits.concurrency).fold(0, usize::saturating_add).max(1);
         EngineConfig {
             instances: u32::try_from(instances).map_or(MOST_INSTANCES, |count| count.min(MOST_INSTANCES)),
+            components: u32::try_from(self.components.len()).unwrap_or(u32::MAX),
             memory_bytes: limits().map(|limits| limits.memory_bytes).max().unwrap_or(0),
             ..EngineConfig::default()
         }

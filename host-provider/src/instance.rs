@@ -195,12 +195,14 @@ impl<T> Guest<T> {
     /// The processor time that this takes is what counts as computing; so the budget is overrun by one tick at most.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending<T>> {
         let started = processor_time();
-        let ending = self.call.as_mut().poll(cx);
-        self.spent += processor_time().saturating_sub(started);
-        match ending {
-            Poll::Pending if self.spent > self.budget => Poll::Ready(Err(Fault::CpuBudgetSpent(self.budget))),
-            ending => ending,
+        if let Poll::Ready(ending) = self.call.as_mut().poll(cx) {
+            return Poll::Ready(ending);
         }
+        self.spent += processor_time().saturating_sub(started);
+        if self.spent > self.budget {
+            return Poll::Ready(Err(Fault::CpuBudgetSpent(self.budget)));
+        }
+        Poll::Pending
     }
 
     /// Runs it to its end, which must come before `deadline`.

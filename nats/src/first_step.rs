@@ -30,13 +30,14 @@ pub(crate) struct FirstStep {
 impl FirstStep {
     /// Runs an exchange: here if it ends at once, in a task of its own otherwise.
     pub(crate) fn take(&self, exchange: impl Future<Output = ()> + Send + 'static) {
+        // Some kilobytes, which are moved once, and not each time that somebody takes it over.
+        let mut exchange = Box::pin(exchange);
         let elsewhere = self.elsewhere.load(Ordering::Relaxed);
         if elsewhere > 0 {
             self.elsewhere.store(elsewhere - 1, Ordering::Relaxed);
             tokio::spawn(exchange);
             return;
         }
-        let mut exchange = Box::pin(exchange);
         let begin = Instant::now();
         // Whatever it registers with nobody, it registers again in its task.
         let is_over = exchange.as_mut().now_or_never().is_some();
