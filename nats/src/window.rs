@@ -6,15 +6,16 @@ use h8s_wire::{MAX_FRAME_BYTES, frame_cost};
 
 use crate::mailbox::Carries;
 
-/// Under way in one direction of one exchange: at 128 KiB a frame enough to keep a fast link busy, at 256 bytes'
-/// overhead a frame 4,096 messages at most, far below what a subscription buffers.
-const WINDOW: u64 = 1024 * 1024;
+/// Under way in one direction of one exchange: at 128 KiB a frame enough to keep a link of this machine busy (17 MB/s where
+/// an answer takes 30 ms), and little enough that small requests beside it do not wait long; at 256 bytes' overhead a
+/// frame 2,048 messages at most, far below what a subscription buffers.
+const WINDOW: u64 = 512 * 1024;
 /// The same while memory is short, for messages: two full frames, so that one can be read while the next is under way.
 const SMALL_WINDOW: u64 = 2 * frame_cost(MAX_FRAME_BYTES);
 /// The same for other bodies, whose frames are cut as credit allows: thousands of clients that do not read cost little,
 /// and who reads has some hundred megabytes a second still.
 const SMALL_BODY_WINDOW: u64 = 64 * 1024;
-/// Body bytes of all exchanges together that may wait here before windows become small: as many as sixty readers have
+/// Body bytes of all exchanges together that may wait here before windows become small: as many as 128 readers have
 /// under way at full speed.
 const BUDGET_BYTES: u64 = 64 * 1024 * 1024;
 
