@@ -91,7 +91,7 @@ pub struct Flags {
     /// One line on standard output for each exchange, when it has ended
     #[arg(long, env = "H8S_ACCESS_LOG", value_name = "FORMAT", default_value = "off", value_enum)]
     pub access_log: AccessLog,
-    /// Threads that do the work. Half of the processors unless set, at least one: the kernel and NATS need the others
+    /// Threads that do the work. One for each processor unless set; fewer cost less where NATS and responders share the machine
     #[arg(long, env = "H8S_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// How log lines look. RUST_LOG says which there are (default: info)

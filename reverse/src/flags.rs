@@ -73,7 +73,7 @@ pub struct Flags {
     // Less than the 30 s after which Kubernetes and most others kill.
     #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
     pub grace_period: Duration,
-    /// Threads that do the work. Half of the processors unless set, at least one: the kernel and NATS need the others
+    /// Threads that do the work. One for each processor unless set; fewer cost less where NATS and responders share the machine
     #[arg(long, env = "H8S_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// How log lines look. RUST_LOG says which there are (default: info)

@@ -3,15 +3,12 @@
 use std::num::NonZero;
 use std::thread::available_parallelism;
 
-/// As many as the flag says; otherwise half of the processors that the process may use, and at least one.
+/// As many as the flag says, or else one for each processor that the process may use.
 ///
-/// The other half is what the kernel needs for the same sockets, and the NATS server and responders beside. A thread more
-/// than that costs requests: threads that take turns on a processor pass on less at a time, and each piece wakes others.
+/// Fewer cost less where others need the processors as well: threads that take turns on one pass on less at a time, and
+/// each piece wakes others. With all of them, what floods one thread leaves the others to everybody else.
 pub fn threads(flag: Option<u16>) -> usize {
-    match flag {
-        Some(count) => usize::from(count),
-        None => available_parallelism().map_or(1, NonZero::get).div_ceil(2),
-    }
+    flag.map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from)
 }
 
 #[cfg(test)]
@@ -21,6 +18,6 @@ mod tests {
     #[test]
     fn the_flag_decides_and_otherwise_the_processors_do() {
         assert_eq!(threads(Some(7)), 7);
-        assert!((1..=available_parallelism().unwrap().get()).contains(&threads(None)));
+        assert_eq!(threads(None), available_parallelism().unwrap().get());
     }
 }
