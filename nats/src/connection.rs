@@ -147,8 +147,8 @@ impl Connection {
         let Some(outbox) = &self.outbox else {
             return self.publish_plain(subject, reply, async_nats::HeaderMap::new(), payload).await;
         };
-        let put = outbox.put(Publication { subject, reply, payload });
-        tokio::time::timeout(PUBLISH_TIMEOUT, put).await.map_err(|_| PublishError::Timeout)
+        let is_taken = outbox.put(Publication { subject, reply, payload }, PUBLISH_TIMEOUT).await;
+        if is_taken { Ok(()) } else { Err(PublishError::Timeout) }
     }
 
     /// Hands one message of the plain dialect to NATS, in order with the others of that kind: with NATS headers, and a

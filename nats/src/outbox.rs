@@ -5,10 +5,12 @@
 //! once. (Measured at 64 connections: 3.5 messages a write without it.) Where there are no others, frames do not wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{Client, Subject};
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tracing::debug;
 
 /// Frames that wait at most, before those who have more wait themselves: with 128 KiB each, 32 MiB.
@@ -38,10 +40,15 @@ pub(crate) fn new() -> (Outbox, Queue) {
 }
 
 impl Outbox {
-    /// Waits for room only while NATS is away or its socket is full.
-    pub(crate) async fn put(&self, publication: Publication) {
+    /// Waits for room only while NATS is away or its socket is full, and at most for `timeout`. Whether it was taken.
+    pub(crate) async fn put(&self, publication: Publication, timeout: Duration) -> bool {
         // The other end stays for as long as this one does.
-        let _ = self.0.send(publication).await;
+        match self.0.try_send(publication) {
+            Err(TrySendError::Full(publication)) => {
+                tokio::time::timeout(timeout, self.0.send(publication)).await.is_ok()
+            }
+            Ok(()) | Err(TrySendError::Closed(_)) => true,
+        }
     }
 }
 

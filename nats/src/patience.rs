@@ -1,9 +1,11 @@
 //! How long a response's head is awaited: until an instant, or for as long as the request's body moves on and a while
 //! after that.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -96,10 +98,18 @@ impl Patience {
     }
 }
 
+/// What `work` comes to, unless `end` comes first. Most of it is done at once, and takes no timer then.
+pub(crate) async fn until<T>(end: Instant, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => timeout_at(end, work).await.ok(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, poll_fn};
-    use std::task::Poll;
+    use std::future::pending;
 
     use super::*;
 
@@ -138,6 +148,15 @@ mod tests {
         let done = patience.over(pending::<()>()).await;
 
         assert!(done.is_none() && Instant::now() >= ends && patience.ends() == ends);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_at_once_needs_no_time_and_the_rest_has_its_end() {
+        let past = Instant::now();
+
+        assert_eq!(until(past, async { 1 }).await, Some(1));
+        assert_eq!(until(past + TIMEOUT, tokio::task::yield_now()).await, Some(()));
+        assert_eq!(until(past + TIMEOUT, pending::<()>()).await, None);
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use crate::gateway_inbox::{self, GatewayInbox};
 use crate::interest::{InterestTable, Route};
 use crate::link::Link;
 use crate::open_connections::OpenConnections;
+use crate::patience;
 use crate::plain_port::{PlainFailure, PlainPort};
 use crate::port::{Port, Side, subject};
 use crate::registry::random_id;
@@ -323,7 +324,7 @@ impl Requester {
         }
         let due = self.due(&request)?;
         let prepared = PreparedRequest::new(host, request, due);
-        tokio::time::timeout_at(due.at, prepared).await.unwrap_or(Err(ExchangeError::Timeout))
+        patience::until(due.at, prepared).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
     fn due<B>(&self, request: &Request<B>) -> Result<Due, ExchangeError> {
