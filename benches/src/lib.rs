@@ -3,6 +3,7 @@
 //!
 //! What each bench measures, and what is to be subtracted from it, is in `README.md`.
 
+mod accept;
 pub mod answer;
 mod clock;
 pub mod contents;
@@ -25,6 +26,7 @@ mod steady;
 pub mod transfer;
 pub mod usage;
 
+pub use accept::accept_all;
 pub use clock::{CpuTime, criterion};
 pub use cost::{Cost, Meter};
 pub use fixed::Fixed;

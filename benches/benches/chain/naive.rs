@@ -3,15 +3,13 @@
 
 use async_nats::{Client, HeaderMap, Message, RequestErrorKind};
 use bytes::Bytes;
-use h8s_benches::runtime;
+use h8s_benches::{accept_all, runtime};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 
 use crate::responder::STATUS;
 
@@ -24,15 +22,12 @@ pub(crate) const SUBJECT: &str = "naive.http";
 pub(crate) fn run(nats_url: &str) {
     runtime().block_on(async {
         let nats = async_nats::connect(nats_url).await.expect("the bus can be connected to");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        println!("listening on {}", listener.local_addr().expect("a listener has an address"));
-        loop {
-            let (stream, _) = listener.accept().await.expect("a listener accepts");
-            stream.set_nodelay(true).expect("a socket");
+        accept_all(|stream| {
             let nats = nats.clone();
             let exchange = service_fn(move |request| exchange(nats.clone(), request));
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), exchange));
-        }
+            http1::Builder::new().serve_connection(stream, exchange)
+        })
+        .await;
     });
 }
 

@@ -6,15 +6,14 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use h8s_benches::programs::{listens, role};
-use h8s_benches::runtime;
+use h8s_benches::{accept_all, runtime};
 use h8s_test_support::process::Process;
 use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use hyper_util::rt::TokioExecutor;
 
 /// The argument by which this program knows that it is the server.
 pub(crate) const ROLE: &str = "--elsewhere";
@@ -38,16 +37,11 @@ impl Elsewhere {
 
 /// Never returns.
 pub(crate) fn run() {
-    runtime().block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        println!("listening on {}", listener.local_addr().expect("a listener has an address"));
-        loop {
-            let (stream, _) = listener.accept().await.expect("a listener accepts");
-            let empty = || Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()));
-            let answer = service_fn(move |_: Request<Incoming>| ready(empty()));
-            let mut http = http2::Builder::new(TokioExecutor::new());
-            http.max_pending_accept_reset_streams(RESETS);
-            tokio::spawn(http.serve_connection(TokioIo::new(stream), answer));
-        }
-    });
+    runtime().block_on(accept_all(|stream| {
+        let empty = || Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()));
+        let answer = service_fn(move |_: Request<Incoming>| ready(empty()));
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.max_pending_accept_reset_streams(RESETS);
+        http.serve_connection(stream, answer)
+    }));
 }

@@ -2,15 +2,13 @@
 
 use bytes::Bytes;
 use h8s_benches::contents::{Comparison, Contents};
-use h8s_benches::runtime;
+use h8s_benches::{accept_all, runtime};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 
 /// The argument by which this program knows that it is the backend.
 pub(crate) const ROLE: &str = "--backend";
@@ -20,17 +18,8 @@ pub(crate) const ANSWER: &[u8] = b"hello, world\n";
 
 /// Never returns.
 pub(crate) fn run() {
-    runtime().block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        println!("listening on {}", listener.local_addr().expect("a listener has an address"));
-        loop {
-            let (stream, _) = listener.accept().await.expect("a listener accepts");
-            stream.set_nodelay(true).expect("a socket");
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-            // Clients may leave when they like.
-            tokio::spawn(async { drop(connection.await) });
-        }
-    });
+    runtime()
+        .block_on(accept_all(|stream| http1::Builder::new().serve_connection(stream, service_fn(answer))));
 }
 
 /// `POST` compares what it gets, and says how much that was; a path of digits is that many bytes.
