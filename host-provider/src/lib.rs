@@ -52,6 +52,7 @@ mod outgoing_dial;
 mod outgoing_fault;
 mod outgoing_handler;
 mod outgoing_roots;
+mod outgoing_silence;
 mod outgoing_upload;
 mod output;
 mod own;

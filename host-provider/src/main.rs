@@ -1,12 +1,11 @@
 //! `h8s-host`: flags → build → run → drain.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use h8s_host_provider::{Flags, HostConfig, Served, connect, keep_current};
 use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
 use h8s_settings::{Reload, Stop};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Much less memory kept after bursts than the system's allocator keeps.
 #[cfg(target_os = "linux")]
@@ -15,9 +14,6 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// As for a mistaken flag: what it was told to use is not there, or no use.
 const MISTAKEN: u8 = 2;
-
-/// After a second signal: what is open has been dropped, and those who wait for it are told over NATS.
-const FAREWELL: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
@@ -88,13 +84,6 @@ async fn serve(
             }
         }
     };
-    let is_drained = tokio::select! {
-        () = drained => true,
-        () = stop.asked() => false,
-    };
-    if !is_drained {
-        tracing::warn!("second signal: not waiting any longer");
-        sleep(FAREWELL).await;
-    }
+    stop.wait_for(drained).await;
     Ok(())
 }

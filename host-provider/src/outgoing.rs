@@ -19,13 +19,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use crate::allow_list::{AllowedHost, Destination};
 use crate::outgoing_dial::{CONNECT_TIMEOUT, Dialer};
 use crate::outgoing_fault::{broken_response, failed};
 use crate::outgoing_roots::{RootsError, client_config};
+use crate::outgoing_silence::Silence;
 use crate::outgoing_upload::{Ended, Progress, UnderWay, Upload};
 
 /// Requests under way at a time for one instance. More are refused at once: a guest that waited for itself would wait
@@ -246,7 +247,7 @@ impl Timeouts {
 struct Download {
     body: Incoming,
     between_bytes: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    silence: Silence,
     /// The request is under way until there is no more to read.
     under_way: Option<UnderWay>,
 }
@@ -254,7 +255,7 @@ struct Download {
 impl Download {
     fn new(body: Incoming, between_bytes: Duration, under_way: UnderWay) -> Self {
         let under_way = Some(under_way).filter(|_| !body.is_end_stream());
-        Self { body, between_bytes, waiting: None, under_way }
+        Self { body, between_bytes, silence: Silence::default(), under_way }
     }
 }
 
@@ -266,22 +267,18 @@ impl Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let between_bytes = self.between_bytes;
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                self.waiting = None;
+                self.silence.is_broken();
                 let frame = frame.map(|frame| frame.map_err(|error| broken_response(&error)));
                 let goes_on = matches!(&frame, Some(Ok(_))) && !self.body.is_end_stream();
                 self.under_way = self.under_way.take().filter(|_| goes_on);
                 Poll::Ready(frame)
             }
-            // Time passes only where somebody waits to read.
             Poll::Pending => {
-                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(between_bytes)));
-                match waiting.as_mut().poll(cx) {
-                    Poll::Ready(()) => Poll::Ready(Some(Err(Error::ConnectionReadTimeout))),
-                    Poll::Pending => Poll::Pending,
-                }
+                let between_bytes = self.between_bytes;
+                let is_over = self.silence.poll_too_long(between_bytes, cx);
+                is_over.map(|()| Some(Err(Error::ConnectionReadTimeout)))
             }
         }
     }

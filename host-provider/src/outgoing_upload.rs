@@ -9,8 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, WasiBody};
+
+use crate::outgoing_silence::Silence;
 
 /// The longest that a guest may take between two pieces of a body. Until there is an answer, other limits are shorter.
 const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(120);
@@ -70,13 +72,13 @@ pub(crate) struct Upload {
     body: WasiBody,
     progress: Progress,
     guest: Ended,
-    waiting: Option<Pin<Box<Sleep>>>,
+    silence: Silence,
     _under_way: UnderWay,
 }
 
 impl Upload {
     pub(crate) fn new(body: WasiBody, progress: Progress, guest: Ended, under_way: UnderWay) -> Self {
-        Self { body, progress, guest, waiting: None, _under_way: under_way }
+        Self { body, progress, guest, silence: Silence::default(), _under_way: under_way }
     }
 }
 
@@ -90,18 +92,15 @@ impl Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                self.waiting = None;
+                self.silence.is_broken();
                 self.progress.step();
                 // Looked at afterwards: whoever ends the body by going has said so before.
                 let is_cut = frame.is_none() && self.guest.has_come();
                 Poll::Ready(if is_cut { Some(Err(Error::ConnectionTerminated)) } else { frame })
             }
             Poll::Pending => {
-                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(BETWEEN_BYTES_TIMEOUT)));
-                match waiting.as_mut().poll(cx) {
-                    Poll::Ready(()) => Poll::Ready(Some(Err(Error::ConnectionWriteTimeout))),
-                    Poll::Pending => Poll::Pending,
-                }
+                let is_over = self.silence.poll_too_long(BETWEEN_BYTES_TIMEOUT, cx);
+                is_over.map(|()| Some(Err(Error::ConnectionWriteTimeout)))
             }
         }
     }

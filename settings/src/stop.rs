@@ -1,6 +1,11 @@
 //! When a program is asked to end.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Over NATS somebody is told in this time.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// SIGTERM and SIGINT.
 #[derive(Debug)]
@@ -27,5 +32,16 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+
+    /// Waits until all has ended, or is asked once more: then what is open is dropped, and those who wait for it have a
+    /// moment to be told.
+    pub async fn wait_for(&mut self, drained: impl Future<Output = ()>) {
+        tokio::select! {
+            () = drained => return,
+            () = self.asked() => {}
+        }
+        tracing::warn!("second signal: not waiting any longer");
+        tokio::time::sleep(FAREWELL).await;
     }
 }
