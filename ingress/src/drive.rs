@@ -1,7 +1,6 @@
 //! One client connection from its first request to its end: hyper's, until the client leaves, has been quiet for too
 //! long, has asked for too much, or the gateway shuts down.
 
-use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,10 +45,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answering = connection.clone();
-    let service = service_fn(move |request| {
-        let (edge, connection) = (edge.clone(), answering.clone());
-        async move { Ok::<_, Infallible>(edge.answer(connection, request).await) }
-    });
+    let service = service_fn(move |request| edge.clone().answer(answering.clone(), request));
     let life = Life { connection, shutdown };
     match protocol {
         Protocol::Http1 => {

@@ -4,6 +4,7 @@
 //! adds `Date` where the upstream gave none (RFC 9110 §6.6.1). Dropping [`Edge::answer`]'s future, which hyper does
 //! when the client leaves, drops the upstream's future or body, which cancels the exchange.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,10 +54,10 @@ impl<U: Upstream> Edge<U> {
     /// # Cancel safety
     /// Dropping it cancels the exchange.
     pub(crate) async fn answer(
-        &self,
+        self: Arc<Self>,
         connection: Arc<ClientConnection>,
         request: Request<Incoming>,
-    ) -> Answer<U> {
+    ) -> Result<Answer<U>, Infallible> {
         let open = Open::new(connection.clone());
         let started = open.started;
         let form = Form::of(request.headers());
@@ -99,7 +100,7 @@ impl<U: Upstream> Edge<U> {
             record.answered(response.status(), reason);
             response.body_mut().record(record);
         }
-        response
+        Ok(response)
     }
 
     async fn exchange(
@@ -114,7 +115,8 @@ impl<U: Upstream> Edge<U> {
         }
         let is_publish_only = passage.policy.publish_only;
         match asked(&request, is_publish_only) {
-            Ok(Some(asked)) => return self.open_websocket(asked, open, request, passage).await,
+            // Boxed is what few requests need: this future is moved with each.
+            Ok(Some(asked)) => return Box::pin(self.open_websocket(asked, open, request, passage)).await,
             Ok(None) => {}
             Err(rejection) => return open.fail(rejection.into()),
         }
@@ -124,7 +126,7 @@ impl<U: Upstream> Edge<U> {
         };
         let method = request.method().clone();
         if is_publish_only {
-            let published = self.upstream.publish(&admitted.host, request).await;
+            let published = Box::pin(self.upstream.publish(&admitted.host, request)).await;
             open.complete();
             return published.map(|()| Response::new(ResponseBody::Empty)).map_err(Failure::from);
         }

@@ -115,12 +115,12 @@ pub trait Upstream: Clone + Send + Sync + 'static {
 impl Upstream for Requester {
     type Body = h8s_nats::Body;
 
-    async fn send(
+    fn send(
         &self,
         host: &Host,
         request: Request<RequestBody>,
-    ) -> Result<Response<Self::Body>, ExchangeError> {
-        Requester::send(self, host, request).await
+    ) -> impl Future<Output = Result<Response<Self::Body>, ExchangeError>> + Send {
+        Requester::send(self, host, request)
     }
 
     async fn publish(&self, host: &Host, request: Request<RequestBody>) -> Result<(), ExchangeError> {

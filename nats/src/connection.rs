@@ -144,11 +144,14 @@ impl Connection {
         reply: Option<async_nats::Subject>,
         payload: Bytes,
     ) -> Result<(), PublishError> {
+        // Boxed is what happens seldom: this future is part of every exchange's.
         let Some(outbox) = &self.outbox else {
-            return self.publish_plain(subject, reply, async_nats::HeaderMap::new(), payload).await;
+            let headers = async_nats::HeaderMap::new();
+            return Box::pin(self.publish_plain(subject, reply, headers, payload)).await;
         };
-        let is_taken = outbox.put(Publication { subject, reply, payload }, PUBLISH_TIMEOUT).await;
-        if is_taken { Ok(()) } else { Err(PublishError::Timeout) }
+        let Err(publication) = outbox.try_put(Publication { subject, reply, payload }) else { return Ok(()) };
+        let put = Box::pin(tokio::time::timeout(PUBLISH_TIMEOUT, outbox.put(publication)));
+        put.await.map_err(|_| PublishError::Timeout)
     }
 
     /// Hands one message of the plain dialect to NATS, in order with the others of that kind: with NATS headers, and a

@@ -5,7 +5,6 @@
 //! once. (Measured at 64 connections: 3.5 messages a write without it.) Where there are no others, frames do not wait.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::{Client, Subject};
 use bytes::Bytes;
@@ -40,15 +39,18 @@ pub(crate) fn new() -> (Outbox, Queue) {
 }
 
 impl Outbox {
-    /// Waits for room only while NATS is away or its socket is full, and at most for `timeout`. Whether it was taken.
-    pub(crate) async fn put(&self, publication: Publication, timeout: Duration) -> bool {
-        // The other end stays for as long as this one does.
+    /// Takes a frame, unless there is no room for it: NATS is away, or its socket full.
+    pub(crate) fn try_put(&self, publication: Publication) -> Result<(), Publication> {
         match self.0.try_send(publication) {
-            Err(TrySendError::Full(publication)) => {
-                tokio::time::timeout(timeout, self.0.send(publication)).await.is_ok()
-            }
-            Ok(()) | Err(TrySendError::Closed(_)) => true,
+            Err(TrySendError::Full(publication)) => Err(publication),
+            // The other end stays for as long as this one does.
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         }
+    }
+
+    /// Waits for room.
+    pub(crate) async fn put(&self, publication: Publication) {
+        let _ = self.0.send(publication).await;
     }
 }
 

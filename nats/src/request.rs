@@ -21,7 +21,7 @@ use crate::interest::NativeRoute;
 use crate::mailbox::Carries;
 use crate::native_call::{Opened, Opening};
 use crate::outgoing::Outgoing;
-use crate::patience::Patience;
+use crate::patience::{self, Patience};
 use crate::plain_call::PlainCall;
 use crate::plain_port::PlainPort;
 use crate::port::Port;
@@ -54,6 +54,7 @@ pub(crate) struct PreparedRequest<'a, B> {
     pub(crate) method: MethodPattern,
     pub(crate) path: PathTokens,
     head: HeadKind,
+    due: Due,
     /// Until when the response head is awaited.
     patience: Patience,
     /// The client sends its body only when somebody reads it.
@@ -68,14 +69,14 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    pub(crate) async fn new(host: &'a Host, request: Request<B>, due: Due) -> Result<Self, ExchangeError> {
+    pub(crate) fn new(host: &'a Host, request: Request<B>, due: Due) -> Result<Self, ExchangeError> {
         let (mut parts, body) = request.into_parts();
         let method = MethodPattern::named(&parts.method).map_err(invalid)?;
         let expect = parts.headers.remove(header::EXPECT);
         let answerer = answerer::of(&mut parts.extensions);
         let mut head = head(parts, None)?;
         let path = PathTokens::of(head.target.path());
-        let mut body = Outgoing::new(body);
+        let body = Outgoing::new(body);
         if let Some(expect) = expect.filter(|_| !body.is_complete()) {
             head.headers.insert(header::EXPECT, expect);
         }
@@ -83,14 +84,23 @@ where
         let expects_continue = head.expects_continue();
         if !expects_continue {
             head.headers.remove(header::EXPECT);
-            inline::of_request(&mut body).await;
+        }
+        let head = HeadKind::Request(Box::new(head));
+        let patience = Patience::Until(due.at);
+        Ok(Self { host, method, path, head, due, patience, expects_continue, answerer, body: Some(body) })
+    }
+
+    /// Reads what of the body is to go with the head, and says from then on how long the response is awaited.
+    pub(crate) async fn begin(&mut self) -> Result<(), ExchangeError> {
+        let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
+        if !self.expects_continue {
+            patience::until(self.due.at, inline::of_request(body)).await.ok_or(ExchangeError::Timeout)?;
         }
         if let Some(error) = body.take_error() {
             return Err(ExchangeError::RequestBody(Arc::new(error)));
         }
-        let head = HeadKind::Request(Box::new(head));
-        let patience = due.patience(body.is_whole());
-        Ok(Self { host, method, path, head, patience, expects_continue, answerer, body: Some(body) })
+        self.patience = self.due.patience(body.is_whole());
+        Ok(())
     }
 
     /// Asks the responders of one interest. The body's first bytes stay here until one of them has accepted.

@@ -22,7 +22,6 @@ use crate::gateway_inbox::{self, GatewayInbox};
 use crate::interest::{InterestTable, Route};
 use crate::link::Link;
 use crate::open_connections::OpenConnections;
-use crate::patience;
 use crate::plain_port::{PlainFailure, PlainPort};
 use crate::port::{Port, Side, subject};
 use crate::registry::random_id;
@@ -282,7 +281,8 @@ impl Requester {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let mut request = self.prepare(host, request).await?;
+        let mut request = self.prepare(host, request)?;
+        request.begin().await?;
         let patience = request.patience();
         let attempts = pin!(self.shared.attempt(&mut request));
         patience.over(attempts).await.unwrap_or(Err(ExchangeError::Timeout))
@@ -297,7 +297,8 @@ impl Requester {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let mut request = self.prepare(host, request).await?;
+        let mut request = self.prepare(host, request)?;
+        request.begin().await?;
         let patience = request.patience();
         let publish = pin!(async {
             let body = request.whole_body(self.shared.plain_limit()).await?;
@@ -310,7 +311,7 @@ impl Requester {
     }
 
     /// Makes a request ready, where it has a chance to be answered at all.
-    async fn prepare<'a, B>(
+    fn prepare<'a, B>(
         &self,
         host: &'a Host,
         request: Request<B>,
@@ -323,8 +324,7 @@ impl Requester {
             return Err(ExchangeError::Disconnected);
         }
         let due = self.due(&request)?;
-        let prepared = PreparedRequest::new(host, request, due);
-        patience::until(due.at, prepared).await.unwrap_or(Err(ExchangeError::Timeout))
+        PreparedRequest::new(host, request, due)
     }
 
     fn due<B>(&self, request: &Request<B>) -> Result<Due, ExchangeError> {
@@ -394,6 +394,20 @@ impl Shared {
         }
     }
 
+    /// Asks once in the plain dialect.
+    async fn attempt_plain<B>(
+        &self,
+        request: &mut PreparedRequest<'_, B>,
+    ) -> Result<Response<Body>, ExchangeError>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let body = request.whole_body(self.plain_limit()).await?;
+        let idle = self.config().request_timeout;
+        request.plain_call(&self.plain, &self.link.subjects, idle).send(body).await
+    }
+
     /// Tries responders until one answers, or nobody is left.
     async fn attempt<B>(&self, request: &mut PreparedRequest<'_, B>) -> Result<Response<Body>, ExchangeError>
     where
@@ -422,15 +436,11 @@ impl Shared {
                         Err(error) => error,
                     }
                 }
-                Route::Plain { .. } => {
-                    let body = request.whole_body(self.plain_limit()).await?;
-                    let call =
-                        request.plain_call(&self.plain, &self.link.subjects, self.config().request_timeout);
-                    match call.send(body).await {
-                        Ok(response) => return Ok(response),
-                        Err(error) => error,
-                    }
-                }
+                // Boxed, so that a native exchange's future has no room for it.
+                Route::Plain { .. } => match Box::pin(self.attempt_plain(request)).await {
+                    Ok(response) => return Ok(response),
+                    Err(error) => error,
+                },
             };
             match error {
                 ExchangeError::Refused(_) => match refusals.next() {
