@@ -235,12 +235,12 @@ over_both_buses! {
         let mut gateway = Gateway::new(&bus).await;
         let theirs = gateway.open(9, false).await.reply.unwrap();
         // when a body uses its window up, and trailers follow that have no room in it
-        for sequence in 1..=8 {
+        for sequence in 1..=4 {
             let data = Frame::Data { sequence, bytes: vec![0; 120_000].into() };
             gateway.send(&theirs, 9, data.encode().unwrap()).await;
         }
         let trailers = HeaderMap::from_iter([(HeaderName::from_static("x"), "y".repeat(100_000).parse().unwrap())]);
-        gateway.send(&theirs, 9, Frame::End { sequence: 9, trailers }.encode().unwrap()).await;
+        gateway.send(&theirs, 9, Frame::End { sequence: 5, trailers }.encode().unwrap()).await;
         may_read.notify_one();
         // then all of it is read
         let head = loop {
