@@ -131,7 +131,12 @@ over_both_buses! {
         proxy.refuse(true);
         proxy.cut();
         let start = Instant::now();
-        let feeding = tokio::spawn(async move { while pieces.send(Bytes::from_static(b"more")).await.is_ok() {} });
+        // Not so quick that the window is used up before the server has noticed.
+        let feeding = tokio::spawn(async move {
+            while pieces.send(Bytes::from_static(b"more")).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
         let error = within(async {
             loop {
                 if let Err(error) = echo.frame().await.expect("an end without an error is a lie") {
