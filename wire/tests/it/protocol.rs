@@ -65,12 +65,12 @@ fn every_kind_and_code_is_in_its_table() {
 #[test]
 fn the_example_of_credit_adds_up() {
     let frame = frame_cost(65_536);
-    assert_eq!((frame, 15 * frame, 16 * frame), (65_792, 986_880, 1_052_672));
-    let limit = 8 * frame + 1_048_576;
-    assert_eq!((8 * frame, limit), (526_336, 1_574_912));
-    // In all 23 fit, so eight more than the first fifteen.
-    assert_eq!(limit / frame, 23);
-    for number in ["65,792", "986,880", "1,052,672", "526,336", "1,574,912"] {
+    assert_eq!((frame, 7 * frame, 8 * frame), (65_792, 460_544, 526_336));
+    let limit = 4 * frame + 524_288;
+    assert_eq!((4 * frame, limit), (263_168, 787_456));
+    // In all eleven fit, so four more than the first seven.
+    assert_eq!(limit / frame, 11);
+    for number in ["524,288", "65,792", "460,544", "526,336", "263,168", "787,456"] {
         assert!(PROTOCOL.contains(number), "{number}");
     }
 }
