@@ -41,11 +41,13 @@ fn parse(text: &str) -> Result<[u8; 16], IdError> {
     if seen < 16 { Ok(bytes) } else { Err(IdError) }
 }
 
-fn push(bytes: &[u8; 16], text: &mut String) {
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+fn write(bytes: &[u8; 16], out: &mut impl fmt::Write) -> fmt::Result {
+    let mut text = [0; DIGIT_COUNT];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
+    out.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
 macro_rules! id {
@@ -67,7 +69,8 @@ macro_rules! id {
 
             /// Appends the 32 digits.
             pub fn push_to(&self, text: &mut String) {
-                push(&self.0, text);
+                // Digits are text, and a `String` takes all of it.
+                let _ = write(&self.0, text);
             }
         }
 
@@ -94,15 +97,13 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = String::with_capacity(DIGIT_COUNT);
-                self.push_to(&mut text);
-                f.write_str(&text)
+                write(&self.0, f)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
+                write(&self.0, f)
             }
         }
     };
