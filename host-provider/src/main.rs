@@ -17,7 +17,7 @@ const MISTAKEN: u8 = 2;
 
 fn main() -> ExitCode {
     let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
-    loaded.flags.log_format.start("info");
+    loaded.flags.log_format.start(h8s_nats::LOG_LEVELS);
     let (config, nats) = Flags::configs(loaded).unwrap_or_else(|exit| exit.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -27,6 +27,10 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts at a new client: as async-nats pauses at most.
 const CONNECT_PAUSE: Duration = Duration::from_secs(4);
 
+/// What a program logs unless it is told otherwise. When NATS is away and back, we say ourselves, once for each
+/// connection: the client library would say it a dozen times.
+pub const LOG_LEVELS: &str = "info,async_nats=warn";
+
 /// A message could not be handed to NATS.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum PublishError {

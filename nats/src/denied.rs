@@ -55,10 +55,11 @@ fn remedy(program: &str) -> &'static str {
 pub(crate) struct Denials {
     remedy: &'static str,
     last: watch::Sender<Option<Denied>>,
-    logged: Mutex<Logged>,
 }
 
-#[derive(Default)]
+/// The connections of a process are denied the same.
+static LOGGED: Mutex<Logged> = Mutex::new(Logged { at: None, left_out: 0 });
+
 struct Logged {
     at: Option<Instant>,
     left_out: u64,
@@ -66,7 +67,7 @@ struct Logged {
 
 impl Denials {
     pub(crate) fn new(program: &str) -> Self {
-        Self { remedy: remedy(program), last: watch::Sender::new(None), logged: Mutex::default() }
+        Self { remedy: remedy(program), last: watch::Sender::new(None) }
     }
 
     /// Takes in an error of the server, if it is a denial.
@@ -74,27 +75,27 @@ impl Denials {
         let Some(denied) = Denied::read(error, self.remedy) else { return false };
         // Who fails by it says it.
         if self.last.receiver_count() == 0 {
-            self.log(&denied);
+            log(&denied);
         }
         self.last.send_replace(Some(denied));
         true
     }
 
-    fn log(&self, denied: &Denied) {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.at.is_some_and(|at| at.elapsed() < LOG_PAUSE) {
-            logged.left_out += 1;
-            return;
-        }
-        let left_out = std::mem::take(&mut logged.left_out);
-        logged.at = Some(Instant::now());
-        drop(logged);
-        error!(left_out, "{denied}");
-    }
-
     pub(crate) fn watch(&self) -> watch::Receiver<Option<Denied>> {
         self.last.subscribe()
     }
+}
+
+fn log(denied: &Denied) {
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if logged.at.is_some_and(|at| at.elapsed() < LOG_PAUSE) {
+        logged.left_out += 1;
+        return;
+    }
+    let left_out = std::mem::take(&mut logged.left_out);
+    logged.at = Some(Instant::now());
+    drop(logged);
+    error!(left_out, "{denied}");
 }
 
 /// Waits for denials on both connections of a link while something starts on it.

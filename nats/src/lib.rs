@@ -66,7 +66,7 @@ mod window;
 pub use answerer::{AnsweredBy, Answerer};
 pub use body::Body;
 pub use config::{Identity, NatsConfig, NatsFlags};
-pub use connection::ConnectionState;
+pub use connection::{ConnectionState, LOG_LEVELS};
 pub use connections::{Connections, SendError};
 pub use delivery::{Delivery, Outlet};
 pub use denied::Denied;
