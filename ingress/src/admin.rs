@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
 use crate::shutdown::{Phase, ShutdownWatch};
+use crate::workers::Workers;
 use crate::{Availability, Upstream};
 
 /// Operators' probes come every few seconds on a connection each; this is far beyond them, and keeps a mistake cheap.
@@ -26,7 +27,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the operator's listener shows.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin<U> {
-    pub(crate) upstream: U,
+    pub(crate) workers: Workers<U>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shutdown: ShutdownWatch,
 }
@@ -75,7 +76,7 @@ impl<U: Upstream> Admin<U> {
     }
 
     fn readiness(&self) -> Response<Full<Bytes>> {
-        let reason = match (self.shutdown.phase(), self.upstream.availability()) {
+        let reason = match (self.shutdown.phase(), self.workers.availability()) {
             (Phase::Serving, Availability::Ready) => return text(StatusCode::OK, "ready\n"),
             (Phase::Serving, Availability::Learning) => "not ready: asking who serves what\n",
             (Phase::Serving, Availability::Disconnected) => "not ready: NATS is away\n",
@@ -87,7 +88,7 @@ impl<U: Upstream> Admin<U> {
     fn exposition(&self) -> Response<Full<Bytes>> {
         const OPENMETRICS: HeaderValue =
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-        match self.metrics.render(&self.upstream.bus()) {
+        match self.metrics.render(&self.workers.bus()) {
             Ok(exposition) => {
                 let mut response = text(StatusCode::OK, exposition);
                 response.headers_mut().insert(header::CONTENT_TYPE, OPENMETRICS);

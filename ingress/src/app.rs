@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use h8s_nats::{ConnectError, Link, NatsConfig, Requester, StartError};
+use h8s_nats::{ConnectError, Link, NatsConfig, Requester, RequesterConfig, StartError};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio_util::task::TaskTracker;
 
 use crate::addresses::Addresses;
 use crate::admin::Admin;
 use crate::exchange::Edge;
 use crate::live::Live;
-use crate::server::Server;
+use crate::server::{Server, accept};
 use crate::shutdown::{Phase, Shutdown};
 use crate::tls::TlsError;
 use crate::websocket::WebSockets;
+use crate::workers::{Thread, Worker, Workers};
 use crate::{Config, Upstream};
 
 /// After the grace period everything is told to end; this is how long being told may take.
@@ -34,6 +35,9 @@ pub enum BuildError {
         /// What the system says.
         source: io::Error,
     },
+    /// The system has no thread for us.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
     /// See [`TlsError`].
     #[error("cannot serve TLS: {0}")]
     Tls(#[source] TlsError),
@@ -49,31 +53,48 @@ pub enum BuildError {
 pub struct App<U> {
     listeners: Vec<(SocketAddr, TcpListener)>,
     admin: Option<(SocketAddr, TcpListener)>,
-    upstream: U,
+    workers: Workers<U>,
+    /// Of the workers, where they have their own.
+    threads: Vec<Thread>,
     grace_period: Duration,
     live: Live<U>,
 }
 
 impl Config {
-    /// Connects to NATS, and builds on that.
+    /// Connects to NATS, and builds on that: once for each of [`Config::threads`], on threads of their own.
     ///
     /// # Errors
     /// See [`BuildError`]; each says what it could not have in one sentence.
     pub async fn build(self, nats: &NatsConfig) -> Result<App<Requester>, BuildError> {
-        let link = Link::connect(nats).await?;
-        let requester = Requester::start(link, self.requester()).await?;
-        self.build_on(requester).await
+        let Some(count) = self.threads else {
+            let requester = connect(nats.clone(), self.requester()).await?;
+            return self.build_on(requester).await;
+        };
+        let threads = (0..count.get()).map(|_| Thread::start()).collect::<Result<Vec<_>, _>>();
+        let threads = threads.map_err(BuildError::Thread)?;
+        let connects = threads.iter().map(|thread| thread.connect(connect(nats.clone(), self.requester())));
+        let workers = futures_util::future::try_join_all(connects).await?;
+        self.build_with(Workers::new(workers), threads).await
     }
 
-    /// Builds on an upstream that is there already. What this `Config` says about responders, and not about
-    /// clients, is the upstream's own affair, and not read.
+    /// Builds on an upstream that is there already, and serves on the runtime that this is called on. What this `Config` says about responders, and not about
+    /// clients, is the upstream's own affair, and not read; nor is [`Config::threads`].
     ///
     /// # Errors
     /// See [`BuildError`].
     pub async fn build_on<U: Upstream>(self, upstream: U) -> Result<App<U>, BuildError> {
+        let worker = Worker::on(Handle::current(), upstream);
+        self.build_with(Workers::new(vec![worker]), Vec::new()).await
+    }
+
+    async fn build_with<U: Upstream>(
+        self,
+        workers: Workers<U>,
+        threads: Vec<Thread>,
+    ) -> Result<App<U>, BuildError> {
         let grace_period = self.grace_period;
         let (listen, admin_listen) = (self.listen.clone(), self.admin_listen);
-        let live = Live::new(self, upstream.clone()).map_err(BuildError::Tls)?;
+        let live = Live::new(self, workers.clone()).map_err(BuildError::Tls)?;
         let mut listeners = Vec::new();
         for address in listen {
             listeners.push(bind(address).await?);
@@ -82,8 +103,13 @@ impl Config {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        Ok(App { listeners, admin, upstream, grace_period, live })
+        Ok(App { listeners, admin, workers, threads, grace_period, live })
     }
+}
+
+async fn connect(nats: NatsConfig, config: RequesterConfig) -> Result<Requester, BuildError> {
+    let link = Link::connect(&nats).await?;
+    Ok(Requester::start(link, config).await?)
 }
 
 async fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BuildError> {
@@ -114,39 +140,51 @@ impl<U: Upstream> App<U> {
     /// # Cancel safety
     /// Dropping it stops accepting, but leaves connections to themselves: use `shutdown`.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
-        let connections = TaskTracker::new();
-        let live = self.live;
-        let metrics = live.metrics().clone();
-        let access_lines = live.access_lines.clone();
-        let websockets = WebSockets::new(
-            live.websocket_slots.clone(),
-            self.grace_period,
-            connections.clone(),
-            shutdown.watch(),
-            metrics.clone(),
-        );
-        let upstream = self.upstream;
-        let server = Server {
-            edge: Arc::new(Edge { upstream: upstream.clone(), live, websockets: Arc::new(websockets) }),
-            metrics: metrics.clone(),
-            addresses: Addresses::default(),
-            connections: connections.clone(),
-            shutdown: shutdown.watch(),
-        };
-        let mut admin = JoinSet::new();
-        if let Some((_, listener)) = self.admin {
-            let page = Admin { upstream: upstream.clone(), metrics, shutdown: shutdown.watch() };
-            admin.spawn(page.accept(listener));
+        let servers: Arc<[_]> = self.servers(&shutdown).into();
+        let Self { listeners, admin, workers, threads, grace_period, live } = self;
+        let metrics = live.metrics();
+        let mut admins = JoinSet::new();
+        if let Some((_, listener)) = admin {
+            let (workers, metrics) = (workers.clone(), metrics.clone());
+            admins.spawn(Admin { workers, metrics, shutdown: shutdown.watch() }.accept(listener));
         }
         let mut accepting = JoinSet::new();
-        for (_, listener) in self.listeners {
-            accepting.spawn(server.clone().accept(listener));
+        for (_, listener) in listeners {
+            let permits = live.connection_permits.clone();
+            accepting.spawn(accept(listener, servers.clone(), permits, metrics.clone(), shutdown.watch()));
         }
         accepting.join_all().await;
-        let drained = drain(&connections, &shutdown, &upstream, self.grace_period).await;
+        let drained = drain(&workers, &shutdown, grace_period).await;
+        drop(threads);
         // The last lines are written by a thread, which would not outlive the program.
+        let access_lines = live.access_lines.clone();
         let _ = tokio::task::spawn_blocking(move || access_lines.flush()).await;
         drained
+    }
+
+    /// One for each worker.
+    fn servers(&self, shutdown: &Shutdown) -> Vec<Server<U>> {
+        let addresses = Addresses::default();
+        let server = |worker: &Worker<U>| {
+            let (live, metrics) = (self.live.clone(), self.live.metrics().clone());
+            let (upstream, connections) = (worker.upstream.clone(), worker.connections.clone());
+            let websockets = WebSockets::new(
+                live.websocket_slots.clone(),
+                self.grace_period,
+                connections.clone(),
+                shutdown.watch(),
+                metrics.clone(),
+            );
+            Server {
+                edge: Arc::new(Edge { upstream, live, websockets: Arc::new(websockets) }),
+                metrics,
+                addresses: addresses.clone(),
+                connections,
+                runtime: worker.runtime.clone(),
+                shutdown: shutdown.watch(),
+            }
+        };
+        self.workers.iter().map(server).collect()
     }
 }
 
@@ -159,34 +197,28 @@ pub enum Drained {
     Cut,
 }
 
-async fn drain<U: Upstream>(
-    connections: &TaskTracker,
-    shutdown: &Shutdown,
-    upstream: &U,
-    grace: Duration,
-) -> Drained {
+async fn drain<U: Upstream>(workers: &Workers<U>, shutdown: &Shutdown, grace: Duration) -> Drained {
     let until = tokio::time::Instant::now() + grace;
     let mut cut = shutdown.watch();
-    connections.close();
-    tracing::info!(connections = connections.len(), ?grace, "draining");
+    tracing::info!(connections = workers.connections(), ?grace, "draining");
     tokio::select! {
         biased;
         () = cut.reached(Phase::Cut) => {}
-        () = connections.wait() => {
+        () = workers.idle() => {
             let left = until.saturating_duration_since(tokio::time::Instant::now());
             return tokio::select! {
                 biased;
                 () = cut.reached(Phase::Cut) => Drained::Cut,
-                whole = upstream.drain(left) => if whole { Drained::Whole } else { Drained::Cut },
+                whole = workers.drain(left) => if whole { Drained::Whole } else { Drained::Cut },
             };
         }
         () = tokio::time::sleep_until(until) => {}
     }
-    tracing::warn!(connections = connections.len(), "cutting off what is still open");
+    tracing::warn!(connections = workers.connections(), "cutting off what is still open");
     shutdown.cut();
-    if tokio::time::timeout(CUT_TIMEOUT, connections.wait()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "some connections did not end");
+    if tokio::time::timeout(CUT_TIMEOUT, workers.idle()).await.is_err() {
+        tracing::warn!(connections = workers.connections(), "some connections did not end");
     }
-    upstream.drain(Duration::ZERO).await;
+    workers.drain(Duration::ZERO).await;
     Drained::Cut
 }

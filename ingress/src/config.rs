@@ -1,6 +1,7 @@
 //! What an ingress is told, and by which flags.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ pub struct Flags {
     /// One line on standard output for each exchange, when it has ended
     #[arg(long, env = "H8S_ACCESS_LOG", value_name = "FORMAT", default_value = "off", value_enum)]
     pub access_log: AccessLog,
-    /// Threads that do the work. One for each processor unless set; fewer cost less where NATS and responders share the machine
+    /// Threads that serve clients, each with connections to NATS of its own. One for each processor unless set
     #[arg(long, env = "H8S_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// How log lines look. RUST_LOG says which there are (default: info)
@@ -138,6 +139,9 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// How long exchanges may take to end at shutdown. 25 s.
     pub grace_period: Duration,
+    /// Threads that serve clients, each with a runtime and connections to NATS of its own. `None`: the runtime that
+    /// the app is built on serves them.
+    pub threads: Option<NonZero<usize>>,
     /// Client connections open at once. 10,000.
     pub max_connections: u32,
     /// A line for each exchange. Off.
@@ -163,6 +167,7 @@ impl Default for Config {
             wait_for_responder: None,
             trusted_proxies: TrustedProxies::default(),
             grace_period: DEFAULT_GRACE_PERIOD,
+            threads: None,
             max_connections: DEFAULT_MAX_CONNECTIONS,
             access_log: AccessLog::Off,
             limits: Limits::default(),
@@ -201,6 +206,7 @@ impl Flags {
             wait_for_responder: self.wait_for_responder,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             grace_period: self.grace_period,
+            threads: NonZero::new(h8s_settings::threads(self.threads)),
             max_connections: self.max_connections,
             access_log: self.access_log,
             limits,

@@ -60,6 +60,7 @@ mod tls;
 mod trace;
 mod upstream;
 mod websocket;
+mod workers;
 
 pub use access_log::AccessLog;
 pub use app::{App, BuildError, Drained};

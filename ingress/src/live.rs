@@ -11,6 +11,7 @@ use crate::access_log::LineWriter;
 use crate::admission::Admission;
 use crate::metrics::Metrics;
 use crate::tls::{self, TlsError};
+use crate::workers::Workers;
 use crate::{AccessLog, Config, Limits, TrustedProxies, Upstream, WebSocketConfig};
 
 /// By what connections and requests are judged and served. Connections take over limits, trusted proxies and the
@@ -64,7 +65,7 @@ pub struct Live<U> {
     policy: Arc<ArcSwap<Policy>>,
     /// What it was told last.
     config: Arc<ArcSwap<Config>>,
-    upstream: U,
+    workers: Workers<U>,
     pub(crate) connection_permits: Arc<Semaphore>,
     pub(crate) websocket_slots: Arc<Semaphore>,
     metrics: Arc<Metrics>,
@@ -72,14 +73,14 @@ pub struct Live<U> {
 }
 
 impl<U: Upstream> Live<U> {
-    pub(crate) fn new(config: Config, upstream: U) -> Result<Self, TlsError> {
+    pub(crate) fn new(config: Config, workers: Workers<U>) -> Result<Self, TlsError> {
         let metrics = Metrics::new();
         Ok(Self {
             policy: Arc::new(ArcSwap::from_pointee(Policy::of(&config)?)),
             connection_permits: Arc::new(Semaphore::new(config.max_connections as usize)),
             websocket_slots: Arc::new(Semaphore::new(config.websockets.max_open as usize)),
             config: Arc::new(ArcSwap::from_pointee(config)),
-            upstream,
+            workers,
             access_lines: LineWriter::with(metrics.lost_lines.clone()),
             metrics: Arc::new(metrics),
         })
@@ -109,7 +110,7 @@ impl<U: Upstream> Live<U> {
         self.policy.store(Arc::new(Policy::of(&config)?));
         resize(&self.connection_permits, before.max_connections, config.max_connections);
         resize(&self.websocket_slots, before.websockets.max_open, config.websockets.max_open);
-        self.upstream.configure(config.requester());
+        self.workers.configure(&config);
         self.config.store(Arc::new(config));
         Ok(())
     }

@@ -17,13 +17,12 @@ const MISTAKEN: u8 = 2;
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let loaded = h8s_settings::load::<Flags>(&argv).unwrap_or_else(|exit| exit.exit());
-    loaded.flags.log_format.start("info");
+    loaded.flags.log_format.start(h8s_nats::LOG_LEVELS);
     let reloader = Reloader::new(argv, &loaded);
-    let threads = h8s_settings::threads(loaded.flags.threads);
     let (config, nats) = loaded.flags.configs().unwrap_or_else(|exit| exit.exit());
     h8s_ingress::raise_limit(&config);
-    let ended = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
+    // Clients are served by threads of their own: this one accepts, and looks after everything else.
+    let ended = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -34,29 +35,52 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// Everything that connections share.
+/// Everything that the connections of one worker share.
 #[derive(Clone)]
 pub(crate) struct Server<U> {
     pub(crate) edge: Arc<Edge<U>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) addresses: Addresses,
     pub(crate) connections: TaskTracker,
+    pub(crate) runtime: Handle,
     pub(crate) shutdown: ShutdownWatch,
 }
 
+/// Accepts until the shutdown begins, and gives each connection to the server that has fewest.
+pub(crate) async fn accept<U: Upstream>(
+    listener: TcpListener,
+    servers: Arc<[Server<U>]>,
+    permits: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    mut shutdown: ShutdownWatch,
+) {
+    let mut draining = pin!(shutdown.reached(Phase::Draining));
+    loop {
+        let (stream, address, permit) = tokio::select! {
+            biased;
+            () = &mut draining => return,
+            next = next_connection(&listener, &permits, &metrics) => next,
+        };
+        if let Some(server) = servers.iter().min_by_key(|server| server.connections.len()) {
+            server.take(stream, address, permit);
+        }
+    }
+}
+
 impl<U: Upstream> Server<U> {
-    /// Accepts until the shutdown begins.
-    pub(crate) async fn accept(self, listener: TcpListener) {
-        let mut draining = self.shutdown.clone();
-        let mut draining = pin!(draining.reached(Phase::Draining));
-        loop {
-            let next = next_connection(&listener, &self.edge.live.connection_permits, &self.metrics);
-            let (stream, address, permit) = tokio::select! {
-                biased;
-                () = &mut draining => return,
-                next = next => next,
-            };
-            self.connections.spawn(self.clone().serve(stream, address, permit));
+    /// Serves the connection on the worker's own thread.
+    fn take(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+        let server = self.clone();
+        let serve = move |stream| async move {
+            // Whose readiness is looked for, each runtime has to be told itself.
+            match TcpStream::from_std(stream) {
+                Ok(stream) => server.serve(stream, address, permit).await,
+                Err(error) => tracing::warn!(%error, "a client's connection was not taken over"),
+            }
+        };
+        match stream.into_std() {
+            Ok(stream) => drop(self.connections.spawn_on(serve(stream), &self.runtime)),
+            Err(error) => tracing::warn!(%error, "a client's connection was not given away"),
         }
     }
 

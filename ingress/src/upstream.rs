@@ -16,7 +16,8 @@ use crate::RequestBody;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Whether requests can be answered right now. What `/readyz` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// From best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Availability {
     /// Connected, and it is known who serves what.
     Ready,

@@ -5,8 +5,8 @@ use std::thread::available_parallelism;
 
 /// As many as the flag says, or else one for each processor that the process may use.
 ///
-/// Fewer cost less where others need the processors as well: threads that take turns on one pass on less at a time, and
-/// each piece wakes others. With all of them, what floods one thread leaves the others to everybody else.
+/// With all of them, what floods one thread leaves the others to everybody else. Fewer are for machines that others need
+/// as well.
 pub fn threads(flag: Option<u16>) -> usize {
     flag.map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from)
 }

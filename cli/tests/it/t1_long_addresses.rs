@@ -1,40 +1,16 @@
 //! T1: addresses longer than nats-server's control line (4 KiB), after which it closes the connection.
 
-use h8s_test_support::NatsServer;
-use h8s_test_support::http_client::{self, HttpClient, empty};
+use h8s_test_support::http_client::{HttpClient, empty};
 use h8s_test_support::raw_client::RawClient;
 use http::Request;
 
+use crate::monitored::Monitored;
 use crate::programs::{Gateway, Host};
 
 const NORMAL_CLIENTS: usize = 4;
 const NORMAL_REQUESTS_EACH: usize = 250;
 /// Around what a control line, a subject, a head and the kernel's pipes may have.
 const LENGTHS: [usize; 9] = [1 << 10, 2 << 10, 4000, 4096, 5000, 6 << 10, 16 << 10, 32 << 10, 64 << 10];
-
-/// A server that tells who is connected, and the ids of the gateway's connections to it.
-struct Server {
-    nats: NatsServer,
-    monitoring: String,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let nats = NatsServer::with_config("http: \"127.0.0.1:-1\"").await;
-        let log = nats.log();
-        let address =
-            log.split_once("Starting http monitor on ").expect("it says where it can be monitored").1;
-        Self { monitoring: format!("http://{}/connz", address.lines().next().unwrap()), nats }
-    }
-
-    async fn gateway_connections(&self) -> Vec<u64> {
-        let (_, _, body) = http_client::get(&self.monitoring).await;
-        let connz: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let connections = connz["connections"].as_array().unwrap().iter();
-        let own = connections.filter(|each| each["name"].as_str().unwrap_or("").starts_with("h8sd"));
-        own.map(|connection| connection["cid"].as_u64().unwrap()).collect()
-    }
-}
 
 /// The statuses of all the answers, each request on a connection of its own.
 async fn send_hostile(url: &str) -> Vec<(String, u16)> {
@@ -72,11 +48,14 @@ async fn send_normal(url: String) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t1_long_addresses_harm_nobody() {
     // given a gateway whose connections to NATS are known
-    let server = Server::start().await;
+    let server = Monitored::start().await;
     let _host = Host::start(&server.nats.url(), &[("/*", "hello")], &[]).await;
     let gateway = Gateway::start(&server.nats.url(), &[]).await;
-    let before = server.gateway_connections().await;
-    assert_eq!(before.len(), 2);
+    let ids =
+        async || -> Vec<u64> { server.gateway_connections().await.iter().map(|each| each.id).collect() };
+    let before = ids().await;
+    let threads = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(before.len(), 2 * threads);
     // when normal requests and hostile ones come at the same time
     let normal = (0..NORMAL_CLIENTS).map(|_| tokio::spawn(send_normal(gateway.url.clone())));
     let normal: Vec<_> = normal.collect();
@@ -96,6 +75,6 @@ async fn t1_long_addresses_harm_nobody() {
         assert!(expected.contains(status), "{what}: {status}");
     }
     // and the gateway has never lost NATS
-    assert_eq!(server.gateway_connections().await, before);
+    assert_eq!(ids().await, before);
     assert!(!gateway.process.output().contains("NATS is away"));
 }
