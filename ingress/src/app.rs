@@ -138,7 +138,7 @@ impl<U: Upstream> App<U> {
     /// Says whether all of them did.
     ///
     /// # Cancel safety
-    /// Dropping it stops accepting, but leaves connections to themselves: use `shutdown`.
+    /// Dropping it stops accepting, and ends connections or leaves them to themselves: use `shutdown`.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
         let servers: Arc<[_]> = self.servers(&shutdown).into();
         let Self { listeners, admin, workers, threads, grace_period, live } = self;

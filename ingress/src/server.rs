@@ -46,7 +46,8 @@ pub(crate) struct Server<U> {
     pub(crate) shutdown: ShutdownWatch,
 }
 
-/// Accepts until the shutdown begins, and gives each connection to the server that has fewest.
+/// Accepts until the shutdown begins, and gives each connection to the server that has fewest, of those that can answer
+/// best: each has its own connections to NATS.
 pub(crate) async fn accept<U: Upstream>(
     listener: TcpListener,
     servers: Arc<[Server<U>]>,
@@ -61,7 +62,8 @@ pub(crate) async fn accept<U: Upstream>(
             () = &mut draining => return,
             next = next_connection(&listener, &permits, &metrics) => next,
         };
-        if let Some(server) = servers.iter().min_by_key(|server| server.connections.len()) {
+        let burden = |server: &&Server<U>| (server.edge.upstream.availability(), server.connections.len());
+        if let Some(server) = servers.iter().min_by_key(burden) {
             server.take(stream, address, permit);
         }
     }
