@@ -284,7 +284,8 @@ impl Events {
                 if self.state.borrow().disturbances > 0 {
                     info!(connection, "NATS is back");
                 }
-                self.state.send_modify(|state| state.connected = true);
+                // The first one is told of late, by a task of its own: nobody has come back by it.
+                self.state.send_if_modified(|state| !std::mem::replace(&mut state.connected, true));
             }
             Event::Disconnected => {
                 warn!(connection, "NATS is away");
