@@ -143,6 +143,8 @@ pub(crate) struct Open {
     /// How many exchanges there were when it began, with this: on the connection, and in all.
     here: usize,
     in_all: i64,
+    /// Somebody has begun to serve it.
+    is_begun: bool,
     is_finished: bool,
     record: Option<Box<Record>>,
 }
@@ -151,11 +153,13 @@ impl Open {
     pub(crate) fn new(connection: Arc<ClientConnection>) -> Self {
         let in_all = connection.metrics.in_flight.inc() + 1;
         let here = connection.activity.begin();
-        Self { connection, started: Instant::now(), here, in_all, is_finished: false, record: None }
+        let started = Instant::now();
+        Self { connection, started, here, in_all, is_begun: false, is_finished: false, record: None }
     }
 
-    /// Is there a place for it?
-    pub(crate) fn check_place(&self) -> Result<(), Rejection> {
+    /// Is there a place for it? From here on it is served.
+    pub(crate) fn check_place(&mut self) -> Result<(), Rejection> {
+        self.is_begun = true;
         let Limits { exchanges, exchanges_per_connection, .. } = *self.connection.limits;
         let resets = &self.connection.resets;
         if self.here.saturating_add(resets.places() as usize) > exchanges_per_connection as usize {
@@ -225,7 +229,12 @@ impl Drop for Open {
             self.note_cut(Cause::Gateway);
         } else if !self.is_finished {
             self.metrics().cut_by_client.inc();
-            if self.connection.resets.taken_back(self.connection.limits.exchanges_per_connection) {
+            let (resets, places) = (&self.connection.resets, self.connection.limits.exchanges_per_connection);
+            let is_excess = match self.is_begun {
+                true => resets.taken_back(places),
+                false => resets.taken_back_unbegun(places),
+            };
+            if is_excess {
                 self.connection.condemn();
             }
             self.note_cut(Cause::Client);

@@ -15,9 +15,11 @@ use tokio::time::Instant;
 /// default of 400 places, one connection can make the gateway begin at most 400 exchanges a second in vain, which is a
 /// small part of what it serves. A browser that leaves a page takes a few dozen back, once.
 const WINDOW: Duration = Duration::from_secs(1);
-/// So many times its places a connection may take back, or be refused, in that time before it is closed: as many streams
-/// as nghttp2 lets a client reset in one burst (1,000, nghttp2_option_set_stream_reset_rate_limit), and some more.
-const EXCESS: u32 = 3;
+/// So many times its places a connection may take back, or be refused, in that time before it is closed.
+const EXCESS: u32 = 10;
+/// And so many that nobody had begun to serve when their reset came: as many streams as it may have open. They cost little,
+/// which is why somebody could send them by the hundred thousand; and a client that has a use for any answer sends few.
+const MOST_UNBEGUN: u32 = 100;
 
 /// The resets of one connection within the last one to two windows.
 #[derive(Debug)]
@@ -40,6 +42,7 @@ struct Counted {
     places: u32,
     /// The same, and those that found no place.
     all: u32,
+    unbegun: u32,
 }
 
 impl Resets {
@@ -58,6 +61,15 @@ impl Resets {
             counts.now.places = counts.now.places.saturating_add(1);
             counts.one_more(places)
         })
+    }
+
+    /// The same, before anybody had begun to serve it.
+    pub(crate) fn taken_back_unbegun(&self, places: u32) -> bool {
+        self.taken_back(places)
+            | self.counts(|counts| {
+                counts.now.unbegun = counts.now.unbegun.saturating_add(1);
+                counts.before.unbegun.saturating_add(counts.now.unbegun) >= MOST_UNBEGUN
+            })
     }
 
     /// There was no place for an exchange. Whether that happens far too often.
@@ -114,12 +126,21 @@ mod tests {
     }
 
     #[test]
-    fn three_times_the_places_are_too_many() {
+    fn ten_times_the_places_are_too_many() {
         let resets = Resets::new();
 
         let told: Vec<bool> =
-            (0..6).map(|n| if n % 2 == 0 { resets.taken_back(2) } else { resets.refused(2) }).collect();
+            (0..20).map(|n| if n % 2 == 0 { resets.taken_back(2) } else { resets.refused(2) }).collect();
 
-        assert_eq!(told.iter().position(|is_excess| *is_excess), Some(5));
+        assert_eq!(told.iter().position(|is_excess| *is_excess), Some(19));
+    }
+
+    #[test]
+    fn a_hundred_that_nobody_had_begun_are_too_many() {
+        let resets = Resets::new();
+
+        let told: Vec<bool> = (0..100).map(|_| resets.taken_back_unbegun(400)).collect();
+
+        assert_eq!(told.iter().position(|is_excess| *is_excess), Some(99));
     }
 }
