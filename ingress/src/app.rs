@@ -77,8 +77,9 @@ impl Config {
         self.build_with(Workers::new(workers), threads).await
     }
 
-    /// Builds on an upstream that is there already, and serves on the runtime that this is called on. What this `Config` says about responders, and not about
-    /// clients, is the upstream's own affair, and not read; nor is [`Config::threads`].
+    /// Builds on an upstream that is there already, and serves on the runtime that this is called on. What this `Config`
+    /// says about responders, and not about clients, is the upstream's own affair, and not read; nor is
+    /// [`Config::threads`].
     ///
     /// # Errors
     /// See [`BuildError`].
