@@ -1,13 +1,15 @@
 //! Who is connected, and messages to them: pushes, groups, broadcasts (`PROTOCOL.md §6`).
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
-use h8s_nats::{Accept, Connections, SendError};
+use h8s_nats::{Accept, Connections, RequesterConfig, SendError};
 use h8s_test_support::fault_proxy::{FaultProxy, Faults};
 use h8s_wire::push::Audience;
 use h8s_wire::{Close, ConnectionId, Host, Message};
 
-use crate::fixture::{eventually, host, link, over_both_buses, within};
-use crate::websocket_fixture::{Client, echo, echo_responder, gateway, opened, owner, served};
+use crate::fixture::{eventually, host, link, over_both_buses, requester_with, within};
+use crate::websocket_fixture::{Client, config, echo, echo_responder, gateway, opened, owner, served};
 
 async fn connections(url: &str) -> Connections {
     within(Connections::start(link(url).await, &[host()])).await.unwrap()
@@ -201,7 +203,9 @@ over_both_buses! {
 
     async fn t17_after_nats_was_away_the_registry_is_right_again(mut bus) {
         let _responder = echo_responder(&bus.url()).await;
-        let requester = gateway(&bus.url()).await;
+        // The responder may be the last to come back.
+        let patient = RequesterConfig { wait_for_responder: Some(Duration::from_secs(10)), ..config() };
+        let requester = requester_with(&bus.url(), patient).await;
         served(&requester, "/").await;
         let registry = connections(&bus.url()).await;
         let (_, kept) = opened(&requester, "/").await;
