@@ -217,6 +217,7 @@ over_both_buses! {
         bus.restart().await;
         known(&registry, 1).await;
         assert!(registry.get(kept.leg.id()).is_some());
+        eventually("both of its connections are back", async || requester.is_connected()).await;
         let (_, _new) = opened(&requester, "/").await;
         known(&registry, 2).await;
     }
