@@ -229,12 +229,8 @@ impl Drop for Open {
             self.note_cut(Cause::Gateway);
         } else if !self.is_finished {
             self.metrics().cut_by_client.inc();
-            let (resets, places) = (&self.connection.resets, self.connection.limits.exchanges_per_connection);
-            let is_excess = match self.is_begun {
-                true => resets.taken_back(places),
-                false => resets.taken_back_unbegun(places),
-            };
-            if is_excess {
+            let places = self.connection.limits.exchanges_per_connection;
+            if self.connection.resets.taken_back(places, self.is_begun) {
                 self.connection.condemn();
             }
             self.note_cut(Cause::Client);

@@ -42,6 +42,7 @@ struct Counted {
     places: u32,
     /// The same, and those that found no place.
     all: u32,
+    /// Of the places, those that nobody had begun to serve.
     unbegun: u32,
 }
 
@@ -55,21 +56,14 @@ impl Resets {
         if self.any.load(Ordering::Relaxed) { self.counts(|counts| counts.places()) } else { 0 }
     }
 
-    /// The client took an exchange back. Whether it does that far too often for one with so many places.
-    pub(crate) fn taken_back(&self, places: u32) -> bool {
+    /// The client took an exchange back, which somebody had begun to serve or not. Whether it does that far too often for
+    /// one with so many places.
+    pub(crate) fn taken_back(&self, places: u32, is_begun: bool) -> bool {
         self.counts(|counts| {
             counts.now.places = counts.now.places.saturating_add(1);
-            counts.one_more(places)
+            counts.now.unbegun = counts.now.unbegun.saturating_add(u32::from(!is_begun));
+            counts.one_more(places) || counts.unbegun() >= MOST_UNBEGUN
         })
-    }
-
-    /// The same, before anybody had begun to serve it.
-    pub(crate) fn taken_back_unbegun(&self, places: u32) -> bool {
-        self.taken_back(places)
-            | self.counts(|counts| {
-                counts.now.unbegun = counts.now.unbegun.saturating_add(1);
-                counts.before.unbegun.saturating_add(counts.now.unbegun) >= MOST_UNBEGUN
-            })
     }
 
     /// There was no place for an exchange. Whether that happens far too often.
@@ -92,6 +86,10 @@ impl Counts {
 
     fn places(&self) -> u32 {
         self.before.places.saturating_add(self.now.places)
+    }
+
+    fn unbegun(&self) -> u32 {
+        self.before.unbegun.saturating_add(self.now.unbegun)
     }
 
     fn roll(&mut self, now: Instant) {
@@ -129,8 +127,9 @@ mod tests {
     fn ten_times_the_places_are_too_many() {
         let resets = Resets::new();
 
-        let told: Vec<bool> =
-            (0..20).map(|n| if n % 2 == 0 { resets.taken_back(2) } else { resets.refused(2) }).collect();
+        let told: Vec<bool> = (0..20)
+            .map(|n| if n % 2 == 0 { resets.taken_back(2, true) } else { resets.refused(2) })
+            .collect();
 
         assert_eq!(told.iter().position(|is_excess| *is_excess), Some(19));
     }
@@ -139,7 +138,7 @@ mod tests {
     fn a_hundred_that_nobody_had_begun_are_too_many() {
         let resets = Resets::new();
 
-        let told: Vec<bool> = (0..100).map(|_| resets.taken_back_unbegun(400)).collect();
+        let told: Vec<bool> = (0..100).map(|_| resets.taken_back(400, false)).collect();
 
         assert_eq!(told.iter().position(|is_excess| *is_excess), Some(99));
     }
