@@ -112,12 +112,12 @@ impl<U: Upstream> Workers<U> {
 
     /// All of them together. What each of them knows of the whole process, or of all responders, counts once.
     pub(crate) fn bus(&self) -> BusState {
-        let states = || self.upstreams().map(Upstream::bus);
-        BusState {
-            is_connected: states().all(|bus| bus.is_connected),
-            disturbances: states().map(|bus| bus.disturbances).sum(),
-            credit_stalls: states().map(|bus| bus.credit_stalls).max().unwrap_or(0),
-            interests: states().map(|bus| bus.interests).max().unwrap_or(0),
-        }
+        let together = |one: BusState, other: BusState| BusState {
+            is_connected: one.is_connected && other.is_connected,
+            disturbances: one.disturbances + other.disturbances,
+            credit_stalls: one.credit_stalls.max(other.credit_stalls),
+            interests: one.interests.max(other.interests),
+        };
+        self.upstreams().map(Upstream::bus).reduce(together).unwrap_or_default()
     }
 }
