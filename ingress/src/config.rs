@@ -303,6 +303,7 @@ mod tests {
             "--trusted-proxies=10.0.0.0/8",
             "--grace-period=2s",
             "--max-connections=7",
+            "--threads=3",
             "--allowed-origins=https://b.example",
             "--max-websockets=8",
             "--max-message-size=2MiB",
@@ -329,6 +330,7 @@ mod tests {
         assert_eq!((config.max_body_bytes, config.max_connections), (Some(10 << 20), 7));
         let seconds = [config.request_timeout, config.wait_for_responder.unwrap(), config.grace_period];
         assert_eq!(seconds.map(|duration| duration.as_secs()), [5, 1, 2]);
+        assert_eq!(config.threads, NonZero::new(3));
         assert!(config.track_interest && !config.publish_only);
         assert!(!config.host_filters.admit(&Host::parse("b.example").unwrap()));
         assert!(config.trusted_proxies.contains("10.1.1.1".parse().unwrap()));

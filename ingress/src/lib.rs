@@ -3,7 +3,7 @@
 //!
 //! A request's way, file by file:
 //!
-//! 1. `server`: a permit, an accept, a place for the address (`addresses`); `preface` or `tls` tells the protocol.
+//! 1. `server`: a permit, an accept, a thread (`workers`), a place for the address (`addresses`); `preface` or `tls` tells the protocol.
 //!    `drive`: hyper parses within [`Limits`], on a `paced` stream, until the client leaves or has to (`activity`,
 //!    `resets`, `streams`, `goaway`).
 //! 2. `exchange`: holds the steps below together.
