@@ -5,7 +5,7 @@ use bytes::Bytes;
 use criterion::measurement::{Measurement, WallTime};
 use criterion::{Criterion, Throughput};
 use h8s_benches::{CpuTime, Exchange, Fixed, Lanes, criterion, heads, runtime};
-use h8s_host_provider::{
+use h8s_host::{
     ComponentService, ComponentSource, ConfigurationSource, EngineConfig, HostEngine, Limits, OutgoingSource,
     load,
 };

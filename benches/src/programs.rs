@@ -11,7 +11,7 @@ use h8s_test_support::{eventually, http_client};
 
 /// All that benches start. Always all of them in one call of cargo: which features dependencies have depends on what is
 /// built together, and a bench that built a part would have wasmtime built again for it, and for the next one.
-const PACKAGES: [&str; 4] = ["h8s", "h8s-host-provider", "h8s-ingress", "h8s-reverse"];
+const PACKAGES: [&str; 4] = ["h8s-cli", "h8s-host", "h8s-ingress", "h8s-reverse"];
 
 /// Programs of the workspace, in a target directory of their own: beside the benches, whose dependencies have other
 /// features, each would be built again whenever the other was.

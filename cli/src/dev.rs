@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use h8s_broker::Broker;
-use h8s_host_provider::{
+use h8s_host::{
     CodeCache, ComponentSource, ConfigurationSource, GuestFlags, HostConfig, Limits, OutgoingSource, Served,
     ServedSource, connect,
 };

@@ -1,6 +1,6 @@
 //! Why `h8s dev` does not serve, and whose affair that is.
 
-use h8s_host_provider::HostError;
+use h8s_host::HostError;
 use h8s_ingress::BuildError;
 use h8s_nats::{ConnectError, StartError};
 use h8s_settings::Exit;

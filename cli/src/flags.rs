@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use h8s_host_provider::GuestFlags;
+use h8s_host::GuestFlags;
 use h8s_ingress::AccessLog;
 use h8s_settings::LogFormat;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use h8s_host_provider::{ComponentService, Swapped};
+use h8s_host::{ComponentService, Swapped};
 use h8s_settings::FileWatch;
 use tokio::sync::Mutex;
 

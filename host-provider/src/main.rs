@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use h8s_host_provider::{Flags, HostConfig, Served, connect, keep_current};
+use h8s_host::{Flags, HostConfig, Served, connect, keep_current};
 use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
 use h8s_settings::{Reload, Stop};
 use tokio::time::{Instant, timeout_at};

@@ -12,7 +12,7 @@ use h8s_test_support::guests::guest;
 fn programs() -> [(&'static str, Command); 3] {
     [
         ("h8sd", h8s_ingress::Flags::command()),
-        ("h8s-host", h8s_host_provider::Flags::command()),
+        ("h8s-host", h8s_host::Flags::command()),
         ("h8srd", h8s_reverse::Flags::command()),
     ]
 }
@@ -111,8 +111,8 @@ fn the_configurations_are_ones() {
     let host = text("h8s-host.toml").replace("/srv/h8s/hello.wasm", hello.to_str().unwrap());
     let mut host = argv("h8s-host.toml", host).to_vec();
     host.push("--no-cache".into());
-    let loaded = h8s_host_provider::Flags::load(host).unwrap();
-    assert_eq!(h8s_host_provider::Flags::configs(loaded).unwrap().0.components.len(), 1);
+    let loaded = h8s_host::Flags::load(host).unwrap();
+    assert_eq!(h8s_host::Flags::configs(loaded).unwrap().0.components.len(), 1);
 
     let daemon = h8s_reverse::Flags::load(argv("h8srd.toml", text("h8srd.toml"))).unwrap();
     assert_eq!(h8s_reverse::Flags::configs(daemon).unwrap().0.mappings.len(), 1);

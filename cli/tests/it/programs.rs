@@ -16,7 +16,7 @@ const SOURCES: [&str; 7] =
     ["Cargo.lock", "settings/src", "wire/src", "nats/src", "ingress/src", "host-provider/src", "reverse/src"];
 /// Them, and the packages that they are of.
 const PROGRAMS: [(&str, &str); 3] =
-    [("h8sd", "h8s-ingress"), ("h8s-host", "h8s-host-provider"), ("h8srd", "h8s-reverse")];
+    [("h8sd", "h8s-ingress"), ("h8s-host", "h8s-host"), ("h8srd", "h8s-reverse")];
 
 /// A guest's file, as an argument.
 pub(crate) fn component(name: &str) -> String {

@@ -55,7 +55,7 @@ fn the_tables_of_flags_are_the_programs_flags() {
     assert!(about_nats.len() > 5, "{about_nats:?}");
     for (heading, flags) in [
         ("`h8sd`", flags::<h8s_ingress::Flags>()),
-        ("`h8s-host", flags::<h8s_host_provider::Flags>()),
+        ("`h8s-host", flags::<h8s_host::Flags>()),
         ("`h8srd`", flags::<h8s_reverse::Flags>()),
     ] {
         let documented: BTreeSet<_> = rows(heading).union(&about_nats).cloned().collect();
@@ -94,7 +94,7 @@ fn the_host_s_file_is_one() {
     let file = directory.path().join("host.toml");
     std::fs::write(&file, block("[[component]]")).unwrap();
     let argv = ["h8s-host".as_ref(), "--no-cache".as_ref(), "--config".as_ref(), file.as_os_str()];
-    let (host, _) = h8s_host_provider::Flags::load(argv).and_then(h8s_host_provider::Flags::configs).unwrap();
+    let (host, _) = h8s_host::Flags::load(argv).and_then(h8s_host::Flags::configs).unwrap();
     assert_eq!(host.components.len(), 2);
 }
 
@@ -104,7 +104,7 @@ fn the_host_s_file_of_a_component_that_calls_out_is_one() {
     let file = directory.path().join("host.toml");
     std::fs::write(&file, block("secrets = {")).unwrap();
     let argv = ["h8s-host".as_ref(), "--no-cache".as_ref(), "--config".as_ref(), file.as_os_str()];
-    let (host, _) = h8s_host_provider::Flags::load(argv).and_then(h8s_host_provider::Flags::configs).unwrap();
+    let (host, _) = h8s_host::Flags::load(argv).and_then(h8s_host::Flags::configs).unwrap();
     let source = &host.components[0].source;
     assert_eq!((source.outgoing.allowed.len(), source.configuration.secrets.len()), (2, 1));
 }

@@ -11,33 +11,17 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("h8s-broker", &[]),
     ("h8s-nats", &["h8s-wire", "h8s-settings"]),
     ("h8s-ingress", &["h8s-nats", "h8s-wire", "h8s-settings"]),
-    ("h8s-host-provider", &["h8s-nats", "h8s-wire", "h8s-settings"]),
+    ("h8s-host", &["h8s-nats", "h8s-wire", "h8s-settings"]),
     ("h8s-reverse", &["h8s-nats", "h8s-wire", "h8s-settings"]),
     (
-        "h8s",
-        &[
-            "h8s-broker",
-            "h8s-host-provider",
-            "h8s-ingress",
-            "h8s-nats",
-            "h8s-reverse",
-            "h8s-settings",
-            "h8s-wire",
-        ],
+        "h8s-cli",
+        &["h8s-broker", "h8s-host", "h8s-ingress", "h8s-nats", "h8s-reverse", "h8s-settings", "h8s-wire"],
     ),
     ("h8s-test-support", &["h8s-broker"]),
     ("h8s-conformance", &["h8s-nats", "h8s-wire"]),
     (
         BENCHES,
-        &[
-            "h8s-broker",
-            "h8s-host-provider",
-            "h8s-ingress",
-            "h8s-nats",
-            "h8s-reverse",
-            "h8s-test-support",
-            "h8s-wire",
-        ],
+        &["h8s-broker", "h8s-host", "h8s-ingress", "h8s-nats", "h8s-reverse", "h8s-test-support", "h8s-wire"],
     ),
 ];
 
@@ -133,5 +117,5 @@ fn only_the_host_names_wasmtime() {
         .collect();
     users.dedup();
 
-    assert_eq!(users, ["h8s-host-provider"]);
+    assert_eq!(users, ["h8s-host"]);
 }

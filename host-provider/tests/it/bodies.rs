@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use h8s_host_provider::Limits;
+use h8s_host::Limits;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 

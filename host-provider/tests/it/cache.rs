@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use h8s_host_provider::{CacheError, CodeCache, Limits};
+use h8s_host::{CacheError, CodeCache, Limits};
 
 use crate::log;
 use crate::stand::{assert_unharmed, engine, source};
@@ -23,7 +23,7 @@ impl Stand {
     /// Loads the test guest, and uses it.
     async fn load(&self) {
         let sources = vec![source("guests", Limits::default())];
-        let mut services = h8s_host_provider::load(engine(), Some(&self.cache), sources).await.unwrap();
+        let mut services = h8s_host::load(engine(), Some(&self.cache), sources).await.unwrap();
         assert_unharmed(&services.remove(0)).await;
     }
 

@@ -1,8 +1,6 @@
 //! Settings and secrets: what guests are told, and nobody else.
 
-use h8s_host_provider::{
-    ComponentService, ComponentSource, ConfigurationSource, Limits, SecretSource, Swapped,
-};
+use h8s_host::{ComponentService, ComponentSource, ConfigurationSource, Limits, SecretSource, Swapped};
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::{Process, program};
 

@@ -1,6 +1,6 @@
 //! A guest without a test fails the build.
 
-use h8s_host_provider::Limits;
+use h8s_host::Limits;
 
 use crate::stand::{get_text, guests, serve};
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_host_provider::{ComponentService, Limits, Served, connect};
+use h8s_host::{ComponentService, Limits, Served, connect};
 use h8s_nats::{
     Delivery, Leg, LegEvent, Link, NatsConfig, Outlet, Requester, RequesterConfig, Responder, WebSocketAnswer,
 };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use h8s_host_provider::Limits;
+use h8s_host::Limits;
 use http::{Method, StatusCode};
 
 use crate::stand::{assert_unharmed, call, frugal, get_text, guests, request, serve, short};

@@ -1,6 +1,6 @@
 //! Concurrency: what runs, what waits, what is refused.
 
-use h8s_host_provider::{Allocation, ComponentService, EngineConfig, HostEngine, Limits};
+use h8s_host::{Allocation, ComponentService, EngineConfig, HostEngine, Limits};
 use h8s_nats::Refused;
 use http::{Method, StatusCode};
 use tokio::task::JoinSet;

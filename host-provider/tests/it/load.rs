@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use h8s_host_provider::{ComponentSource, Limits, LoadErrors};
+use h8s_host::{ComponentSource, Limits, LoadErrors};
 use h8s_test_support::guests::guest;
 use tempfile::TempDir;
 
@@ -33,7 +33,7 @@ async fn refusal(file: PathBuf) -> String {
 
 async fn refusals(files: Vec<PathBuf>) -> LoadErrors {
     let source = |file: PathBuf| ComponentSource { file, ..source("guests", Limits::default()) };
-    h8s_host_provider::load(engine(), None, files.into_iter().map(source).collect()).await.unwrap_err()
+    h8s_host::load(engine(), None, files.into_iter().map(source).collect()).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_component_that_starts_out_too_large() {
         limits: Limits { memory_bytes: 64 << 10, ..Limits::default() },
         ..source("guests", Limits::default())
     };
-    let error = h8s_host_provider::load(engine(), None, vec![small]).await.unwrap_err().to_string();
+    let error = h8s_host::load(engine(), None, vec![small]).await.unwrap_err().to_string();
     assert!(error.contains("bytes of memory, the limit is 65536"), "{error}");
 }
 

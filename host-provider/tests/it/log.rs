@@ -70,6 +70,6 @@ pub(crate) async fn line(parts: &[&str]) -> Arc<str> {
 }
 
 /// How a component is named in a line.
-pub(crate) fn of(service: &h8s_host_provider::ComponentService) -> String {
+pub(crate) fn of(service: &h8s_host::ComponentService) -> String {
     format!("\"component\":\"{}\"", service.name())
 }

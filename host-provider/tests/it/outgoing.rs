@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use h8s_host_provider::{ComponentService, ComponentSource, Limits, OutgoingSource};
+use h8s_host::{ComponentService, ComponentSource, Limits, OutgoingSource};
 use h8s_test_support::eventually;
 use h8s_test_support::raw_origin::RawOrigin;
 use http::{Request, StatusCode};

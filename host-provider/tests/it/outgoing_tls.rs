@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use h8s_host_provider::{ComponentService, ComponentSource, Limits, OutgoingSource};
+use h8s_host::{ComponentService, ComponentSource, Limits, OutgoingSource};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -98,6 +98,6 @@ async fn a_root_that_is_none_is_told_at_start() {
     let allowed = vec!["api.example.com".parse().unwrap()];
     let outgoing = OutgoingSource { allowed, ca: Some(file.path().into()) };
     let source = ComponentSource { outgoing, ..source("guests", Limits::default()) };
-    let error = h8s_host_provider::load(engine(), None, vec![source]).await.unwrap_err().to_string();
+    let error = h8s_host::load(engine(), None, vec![source]).await.unwrap_err().to_string();
     assert!(error.contains("holds no certificate in PEM"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! HTTP as messages.
 
 use bytes::Bytes;
-use h8s_host_provider::{ComponentService, Limits};
+use h8s_host::{ComponentService, Limits};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 

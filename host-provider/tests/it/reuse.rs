@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_host_provider::{ComponentService, EngineConfig, HostEngine, Limits};
+use h8s_host::{ComponentService, EngineConfig, HostEngine, Limits};
 use h8s_test_support::eventually;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};

@@ -1,6 +1,6 @@
 //! What a guest sees of the world, and what the world sees of its output.
 
-use h8s_host_provider::{EngineConfig, HostEngine, Limits};
+use h8s_host::{EngineConfig, HostEngine, Limits};
 
 use crate::log;
 use crate::stand::{engine, get_text, guests, serve_on, source};

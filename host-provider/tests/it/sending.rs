@@ -1,6 +1,6 @@
 //! What components can send, to whom, and what they are told when they cannot.
 
-use h8s_host_provider::Limits;
+use h8s_host::Limits;
 use h8s_nats::LegEvent;
 use h8s_test_support::{Bus, eventually};
 use h8s_wire::Close;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_host_provider::{
+use h8s_host::{
     BrokenBody, CodeCache, ComponentBody, ComponentService, ComponentSource, ConfigurationSource,
     EngineConfig, HostEngine, Limits, OutgoingSource,
 };
@@ -60,7 +60,7 @@ pub(crate) fn source(component: &str, limits: Limits) -> ComponentSource {
 }
 
 pub(crate) async fn serve_on(engine: &HostEngine, source: ComponentSource) -> ComponentService {
-    let mut services = h8s_host_provider::load(engine, Some(cache()), vec![source]).await.unwrap();
+    let mut services = h8s_host::load(engine, Some(cache()), vec![source]).await.unwrap();
     services.remove(0)
 }
 

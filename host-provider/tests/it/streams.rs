@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::{Stream, poll, stream};
-use h8s_host_provider::{ComponentService, Limits};
+use h8s_host::{ComponentService, Limits};
 use http::{Method, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -128,7 +128,7 @@ async fn pieces_come_when_they_are_written() {
     within(service.idle()).await;
 }
 
-async fn read(service: &ComponentService, bytes: usize) -> h8s_host_provider::ComponentBody {
+async fn read(service: &ComponentService, bytes: usize) -> h8s_host::ComponentBody {
     let mut body = get(service, "/endless-stream").await.into_body();
     let mut length = 0;
     while length < bytes {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use h8s_host_provider::{ComponentService, Limits, Swapped};
+use h8s_host::{ComponentService, Limits, Swapped};
 use h8s_nats::Refused;
 use h8s_test_support::{eventually, guests::guest};
 use http::{Method, StatusCode};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use h8s_host_provider::Limits;
+use h8s_host::Limits;
 use h8s_test_support::eventually;
 use h8s_wire::{Close, Message, MessageKind};
 use http::StatusCode;
