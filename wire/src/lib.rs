@@ -1,62 +1,66 @@
-//! What h8s puts on NATS: subjects, heads and frames (`PROTOCOL.md`).
+//! The h8s wire protocol: subjects, heads and frames (`PROTOCOL.md`).
 //!
-//! Pure: no runtime, no NATS client, no HTTP server, no clock. Everything here turns values into bytes and
-//! bytes that strangers sent into values or a typed error; nothing panics on what it is given.
+//! A pure crate: no runtime, no NATS client, no HTTP server, no clock. It encodes values to bytes, and decodes bytes
+//! from untrusted peers to values or a typed error. No input makes it panic. It speaks protocol version [`VERSION`].
 //!
-//! - [`Host`], [`PathTokens`], [`PathPattern`], [`MethodPattern`]: the parts of a subject
-//! - [`Subjects`]: every subject there is, under one prefix
-//! - [`Interest`], [`Announcement`], [`PatternMap`]: who serves what, and the most specific match
-//! - [`Permissions`]: what each [`Role`] may publish and subscribe to
-//! - [`QueueGroup`]: who shares the exchanges of an interest
-//! - [`Frame`]: the native dialect; [`RequestHead`], [`ResponseHead`]: its HTTP heads (RFC 9292)
-//! - [`plain`]: the plain dialect, HTTP as NATS headers; [`push`]: messages to and from WebSockets as NATS messages
-//! - [`ConnectionEntry`], [`Established`], [`Closed`], [`Beat`], [`Page`]: which WebSockets are open
-//! - [`subprotocol`]: what a WebSocket's two ends agree to speak
-//! - [`reserved`]: names that are never a client's or a responder's to set
+//! # Contents
+//!
+//! - Routing (§2, §3): [`Host`], [`PathTokens`], [`PathPattern`] and [`MethodPattern`]; an [`Interest`] combines them,
+//!   and a [`PatternMap`] finds the most specific one for a request.
+//! - Subjects (§2): [`Subjects`] builds every [`Subject`] under one prefix; [`Inbox`], [`QueueGroup`].
+//! - [`Announcement`] (§3): a responder publishes what it serves.
+//! - Heads (§5): [`RequestHead`] and [`ResponseHead`], as in RFC 9292.
+//! - Frames (§5): [`Frame`], the native dialect; [`Peek`] reads the kind only.
+//! - [`plain`] (§4): the plain dialect, HTTP as NATS headers and payload.
+//! - WebSockets (§6): [`Message`] and [`Close`], [`push`], [`subprotocol`]; [`ConnectionEntry`], [`Established`],
+//!   [`Closed`], [`Beat`] and [`Page`] list the open connections.
+//! - [`Permissions`] (§2): what each [`Role`] may publish and subscribe to.
+//! - [`reserved`] (§1): header names that neither clients nor responders may set.
+//!
+//! # Layers
+//!
+//! Each module uses only modules of the lines above its own.
+//!
+//! ```text
+//! id  varint  reserved  grpc  routing
+//! head  subject  announcement  websocket
+//! frame  plain  permissions
+//! ```
 
-mod connection;
-mod control;
-mod fields;
+mod announcement;
 mod frame;
 mod grpc;
 mod head;
-mod host;
 mod id;
-mod inbox;
-mod interest;
-mod message;
-mod names;
-mod pattern;
-mod pattern_map;
 mod permissions;
 pub mod plain;
-pub mod push;
-mod queue_group;
 pub mod reserved;
+mod routing;
 mod subject;
-pub mod subprotocol;
-mod sync;
-mod token;
 mod varint;
+mod websocket;
 
-pub use connection::{Beat, Closed, ConnectionEntry, ConnectionError, Established, Page};
-pub use control::ConnectionSubject;
-pub use fields::FieldError;
+pub use announcement::{Announcement, AnnouncementError, Dialect};
 pub use frame::{
-    AbortCode, Frame, FrameError, HeadFrame, HeadKind, Kind, MAX_DATA_BYTES, MAX_FRAME_BYTES, MAX_HEAD_BYTES,
-    MAX_INLINE_BYTES, MessageFlags, Peek, RefusedCode, VERSION, encode_head, frame_cost,
+    AbortCode, Frame, FrameError, HeadFrame, Kind, MAX_DATA_BYTES, MessageFlags, Peek, RefusedCode, Sync,
+    SyncEntry, VERSION, encode_head, frame_cost,
 };
 pub use grpc::is_grpc;
-pub use head::{ConnectionEpoch, HeadError, RequestHead, ResponseHead};
-pub use host::{Host, HostError};
+pub use head::{
+    ConnectionEpoch, FieldError, HeadError, HeadKind, MAX_FRAME_BYTES, MAX_HEAD_BYTES, MAX_INLINE_BYTES,
+    RequestHead, ResponseHead,
+};
 pub use id::{ConnectionId, ExchangeId, GatewayId, IdError, ResponderId};
-pub use inbox::{Inbox, Replies};
-pub use interest::{Announcement, AnnouncementError, Dialect, Interest};
-pub use message::{Close, MAX_CLOSE_REASON_BYTES, Message, MessageKind};
-pub use pattern::{MethodPattern, PathPattern, PatternError};
-pub use pattern_map::PatternMap;
 pub use permissions::{Permissions, Right, Role};
-pub use queue_group::{QueueGroup, QueueGroupError};
-pub use subject::{HttpSubject, PREFIX, PrefixError, Subject, Subjects};
-pub use sync::{Sync, SyncEntry};
-pub use token::{MAX_PATH_TOKENS, MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};
+pub use routing::{
+    Host, HostError, Interest, MAX_PATH_TOKENS, MAX_SUBJECT_BYTES, MethodPattern, PathPattern, PathTokens,
+    PatternError, PatternMap, decode_token, encode_token,
+};
+pub use subject::{
+    ConnectionSubject, HttpSubject, Inbox, PREFIX, PrefixError, QueueGroup, QueueGroupError, Replies,
+    Subject, Subjects,
+};
+pub use websocket::{
+    Beat, Close, Closed, ConnectionEntry, ConnectionError, Established, MAX_CLOSE_REASON_BYTES, Message,
+    MessageKind, Page, push, subprotocol,
+};

@@ -5,9 +5,8 @@
 
 use std::fmt;
 
-use crate::host::Host;
-use crate::queue_group::QueueGroup;
-use crate::subject::{Subject, Subjects};
+use crate::routing::Host;
+use crate::subject::{QueueGroup, Subject, Subjects};
 
 mod table;
 

@@ -5,10 +5,17 @@ use std::fmt;
 
 use http::Method;
 
-use crate::host::Host;
-use crate::interest::Interest;
-use crate::pattern::MethodPattern;
-use crate::token::{MAX_SUBJECT_BYTES, PathTokens, decode_token, encode_token};
+use crate::routing::{
+    Host, Interest, MAX_SUBJECT_BYTES, MethodPattern, PathTokens, decode_token, encode_token,
+};
+
+mod control;
+mod inbox;
+mod queue_group;
+
+pub use control::ConnectionSubject;
+pub use inbox::{Inbox, Replies};
+pub use queue_group::{QueueGroup, QueueGroupError};
 
 /// The default prefix.
 pub const PREFIX: &str = "h8s";
@@ -18,7 +25,7 @@ const MAX_PREFIX_BYTES: usize = 64;
 
 /// The token between host and path. Without it `example.com` + `/foo/x` and `foo.example.com` + `/x` would be one
 /// subject, and one tenant would read another's requests.
-pub(crate) const DIVIDER: &str = "_";
+const DIVIDER: &str = "_";
 
 /// A subject, or a subscription's pattern of one.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,11 +2,11 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The largest value there is.
+/// The largest encodable value.
 pub(crate) const MAX: u64 = (1 << 62) - 1;
 
-/// Appends `value` in its shortest form. Values past [`MAX`] are written as [`MAX`]: counters that reach it have
-/// been running for millennia, and lengths never do.
+/// Appends `value` in its shortest form. Values past [`MAX`] are written as [`MAX`], which no counter and
+/// no length reaches.
 pub(crate) fn put(value: u64, out: &mut impl BufMut) {
     match value {
         0..0x40 => out.put_u8(value as u8),
@@ -16,35 +16,35 @@ pub(crate) fn put(value: u64, out: &mut impl BufMut) {
     }
 }
 
-/// The four-byte form, for a length that is known only after what it counts has been written. `None` past 2^30.
+/// The four-byte form, for a length that is known only after its content has been written. `None` from 2^30.
 pub(crate) fn four_bytes(value: usize) -> Option<[u8; 4]> {
     let value = u32::try_from(value).ok().filter(|value| *value < 0x4000_0000)?;
     Some((value | 0x8000_0000).to_be_bytes())
 }
 
-/// Takes one integer off the front. `None` when the bytes end first. Longer forms than needed are allowed.
+/// Reads one integer from the front. `None` if the bytes end inside it. Longer forms than necessary are valid.
 pub(crate) fn get(from: &mut Bytes) -> Option<u64> {
     let (value, length) = peek(from)?;
     from.advance(length);
     Some(value)
 }
 
-/// The integer at the front and the number of bytes it takes.
+/// The integer at the front and its size in bytes.
 pub(crate) fn peek(from: &[u8]) -> Option<(u64, usize)> {
     let length = 1usize << (from.first()? >> 6);
     let bytes = from.get(..length)?;
     let value = bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
-    // The two top bits of the first byte say the length.
+    // The top two bits of the first byte encode the size.
     Some((value & (u64::MAX >> (64 - 8 * length) >> 2), length))
 }
 
-/// Takes a length, and that many bytes after it. `None` when the bytes end first.
+/// Reads a length and that many bytes. `None` if the bytes end first.
 pub(crate) fn get_bytes(from: &mut Bytes) -> Option<Bytes> {
     let length = usize::try_from(get(from)?).ok()?;
     (length <= from.len()).then(|| from.split_to(length))
 }
 
-/// How many bytes [`put`] writes.
+/// The number of bytes that [`put`] writes.
 const fn size(value: u64) -> usize {
     match value {
         0..0x40 => 1,
@@ -54,7 +54,8 @@ const fn size(value: u64) -> usize {
     }
 }
 
-/// Appends a length and what `put_all` appends, in place: it moves by what its length takes.
+/// Appends the output of `put_all` preceded by its length. The output is written first and moved by the size of the
+/// length.
 pub(crate) fn put_section<T>(out: &mut BytesMut, put_all: impl FnOnce(&mut BytesMut) -> T) -> T {
     let start = out.len();
     let result = put_all(out);
@@ -91,7 +92,7 @@ mod tests {
             assert_eq!(out, bytes);
             assert_eq!(peek(&bytes[..bytes.len() - 1]), None);
         }
-        assert_eq!(peek(&[0x40, 0x25]), Some((37, 2)), "longer than needed");
+        assert_eq!(peek(&[0x40, 0x25]), Some((37, 2)), "longer than necessary");
     }
 
     #[test]

@@ -1,11 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::control::ConnectionSubject;
 use crate::id::{ConnectionId, ExchangeId, GatewayId, ResponderId};
-use crate::interest::Interest;
-use crate::pattern::MethodPattern;
-use crate::token::PathTokens;
+use crate::routing::{Interest, MethodPattern, PathTokens};
+use crate::subject::ConnectionSubject;
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 

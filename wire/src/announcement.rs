@@ -1,29 +1,9 @@
 //! Interest: who serves which host, path and method, and in which dialects (`PROTOCOL.md §3`).
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::host::{Host, HostError};
 use crate::id::ResponderId;
-use crate::pattern::{MethodPattern, PathPattern, PatternError};
-
-/// One host, path pattern and method pattern that a responder serves.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Interest {
-    /// Exactly this host.
-    pub host: Host,
-    /// Exact, or ending in `/*`.
-    pub path: PathPattern,
-    /// `ANY` unless named.
-    pub method: MethodPattern,
-}
-
-impl fmt::Display for Interest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.method, self.host, self.path)
-    }
-}
+use crate::routing::{HostError, Interest, MethodPattern, PatternError};
 
 /// How a responder can be spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,41 +1,42 @@
-//! `SYNC`: how far the exchanges that two parties share have come. Heartbeat and loss detection in one.
+//! The `SYNC` frame: the progress of the exchanges that two peers share. Heartbeat, loss detection and credit
+//! repair in one.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::frame::FrameError;
+use super::FrameError;
 use crate::id::ExchangeId;
 use crate::varint;
 
-/// Bit of the flags: the receiver is asked for its own `SYNC`.
+/// Flag bit 0: the receiver must reply with its own `SYNC`.
 const ANSWER_WANTED: u64 = 1;
 
 /// One exchange, as the sender of the `SYNC` sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncEntry {
-    /// Which.
+    /// The exchange.
     pub exchange: ExchangeId,
-    /// Sequenced frames sent so far. Bus order puts this after them, so who has fewer has lost some.
+    /// Sequenced frames sent so far. NATS delivers the `SYNC` after them, so a receiver that has fewer lost some.
     pub sent: u64,
     /// Sequenced frames received so far.
     pub received: u64,
-    /// The highest credit granted so far, in case that `CREDIT` was lost.
+    /// The credit limit granted so far, which repairs a lost `CREDIT`.
     pub limit: u64,
 }
 
-/// The exchanges that the sender shares with the receiver. Those not named are none of this frame's business.
+/// Exchanges that the sender shares with the receiver. The frame has no meaning for exchanges that it does not list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sync {
-    /// The receiver is asked for its own `SYNC`.
+    /// Whether the receiver must reply with its own `SYNC`.
     pub answer_wanted: bool,
-    /// In no order.
+    /// The exchanges, in any order.
     pub entries: Vec<SyncEntry>,
 }
 
 impl Sync {
-    /// Entries that fit one frame: 128 KiB at 40 bytes each, less the frame's own few.
+    /// The number of entries that fit one frame: 128 KiB at 40 bytes each, with room for the frame's own fields.
     pub const MAX_ENTRIES: usize = 3_000;
 
-    pub(crate) fn put(&self, out: &mut BytesMut) {
+    pub(super) fn put(&self, out: &mut BytesMut) {
         varint::put(if self.answer_wanted { ANSWER_WANTED } else { 0 }, out);
         for entry in &self.entries {
             out.put_slice(entry.exchange.as_bytes());
@@ -45,7 +46,7 @@ impl Sync {
         }
     }
 
-    pub(crate) fn get(mut from: Bytes) -> Result<Self, FrameError> {
+    pub(super) fn get(mut from: Bytes) -> Result<Self, FrameError> {
         let flags = varint::get(&mut from).ok_or(FrameError::Truncated)?;
         let mut sync = Self { answer_wanted: flags & ANSWER_WANTED != 0, entries: Vec::new() };
         while !from.is_empty() {

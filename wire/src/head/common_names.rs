@@ -1,9 +1,9 @@
-//! Field names that most requests have and `http` does not know: it would copy them to the heap, each time.
+//! Common field names that the `http` crate does not predefine: it would copy each of them to the heap.
 
 use http::HeaderName;
 
-/// The name that these bytes are, where it is one of the usual ones.
-pub(crate) fn usual(name: &[u8]) -> Option<HeaderName> {
+/// The predefined name with these bytes.
+pub(super) fn lookup(name: &[u8]) -> Option<HeaderName> {
     macro_rules! of {
         ($($text:literal)*) => {
             match name {
@@ -35,14 +35,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_usual_name_is_itself_and_others_are_none() {
+    fn a_common_name_is_found_and_others_are_not() {
         for name in
             ["keep-alive", "priority", "sec-fetch-site", "traceparent", "x-forwarded-for", "x-request-id"]
         {
-            assert_eq!(usual(name.as_bytes()).unwrap().as_str(), name);
+            assert_eq!(lookup(name.as_bytes()).unwrap().as_str(), name);
         }
         for name in ["", "x", "x-forwarded", "x-request-idx", "X-Request-Id", "host"] {
-            assert_eq!(usual(name.as_bytes()), None, "{name}");
+            assert_eq!(lookup(name.as_bytes()), None, "{name}");
         }
     }
 }

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::host::Host;
-use crate::interest::Interest;
-use crate::pattern::MethodPattern;
-use crate::token::{MAX_PATH_TOKENS, PathTokens};
+use super::{Host, Interest, MAX_PATH_TOKENS, MethodPattern, PathTokens};
 
 /// Values by interest, looked up by the most specific pattern: an exact path before the longest prefix, a named
 /// method before `ANY`. A look-up costs one hash per segment of the path, however many patterns there are.

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
-use crate::message::{Close, Message, MessageKind};
-use crate::pattern::PathPattern;
+use super::{Close, Message, MessageKind};
+use crate::routing::PathPattern;
 
 /// On a message from a client: which connection.
 pub const CONNECTION: &str = "X-H8s-Connection";

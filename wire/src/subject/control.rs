@@ -1,8 +1,8 @@
 //! Control subjects: who serves what, which connections are open, and broadcasts (`PROTOCOL.md §2`). Each ends in a host,
 //! since permissions are granted by subject.
 
-use crate::host::Host;
-use crate::subject::{Subject, Subjects};
+use super::{Subject, Subjects};
+use crate::routing::Host;
 
 /// What a message about a host's connections is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::Host;
+use super::Close;
 use crate::id::{ConnectionId, GatewayId};
-use crate::message::Close;
+use crate::routing::Host;
 
 /// What is known of one open connection. The payload of `established`, and what a page of a list is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,35 +1,37 @@
-//! Field sections (RFC 9292 §3.6): headers and trailers, names in lower case, values as exact bytes, repeats in order.
+//! Field sections (RFC 9292 §3.6): headers and trailers. Names are in lower case, values are exact bytes, and order and
+//! repeats are kept.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-use crate::{names, varint};
+use super::common_names;
+use crate::varint;
 
-/// Why bytes are no field section.
+/// Why bytes are not a valid field section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
-    /// The bytes end before the section does.
-    #[error("a field section is cut short")]
+    /// The bytes end inside the section.
+    #[error("the field section is truncated")]
     Truncated,
-    /// A name that is no lower-case field name.
-    #[error("a field name is not a lower-case token")]
+    /// A name is not a field name in lower case.
+    #[error("invalid field name: must be a lower-case token")]
     Name,
-    /// A value with a control character.
-    #[error("a field value has a control character")]
+    /// A value contains a control character.
+    #[error("a field value contains a control character")]
     Value,
-    /// More fields than a map holds.
-    #[error("there are too many fields")]
+    /// More fields than a [`HeaderMap`] holds.
+    #[error("too many fields")]
     TooMany,
-    /// Too large for its length to be written.
-    #[error("a field section is too large")]
+    /// The section is 1 GiB or larger: its length does not fit the four-byte form.
+    #[error("the field section is too large")]
     TooLarge,
 }
 
-/// Room that a map has from the start, at most: who says that many come may not have them.
-const MOST_EXPECTED: usize = 64;
+/// The largest initial capacity of a map: the count of a truncated section is not trusted.
+const MAX_INITIAL_CAPACITY: usize = 64;
 
-/// Appends a section. Its length is written in the four-byte form, so that one pass is enough.
+/// Appends a section. The length has the four-byte form, so that one pass suffices.
 pub(crate) fn put(fields: &HeaderMap, out: &mut BytesMut) -> Result<(), FieldError> {
     let start = out.len();
     out.put_u32(0);
@@ -42,14 +44,14 @@ pub(crate) fn put(fields: &HeaderMap, out: &mut BytesMut) -> Result<(), FieldErr
     Ok(())
 }
 
-/// Takes a section off the front. Values share the memory of `from`.
+/// Reads a section from the front. Values share the memory of `from`.
 pub(crate) fn get(from: &mut Bytes) -> Result<HeaderMap, FieldError> {
     let mut section = varint::get_bytes(from).ok_or(FieldError::Truncated)?;
-    let mut fields = HeaderMap::with_capacity(count(&section).min(MOST_EXPECTED));
+    let mut fields = HeaderMap::with_capacity(count(&section).min(MAX_INITIAL_CAPACITY));
     while !section.is_empty() {
         let name = varint::get_bytes(&mut section).ok_or(FieldError::Truncated)?;
         let value = varint::get_bytes(&mut section).ok_or(FieldError::Truncated)?;
-        let name = names::usual(&name).map_or_else(|| HeaderName::from_lowercase(&name), Ok);
+        let name = common_names::lookup(&name).map_or_else(|| HeaderName::from_lowercase(&name), Ok);
         let name = name.map_err(|_| FieldError::Name)?;
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| FieldError::Value)?;
         fields.try_append(name, value).map_err(|_| FieldError::TooMany)?;
@@ -57,7 +59,7 @@ pub(crate) fn get(from: &mut Bytes) -> Result<HeaderMap, FieldError> {
     Ok(fields)
 }
 
-/// How many fields a section has, as far as it can be read.
+/// Counts the fields of a section up to its first unreadable byte.
 fn count(mut section: &[u8]) -> usize {
     let mut texts = 0;
     while let Some((length, size)) = varint::peek(section)

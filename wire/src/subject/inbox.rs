@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::host::Host;
+use super::{DIVIDER, Subject, Subjects};
 use crate::id::{ConnectionId, DIGIT_COUNT, ExchangeId, GatewayId, ResponderId};
-use crate::subject::{DIVIDER, Subject, Subjects};
+use crate::routing::Host;
 
 /// The last token of the subject that takes `SYNC` frames, in every inbox.
 const SYNC: &str = "sync";

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use http::Method;
 
-use crate::token::{PathTokens, encode_token};
+use super::{PathTokens, encode_token};
 
 /// With the longest prefix, method and host beside it, a pattern this long still fits a subject.
 const MAX_PATTERN_BYTES: usize = 512;
