@@ -19,11 +19,11 @@ use http::Method;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::banner::{Banner, Line};
-use crate::failure::Failure;
-use crate::flags::Dev;
-use crate::origin::{Builds, Origin};
-use crate::placement::{self, Placement, Wanted};
+use crate::dev::banner::{Banner, Line};
+use crate::dev::failure::Failure;
+use crate::dev::flags::Dev;
+use crate::dev::origin::{Builds, Origin};
+use crate::dev::placement::{self, Placement, Wanted};
 
 /// The names that this machine has for itself. Others get 404: nobody serves them.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];

@@ -15,8 +15,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::failure::Failure;
-use crate::flags::Dev;
+use crate::dev::failure::Failure;
+use crate::dev::flags::Dev;
 use crate::permissions::PermissionFlags;
 
 /// Much less memory kept after bursts than the system's allocator keeps.

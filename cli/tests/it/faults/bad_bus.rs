@@ -2,7 +2,7 @@
 
 use h8s_test_support::Bus;
 use h8s_test_support::fault_proxy::{Direction, FaultProxy, Faults};
-use h8s_test_support::ledger::Ledger;
+use h8s_test_support::execution_log::ExecutionLog;
 
 use super::load::{Load, REQUEST_TIMEOUT};
 use super::work::jobs;
@@ -22,10 +22,10 @@ fn faults(seed: u64) -> Faults {
 async fn t16_clients_get_exact_bytes_or_see_that_they_do_not() {
     // given a gateway and a daemon, each behind a network of its own
     let bus = Bus::real().await;
-    let ledger = Ledger::start().await;
+    let log = ExecutionLog::start().await;
     let near = FaultProxy::start(&bus.url(), Faults::none()).await;
     let far = FaultProxy::start(&bus.url(), Faults::none()).await;
-    let _daemon = Daemon::start(&far.url(), &ledger.url(), &[]).await;
+    let _daemon = Daemon::start(&far.url(), &log.url(), &[]).await;
     let gateway = Gateway::start(&near.url(), &REQUEST_TIMEOUT).await;
     // when both networks do harm
     near.set_faults(faults(1));

@@ -1,7 +1,7 @@
 //! T24: messages that a NATS client library cannot read, published to everything that our programs subscribe to.
 
 use h8s_test_support::http_client::get;
-use h8s_test_support::ledger::Ledger;
+use h8s_test_support::execution_log::ExecutionLog;
 use h8s_test_support::{NatsServer, eventually, soon};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -105,8 +105,8 @@ fn literal(subscription: &str) -> String {
 async fn t24_messages_that_cannot_be_read_end_no_process_and_no_traffic() {
     // given traffic through all programs
     let bus = Bus::start().await;
-    let (url, ledger) = (bus.server.url(), Ledger::start().await);
-    let mut daemon = Daemon::start(&url, &ledger.url(), &[]).await;
+    let (url, log) = (bus.server.url(), ExecutionLog::start().await);
+    let mut daemon = Daemon::start(&url, &log.url(), &[]).await;
     let mut host = Host::start(&url, &[("/echo", "echo"), ("/sender", "sender")], &[]).await;
     let mut gateway = Gateway::start(&url, &REQUEST_TIMEOUT).await;
     let load = Load::start(&[&gateway.url], jobs_and_echoes);
@@ -139,5 +139,5 @@ async fn t24_messages_that_cannot_be_read_end_no_process_and_no_traffic() {
     assert!(
         [&mut gateway.process, &mut host.process, &mut daemon.process].into_iter().all(|p| p.is_running())
     );
-    assert_eq!(ledger.repeated(), [0_u64; 0], "done twice");
+    assert_eq!(log.repeated(), [0_u64; 0], "done twice");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use h8s_test_support::http_client::get;
-use h8s_test_support::ledger::Ledger;
+use h8s_test_support::execution_log::ExecutionLog;
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
 use h8s_test_support::{Bus, eventually, within};
 use serde_json::Value;
@@ -22,12 +22,12 @@ const SETTLED: u64 = 40;
 const LEASE: Duration = Duration::from_secs(25);
 
 /// Everybody works again, and everything that clients were told is true.
-async fn check(load: Load, ledger: Option<&Ledger>) -> Tally {
+async fn check(load: Load, log: Option<&ExecutionLog>) -> Tally {
     load.more(SETTLED).await;
     let tally = load.stop().await;
     println!("{tally}");
-    if let Some(ledger) = ledger {
-        tally.check_against(ledger);
+    if let Some(log) = log {
+        tally.check_against(log);
     }
     tally
 }
@@ -52,8 +52,8 @@ async fn t17_hosts_are_killed_again_and_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t17_t18_daemons_are_killed_again_and_again_and_nothing_is_executed_twice() {
     let bus = Bus::real().await;
-    let ledger = Ledger::start().await;
-    let start = async || Daemon::start(&bus.url(), &ledger.url(), &[]).await;
+    let log = ExecutionLog::start().await;
+    let start = async || Daemon::start(&bus.url(), &log.url(), &[]).await;
     let (_staying, mut doomed) = (start().await, start().await);
     let gateway = Gateway::start(&bus.url(), &REQUEST_TIMEOUT).await;
     let load = Load::start(&[&gateway.url], jobs);
@@ -64,14 +64,14 @@ async fn t17_t18_daemons_are_killed_again_and_again_and_nothing_is_executed_twic
         doomed = start().await;
     }
 
-    check(load, Some(&ledger)).await;
+    check(load, Some(&log)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t17_t18_gateways_are_killed_again_and_again_and_nothing_is_executed_twice() {
     let bus = Bus::real().await;
-    let ledger = Ledger::start().await;
-    let _daemon = Daemon::start(&bus.url(), &ledger.url(), &[]).await;
+    let log = ExecutionLog::start().await;
+    let _daemon = Daemon::start(&bus.url(), &log.url(), &[]).await;
     let start = async || Gateway::start(&bus.url(), &REQUEST_TIMEOUT).await;
     let (staying, mut doomed) = (start().await, start().await);
     let load = Load::start(&[&staying.url, &doomed.url], jobs);
@@ -83,17 +83,17 @@ async fn t17_t18_gateways_are_killed_again_and_again_and_nothing_is_executed_twi
         load.set_gateways(&[&staying.url, &doomed.url]);
     }
 
-    let tally = check(load, Some(&ledger)).await;
+    let tally = check(load, Some(&log)).await;
     assert!(tally.cut + tally.unanswered > 0, "nobody noticed; {tally}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t17_t18_nats_is_killed_again_and_again_and_nothing_is_executed_twice() {
     let mut bus = Bus::real().await;
-    let ledger = Ledger::start().await;
+    let log = ExecutionLog::start().await;
     let _daemons = [
-        Daemon::start(&bus.url(), &ledger.url(), &[]).await,
-        Daemon::start(&bus.url(), &ledger.url(), &[]).await,
+        Daemon::start(&bus.url(), &log.url(), &[]).await,
+        Daemon::start(&bus.url(), &log.url(), &[]).await,
     ];
     let gateway = Gateway::start(&bus.url(), &REQUEST_TIMEOUT).await;
     let load = Load::start(&[&gateway.url], jobs);
@@ -104,7 +104,7 @@ async fn t17_t18_nats_is_killed_again_and_again_and_nothing_is_executed_twice() 
         bus.restart().await;
     }
 
-    let tally = check(load, Some(&ledger)).await;
+    let tally = check(load, Some(&log)).await;
     assert!(!tally.refused.is_empty(), "nobody noticed; {tally}");
 }
 

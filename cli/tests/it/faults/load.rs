@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use h8s_test_support::http_client::HttpClient;
-use h8s_test_support::ledger::Ledger;
+use h8s_test_support::execution_log::ExecutionLog;
 use h8s_test_support::{soon, within};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
@@ -262,9 +262,9 @@ impl Tally {
     }
 
     /// Nothing was done twice, and what was answered was done.
-    pub(crate) fn check_against(&self, ledger: &Ledger) {
-        assert_eq!(ledger.repeated(), [0_u64; 0], "done twice; {self}");
-        let undone = self.exact.iter().filter(|number| ledger.times_begun(**number) != 1).count();
+    pub(crate) fn check_against(&self, log: &ExecutionLog) {
+        assert_eq!(log.repeated(), [0_u64; 0], "done twice; {self}");
+        let undone = self.exact.iter().filter(|number| log.times_started(**number) != 1).count();
         assert_eq!(undone, 0, "answered, and not done; {self}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use h8s_test_support::Bus;
-use h8s_test_support::ledger::Ledger;
+use h8s_test_support::execution_log::ExecutionLog;
 use h8s_test_support::process::Process;
 
 use super::load::Load;
@@ -50,8 +50,8 @@ async fn t17_hosts_are_restarted_in_turn_and_no_request_is_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t17_daemons_are_restarted_in_turn_and_no_request_is_lost() {
     let bus = Bus::real().await;
-    let ledger = Ledger::start().await;
-    let start = async || Daemon::start(&bus.url(), &ledger.url(), &[]).await;
+    let log = ExecutionLog::start().await;
+    let start = async || Daemon::start(&bus.url(), &log.url(), &[]).await;
     let mut daemons = VecDeque::from([start().await, start().await]);
     let gateway = Gateway::start(&bus.url(), &[]).await;
     let load = Load::start(&[&gateway.url], jobs);
@@ -71,15 +71,15 @@ async fn t17_daemons_are_restarted_in_turn_and_no_request_is_lost() {
     let tally = load.stop().await;
     println!("{tally}");
     tally.check_nothing_lost();
-    tally.check_against(&ledger);
+    tally.check_against(&log);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t17_gateways_are_restarted_in_turn_and_clients_that_repeat_lose_nothing() {
     // given two gateways at work, for clients that repeat what got no response
     let bus = Bus::real().await;
-    let ledger = Ledger::start().await;
-    let _daemon = Daemon::start(&bus.url(), &ledger.url(), &[]).await;
+    let log = ExecutionLog::start().await;
+    let _daemon = Daemon::start(&bus.url(), &log.url(), &[]).await;
     let start = async || Gateway::start(&bus.url(), &[]).await;
     let mut gateways = VecDeque::from([start().await, start().await]);
     let load = Load::repeating(&[&gateways[0].url, &gateways[1].url], jobs);
@@ -96,5 +96,5 @@ async fn t17_gateways_are_restarted_in_turn_and_clients_that_repeat_lose_nothing
     let tally = load.stop().await;
     println!("{tally}");
     tally.check_nothing_lost();
-    tally.check_against(&ledger);
+    tally.check_against(&log);
 }

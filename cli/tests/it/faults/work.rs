@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use h8s_test_support::http_client::{RequestBody, empty, full};
-use h8s_test_support::ledger::Job;
+use h8s_test_support::execution_log::Job;
 use http::Request;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
@@ -22,7 +22,7 @@ pub(crate) type Plan = fn(u64) -> Work;
 /// Between the pieces of what takes its time.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// For a [`Ledger`](h8s_test_support::ledger::Ledger) behind a daemon. The number is the job's id.
+/// For a [`ExecutionLog`](h8s_test_support::execution_log::ExecutionLog) behind a daemon. The number is the job's id.
 pub(crate) fn jobs(number: u64) -> Work {
     let quick = Job::new(number);
     let slow = Job { wait: Duration::from_millis(100 + number * 7 % 400), ..quick };

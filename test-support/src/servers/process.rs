@@ -11,10 +11,10 @@ use tokio::process::{Child, Command as AsyncCommand};
 use crate::deadline::DEADLINE;
 use output::{Output, Stream};
 
-/// How long the last words of a killed process may take to arrive, when they are to be printed.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long to wait for the remaining output of a process that has ended.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A running program. Killed on drop; what it wrote is printed then if the test is failing.
+/// A running program. Killed on drop; its output is printed then if the test is failing.
 ///
 /// ```no_run
 /// # use h8s_test_support::{Process, process::program};
@@ -32,8 +32,8 @@ pub struct Process {
     output: Output,
 }
 
-/// A command that the environment of whoever runs the tests does not configure: our own variables and `RUST_LOG` are
-/// removed. The path is often `env!("CARGO_BIN_EXE_…")`.
+/// A command without the variables that configure the workspace's programs (`H8S…`, `NATS_…`, `RUST_LOG`). The path is
+/// often `env!("CARGO_BIN_EXE_…")`.
 pub fn program(path: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(path);
     for (name, _) in std::env::vars_os() {
@@ -46,36 +46,38 @@ pub fn program(path: impl AsRef<OsStr>) -> Command {
 }
 
 impl Process {
-    /// Starts `command` with no input, in a tokio runtime. The command is used up, though it is only borrowed so that
-    /// the methods that make one can be chained.
+    /// Starts `command` without input, in a tokio runtime. The command is consumed; it is borrowed so that builder
+    /// calls can be chained.
     ///
     /// # Panics
     ///
-    /// When it cannot be run at all.
+    /// When it cannot be run.
     pub fn start(command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         let (out_reader, out) = std::io::pipe().expect("the system has a pipe left");
         let (err_reader, err) = std::io::pipe().expect("the system has a pipe left");
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let mut running = AsyncCommand::from(std::mem::replace(command, Command::new(&name)));
-        let child =
-            running.kill_on_drop(true).spawn().unwrap_or_else(|error| panic!("{name} does not run: {error}"));
-        // Its ends of the pipes close with it, so that the output ends when the process has ended.
+        let child = running
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be run: {error}"));
+        // Closes this process's write ends, so that the output ends with the child.
         drop(running);
         let output = Output::collect([(Stream::Out, out_reader), (Stream::Error, err_reader)]);
         Self { name, child, output }
     }
 
-    /// The process id, as long as it has not been waited for.
+    /// The process id, until the process has been waited for.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// The first line on standard output or standard error, already written or still to come, that contains `text`.
+    /// The first line of standard output or standard error, past or future, that contains `text`.
     ///
     /// # Panics
     ///
-    /// When there is none within [`DEADLINE`], or the process ends without it; with all that it wrote.
+    /// When there is none within [`DEADLINE`], or the process ends without one; with its output.
     pub async fn wait_for_line(&mut self, text: &str) -> String {
         self.first_line(&[text]).await
     }
@@ -86,64 +88,68 @@ impl Process {
             Ok(Some(line)) => line,
             Ok(None) => panic!("{} ended without {texts:?}. It wrote:\n{}", self.name, self.output()),
             Err(_) => {
-                panic!("{} did not say {texts:?} in {DEADLINE:?}. It wrote:\n{}", self.name, self.output())
+                panic!(
+                    "{} did not write {texts:?} within {DEADLINE:?}. It wrote:\n{}",
+                    self.name,
+                    self.output()
+                )
             }
         }
     }
 
-    /// All it has written so far, standard output and standard error in the order of arrival.
+    /// Its output so far, standard output and standard error in order of arrival.
     pub fn output(&self) -> String {
         self.output.text(&[Stream::Out, Stream::Error])
     }
 
-    /// What it has written to standard output so far.
+    /// Its standard output so far.
     pub fn stdout(&self) -> String {
         self.output.text(&[Stream::Out])
     }
 
-    /// What it has written to standard error so far.
+    /// Its standard error so far.
     pub fn stderr(&self) -> String {
         self.output.text(&[Stream::Error])
     }
 
-    /// Asks it to end (SIGTERM).
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal("TERM");
     }
 
-    /// Sends a signal by its name: `STOP` freezes the process, `CONT` lets it go on.
+    /// Sends a signal by its name: `STOP` freezes the process, `CONT` resumes it.
     ///
     /// # Panics
     ///
     /// When the process has already been waited for, or there is no such signal.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().unwrap_or_else(|| panic!("{} has ended", self.name));
-        // The shell's own `kill`: a safe way to send a signal without a dependency. The child is not reaped before
-        // it is waited for, so the id is still its own.
+        // The shell's `kill` needs no dependency and no unsafe code. The id is still the child's: it is not reaped
+        // before it is waited for.
         let sent =
             Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &id.to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "{} cannot be sent SIG{name}", self.name);
     }
 
-    /// Ends it at once (SIGKILL) and waits until it is gone.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap_or_else(|error| panic!("{} cannot be killed: {error}", self.name));
     }
 
-    /// How it ended.
+    /// Waits for its end; returns its exit status.
     ///
     /// # Panics
     ///
-    /// When it still runs after [`DEADLINE`]; with all that it wrote.
+    /// When it is still running after [`DEADLINE`]; with its output.
     pub async fn wait_for_exit(&mut self) -> ExitStatus {
         let Ok(status) = tokio::time::timeout(DEADLINE, self.child.wait()).await else {
-            panic!("{} still runs after {DEADLINE:?}. It wrote:\n{}", self.name, self.output());
+            panic!("{} is still running after {DEADLINE:?}. It wrote:\n{}", self.name, self.output());
         };
-        self.output.wait_for_end(LAST_WORDS);
+        self.output.wait_for_end(OUTPUT_TIMEOUT);
         status.unwrap_or_else(|error| panic!("{} cannot be waited for: {error}", self.name))
     }
 
-    /// Whether it runs still.
+    /// Whether it is running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -152,9 +158,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // It may have ended by itself, which is as good.
+            // It may have ended already.
             let _ = self.child.start_kill();
-            self.output.wait_for_end(LAST_WORDS);
+            self.output.wait_for_end(OUTPUT_TIMEOUT);
             eprintln!("---- {} wrote:\n{}----", self.name, self.output());
         }
     }
@@ -178,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_terminated_process_says_how_it_ended() {
+    async fn a_terminated_process_has_an_exit_status() {
         let mut process = shell("trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done");
         process.wait_for_line("ready").await;
 
@@ -200,13 +206,13 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "ended without [\"ready\"]. It wrote:\nno luck")]
-    async fn a_line_that_cannot_come_any_more_panics_with_the_output() {
-        shell("echo no luck").wait_for_line("ready").await;
+    #[should_panic(expected = "ended without [\"ready\"]. It wrote:\nexpected failure")]
+    async fn a_process_that_ends_without_the_line_panics_with_its_output() {
+        shell("echo expected failure").wait_for_line("ready").await;
     }
 
     #[test]
-    fn a_program_does_not_inherit_our_variables() {
+    fn a_program_does_not_inherit_h8s_variables() {
         assert!(program("x").get_envs().all(|(_, value)| value.is_none()));
     }
 }

@@ -5,7 +5,7 @@ use h8s_ingress::BuildError;
 use h8s_nats::{ConnectError, StartError};
 use h8s_settings::Exit;
 
-use crate::source::SourceError;
+use crate::dev::source::SourceError;
 
 /// Each displays as one sentence, or several lines with one each.
 #[derive(Debug, thiserror::Error)]

@@ -1,47 +1,33 @@
-//! A headless Chromium, and Playwright to drive it: what people see of a page, and not what we believe they see.
+//! A headless Chromium driven by Playwright, for tests of what a browser makes of a page.
 
-mod installation;
+use super::process::{Process, program};
+use crate::tools::browser::{Installation, installation};
 
-use std::path::PathBuf;
-use std::sync::OnceLock;
-
-use crate::process::{Process, program};
-
-/// Before every script: `launch()` starts a browser, and `args` are the script's arguments. A script that fails says why,
-/// and ends.
+/// Precedes every script: `launch()` starts a browser, and `args` are the script's arguments. A script that fails prints
+/// the error and exits.
 const PRELUDE: &str = r#"
 const launch = () => require("playwright-core").chromium.launch({ executablePath: process.env.CHROMIUM });
 const args = process.argv.slice(1);
 process.on("unhandledRejection", error => { console.error(error); process.exit(1); });
 "#;
 
-/// Node, Playwright and Chromium, of the machine where it has them. What it lacks is kept in `target/test-tools`.
+/// Node.js, Playwright and Chromium: the machine's, or fetched into `target/test-tools`.
 #[derive(Debug)]
-pub struct Browser {
-    node: PathBuf,
-    /// Where packages are.
-    modules: PathBuf,
-    chromium: PathBuf,
-    /// What Chromium needs and the machine may lack.
-    libraries: Option<PathBuf>,
-}
+pub struct Browser(&'static Installation);
 
 /// The browser: `$H8S_CHROMIUM`, Chromium or Chrome on the `PATH`, or one that is fetched when it is first needed.
 ///
 /// # Panics
 ///
-/// When there is none and none can be had, with what was tried.
-pub fn browser() -> &'static Browser {
-    static BROWSER: OnceLock<Browser> = OnceLock::new();
-    BROWSER.get_or_init(|| {
-        installation::browser().unwrap_or_else(|why| {
-            panic!(
-                "The tests need a browser: {why}\n\
-                 Install Chromium (Debian: `apt install chromium`) or say where it is in H8S_CHROMIUM; and Node.js with \
-                 npm, or python3 with pip. npm must reach a registry with playwright-core."
-            )
-        })
-    })
+/// When there is none and none can be fetched, with what was tried.
+pub fn browser() -> Browser {
+    Browser(installation().unwrap_or_else(|why| {
+        panic!(
+            "The tests need a browser: {why}\n\
+             Install Chromium (Debian: `apt install chromium`) or set H8S_CHROMIUM to its path; and Node.js with \
+             npm, or python3 with pip. npm must reach a registry with playwright-core."
+        )
+    }))
 }
 
 impl Browser {
@@ -50,11 +36,12 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// When there is no tokio runtime.
+    /// Outside a tokio runtime.
     pub fn start_script(&self, script: &str, arguments: &[&str]) -> Process {
-        let mut command = program(&self.node);
-        command.env("NODE_PATH", &self.modules).env("CHROMIUM", &self.chromium);
-        if let Some(libraries) = &self.libraries {
+        let Installation { node, modules, chromium, libraries } = self.0;
+        let mut command = program(node);
+        command.env("NODE_PATH", modules).env("CHROMIUM", chromium);
+        if let Some(libraries) = libraries {
             command.env("LD_LIBRARY_PATH", libraries);
         }
         Process::start(command.args(["-e", &format!("{PRELUDE}{script}"), "--"]).args(arguments))
@@ -64,9 +51,11 @@ impl Browser {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Tool, needs};
 
     #[tokio::test]
     async fn a_page_is_drawn_and_its_script_runs() {
+        needs!(Tool::Browser);
         let script = r#"(async () => {
             const browser = await launch();
             const page = await browser.newPage();
@@ -82,7 +71,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_script_that_fails_says_so() {
+    async fn a_script_that_fails_prints_its_error() {
+        needs!(Tool::Browser);
         let mut process =
             browser().start_script("(async () => { throw new Error(args[0]) })()", &["no luck"]);
 

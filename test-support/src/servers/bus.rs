@@ -1,11 +1,11 @@
-//! Either of the two NATS servers that h8s runs on, so that one suite covers both.
+//! The two NATS servers that h8s runs on behind one type, so that one suite covers both.
 
 use std::net::SocketAddr;
 
 use h8s_broker::{Broker, Config};
 
-use crate::NatsServer;
-use crate::reservation::Reservation;
+use super::nats_server::NatsServer;
+use super::reservation::Reservation;
 
 /// A running NATS server, empty, on loopback.
 #[derive(Debug)]
@@ -16,12 +16,12 @@ pub enum Bus {
     Embedded(Embedded),
 }
 
-/// The embedded broker and its place, which it keeps over a restart.
+/// The embedded broker, and its address, which survives a restart.
 pub struct Embedded {
     address: SocketAddr,
     /// `None` while stopped.
     broker: Option<Broker>,
-    /// Keeps the port from others meanwhile.
+    /// Reserves the port while the broker is stopped.
     reservation: Option<Reservation>,
 }
 
@@ -62,7 +62,7 @@ impl Bus {
         }
     }
 
-    /// Ends it: NATS is away, and clients that come back are refused, until [`restart`](Self::restart).
+    /// Stops it: clients are disconnected, and refused until [`restart`](Self::restart).
     pub async fn stop(&mut self) {
         match self {
             Self::Real(server) => server.kill().await,
@@ -70,7 +70,7 @@ impl Bus {
         }
     }
 
-    /// Starts it again in the same place, as empty as at first; stops it first if it runs.
+    /// Starts it again at the same address, without state; stops it first if it is running.
     ///
     /// # Panics
     ///
@@ -94,7 +94,7 @@ impl Embedded {
     async fn restart(&mut self) {
         self.stop().await;
         let config = Config { listen: self.address, ..Config::default() };
-        self.broker = Some(Broker::start(config).expect("a broker starts where it was before"));
+        self.broker = Some(Broker::start(config).expect("a broker starts at its former address"));
         self.reservation = None;
     }
 }
@@ -105,7 +105,8 @@ impl std::fmt::Debug for Embedded {
     }
 }
 
-/// Makes two tests of each function, `embedded::name` and `real::name`, that differ in the bus.
+/// Makes two tests of each function, `embedded::name` and `real::name`, one for each bus. `real` needs
+/// [`Tool::NatsServer`](crate::Tool::NatsServer).
 ///
 /// ```
 /// h8s_test_support::over_both_buses! {
@@ -125,7 +126,10 @@ macro_rules! over_both_buses {
         )+ }
         mod real { $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name($crate::Bus::real().await).await; }
+            async fn $name() {
+                $crate::needs!($crate::Tool::NatsServer);
+                super::$name($crate::Bus::real().await).await;
+            }
         )+ }
         $($(#[$meta])* async fn $name($($bus)+: $crate::Bus) $body)+
     };
@@ -138,7 +142,7 @@ mod tests {
     use crate::soon;
 
     over_both_buses! {
-        async fn a_message_goes_round(bus) {
+        async fn a_message_is_delivered(bus) {
             let client = async_nats::connect(bus.url()).await.unwrap();
             let mut subscriber = client.subscribe("a.*").await.unwrap();
 
@@ -147,7 +151,7 @@ mod tests {
             assert_eq!(soon(subscriber.next()).await.unwrap().payload, "c");
         }
 
-        async fn a_stopped_bus_refuses_and_comes_back_in_the_same_place(mut bus) {
+        async fn a_stopped_bus_refuses_clients_and_restarts_at_the_same_address(mut bus) {
             let url = bus.url();
 
             bus.stop().await;

@@ -1,18 +1,17 @@
-//! A real `nats-server` on loopback, for what production depends on.
-
-mod installation;
+//! A real `nats-server` on loopback.
 
 use std::fs;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::process::{Process, program};
-use crate::reservation::Reservation;
+use super::process::{Process, program};
+use super::reservation::Reservation;
+use crate::tools::nats_server;
 
-/// How often a restart is tried when something has taken the port meanwhile.
+/// How many times a restart is tried while another program holds the port.
 const RESTARTS: u32 = 20;
-/// What a server writes when clients can connect.
+/// The log line of a server that accepts clients.
 const READY: &str = "Server is ready";
 
 /// A running server. Killed on drop; its log is printed then if the test is failing.
@@ -26,7 +25,7 @@ pub struct NatsServer {
     configuration: String,
     /// Holds the configuration file.
     directory: TempDir,
-    /// Keeps the port from others while the server is away.
+    /// Reserves the port while the server is stopped.
     reservation: Option<Reservation>,
 }
 
@@ -35,23 +34,23 @@ impl NatsServer {
     ///
     /// # Panics
     ///
-    /// When there is no such program and none can be had, or it does not start.
+    /// When there is no such program and none can be fetched, or it does not start.
     pub async fn start() -> Self {
         Self::with_config("").await
     }
 
-    /// The same with more lines in its configuration file: `authorization { token: "t" }`, `max_payload: 512KB`,
+    /// A server with more lines in its configuration file: `authorization { token: "t" }`, `max_payload: 512KB`,
     /// `websocket { listen: "127.0.0.1:-1", no_tls: true }`.
     ///
     /// # Panics
     ///
-    /// As [`start`](Self::start); with what the server says about the configuration.
+    /// As [`start`](Self::start); with the server's complaint about the configuration.
     pub async fn with_config(configuration: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let mut process = spawn(&directory, -1, configuration);
         process.wait_for_line(READY).await;
         let address =
-            listens(&process, "Listening for client connections on ").expect("it says where it listens");
+            listens(&process, "Listening for client connections on ").expect("the log has the address");
         let port =
             address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address has a port");
         Self { process, port, configuration: configuration.to_owned(), directory, reservation: None }
@@ -62,7 +61,7 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// The port it got.
+    /// Its port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -72,18 +71,18 @@ impl NatsServer {
         listens(&self.process, "Listening for websocket clients on ")
     }
 
-    /// What it has logged since the last start.
+    /// Its log since the last start.
     pub fn log(&self) -> String {
         self.process.output()
     }
 
-    /// The process, to freeze it with `signal("STOP")`, say.
+    /// The process, for example to freeze it with `signal("STOP")`.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// Kills it (SIGKILL): connections are reset, and new ones refused. Clients find it again after
-    /// [`restart`](Self::restart).
+    /// Kills it (SIGKILL): connections are reset, and new ones refused. [`restart`](Self::restart) brings it
+    /// back at the same address.
     pub async fn kill(&mut self) {
         self.process.kill().await;
         self.reservation = Reservation::of(self.port);
@@ -93,7 +92,7 @@ impl NatsServer {
     ///
     /// # Panics
     ///
-    /// When it does not start, or something else got hold of the port.
+    /// When it does not start, or another program took the port.
     pub async fn restart(&mut self) {
         if self.process.is_running() {
             self.kill().await;
@@ -104,10 +103,10 @@ impl NatsServer {
                 self.reservation = None;
                 return;
             }
-            // The one wait that no event ends: for a stranger to give the port back.
+            // No event announces that another program releases the port.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("port {} does not become free. The server wrote:\n{}", self.port, self.log());
+        panic!("port {} is still in use. The server wrote:\n{}", self.port, self.log());
     }
 }
 
@@ -115,7 +114,7 @@ fn spawn(directory: &TempDir, port: i32, configuration: &str) -> Process {
     let file = directory.path().join("nats-server.conf");
     fs::write(&file, format!("listen: \"127.0.0.1:{port}\"\n{configuration}\n"))
         .expect("a file can be written");
-    Process::start(program(installation::path()).arg("-c").arg(file))
+    Process::start(program(nats_server::program().unwrap_or_else(|why| panic!("{why}"))).arg("-c").arg(file))
 }
 
 fn listens(process: &Process, words: &str) -> Option<String> {
@@ -125,7 +124,7 @@ fn listens(process: &Process, words: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soon;
+    use crate::{Tool, needs, soon};
 
     async fn round_trip(client: &async_nats::Client) {
         use futures_util::StreamExt as _;
@@ -135,7 +134,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_talks_to_it_and_survives_its_restart() {
+    async fn a_client_reconnects_after_a_restart() {
+        needs!(Tool::NatsServer);
         let mut server = NatsServer::start().await;
         let client = async_nats::connect(server.url()).await.unwrap();
         round_trip(&client).await;
@@ -146,7 +146,7 @@ mod tests {
 
         let again = async_nats::connect(server.url()).await.unwrap();
         round_trip(&again).await;
-        crate::eventually("the first client is back", async || {
+        crate::eventually("the first client has reconnected", async || {
             client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed) > 1
         })
         .await;
@@ -154,7 +154,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn its_configuration_can_be_added_to() {
+    async fn its_configuration_can_be_extended() {
+        needs!(Tool::NatsServer);
         let server = NatsServer::with_config(
             "max_payload: 512KB\nauthorization { token: t0ken }\nwebsocket { listen: \"127.0.0.1:-1\", no_tls: true }",
         )
@@ -172,8 +173,13 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "unknown field")]
-    async fn a_wrong_configuration_panics_with_what_the_server_says() {
-        NatsServer::with_config("no_such_setting: 1").await;
+    async fn a_wrong_configuration_panics_with_the_server_s_complaint() {
+        needs!(Tool::NatsServer);
+
+        let panic =
+            tokio::spawn(NatsServer::with_config("no_such_setting: 1")).await.unwrap_err().into_panic();
+
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert!(message.contains("unknown field"), "{message}");
     }
 }

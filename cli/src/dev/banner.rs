@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use h8s_settings::{LogFormat, may_colour};
 
-use crate::flags::Dev;
-use crate::placement::Placement;
+use crate::dev::flags::Dev;
+use crate::dev::placement::Placement;
 
 /// What there is to tell.
 #[derive(Debug)]

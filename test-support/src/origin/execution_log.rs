@@ -1,5 +1,4 @@
-//! A backend that takes its time, and remembers what it was asked to do: whether something was done twice is known here
-//! and nowhere else.
+//! A backend that counts how often each request was executed: the only place where a duplicate execution shows.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,26 +17,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-use crate::http_client::{BodySender, RequestBody, empty, streamed};
+use crate::clients::http_client::{BodySender, RequestBody, empty, streamed};
 
-/// A piece of an answer: many of them fill more than one frame, and less than a window.
+/// A piece of a response body. Several fill a frame; a job's pieces stay below the credit window.
 const PIECE_BYTES: usize = 12 * 1024;
 
-/// A job: what a request asks for, by its target, and the whole answer to it.
+/// A job: the request that starts it, and the complete response to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Job {
-    /// By which it is found again; each request has its own.
+    /// Unique per request.
     pub id: u64,
-    /// How long there is no answer.
+    /// The time until the response head.
     pub wait: Duration,
-    /// Pieces that the answer begins with. The request's body follows.
+    /// Pieces at the beginning of the response body. The request's body follows.
     pub pieces: u32,
-    /// Before each piece.
+    /// The pause before each piece.
     pub pause: Duration,
 }
 
 impl Job {
-    /// What is answered at once, with nothing but the request's body.
+    /// A job that is answered at once with the request's body.
     pub fn new(id: u64) -> Self {
         Self { id, wait: Duration::ZERO, pieces: 0, pause: Duration::ZERO }
     }
@@ -48,14 +47,14 @@ impl Job {
         format!("/job/{id}/{}/{pieces}/{}", wait.as_millis(), pause.as_millis())
     }
 
-    /// All of the answer to a request with this body.
+    /// The complete response body for a request with this body.
     pub fn answer(&self, body: &[u8]) -> Vec<u8> {
         let mut answer: Vec<u8> = (0..self.pieces).flat_map(|number| self.piece(number)).collect();
         answer.extend_from_slice(body);
         answer
     }
 
-    /// No two pieces of any answers are alike.
+    /// Unique among all pieces of all jobs.
     fn piece(&self, number: u32) -> Bytes {
         let line = format!("{} {number}\n", self.id);
         line.bytes().cycle().take(PIECE_BYTES).collect()
@@ -72,27 +71,27 @@ impl Job {
 
 /// The backend. Its connections end with it.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct ExecutionLog {
     address: SocketAddr,
-    begun: Begun,
+    starts: Starts,
     accepting: AbortHandle,
 }
 
-/// How often each job was begun.
-type Begun = Arc<Mutex<HashMap<u64, u32>>>;
+/// How often each job was started.
+type Starts = Arc<Mutex<HashMap<u64, u32>>>;
 
-impl Ledger {
+impl ExecutionLog {
     /// On a free port of loopback.
     ///
     /// # Panics
     ///
-    /// When the system has none.
+    /// When the system has no free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let begun = Begun::default();
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&begun)));
-        Self { address, begun, accepting: accepting.abort_handle() }
+        let starts = Starts::default();
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&starts)));
+        Self { address, starts, accepting: accepting.abort_handle() }
     }
 
     /// `http://127.0.0.1:…`.
@@ -100,53 +99,53 @@ impl Ledger {
         format!("http://{}", self.address)
     }
 
-    /// How often a job was begun.
-    pub fn times_begun(&self, id: u64) -> u32 {
-        lock(&self.begun).get(&id).copied().unwrap_or_default()
+    /// How often a job was started.
+    pub fn times_started(&self, id: u64) -> u32 {
+        lock(&self.starts).get(&id).copied().unwrap_or_default()
     }
 
-    /// Jobs that were begun more than once.
+    /// Jobs that were started more than once.
     pub fn repeated(&self) -> Vec<u64> {
-        lock(&self.begun).iter().filter(|(_, times)| **times > 1).map(|(id, _)| *id).collect()
+        lock(&self.starts).iter().filter(|(_, times)| **times > 1).map(|(id, _)| *id).collect()
     }
 }
 
-impl Drop for Ledger {
+impl Drop for ExecutionLog {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-async fn accept(listener: TcpListener, begun: Begun) {
+async fn accept(listener: TcpListener, starts: Starts) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        // Small answers go out at once; without it they still go out, only later.
+        // Sends small responses at once. A failure only delays them.
         let _ = stream.set_nodelay(true);
-        connections.spawn(converse(stream, Arc::clone(&begun)));
+        connections.spawn(converse(stream, Arc::clone(&starts)));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn converse(stream: TcpStream, begun: Begun) {
-    let service = service_fn(|request| answer(request, Arc::clone(&begun)));
-    // Who leaves in the midst of an answer is who is tested.
+async fn converse(stream: TcpStream, starts: Starts) {
+    let service = service_fn(|request| answer(request, Arc::clone(&starts)));
+    // The tests disconnect in the middle of a response.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(request: Request<Incoming>, begun: Begun) -> Result<Response<RequestBody>, Infallible> {
+async fn answer(request: Request<Incoming>, starts: Starts) -> Result<Response<RequestBody>, Infallible> {
     let Some(job) = Job::of_target(request.uri().path()) else {
         let mut response = Response::new(empty());
         *response.status_mut() = http::StatusCode::NOT_FOUND;
         return Ok(response);
     };
-    *lock(&begun).entry(job.id).or_default() += 1;
+    *lock(&starts).entry(job.id).or_default() += 1;
     sleep(job.wait).await;
     let (sender, body) = streamed();
     tokio::spawn(write(job, request.into_body(), sender));
     Ok(Response::new(body))
 }
 
-/// Until all is written, or nobody reads.
+/// Until all is written, or the reader is gone.
 async fn write(job: Job, mut request: Incoming, sender: BodySender) {
     for number in 0..job.pieces {
         sleep(job.pause).await;
@@ -155,7 +154,7 @@ async fn write(job: Job, mut request: Incoming, sender: BodySender) {
         }
     }
     while let Some(frame) = request.frame().await {
-        // A cut request has no whole answer.
+        // A truncated request gets a truncated response.
         let Ok(frame) = frame else {
             sender.abort().await;
             return;
@@ -168,26 +167,26 @@ async fn write(job: Job, mut request: Incoming, sender: BodySender) {
     }
 }
 
-/// A test that panicked elsewhere is no reason to panic here.
-fn lock(begun: &Begun) -> MutexGuard<'_, HashMap<u64, u32>> {
-    begun.lock().unwrap_or_else(PoisonError::into_inner)
+/// A poisoned lock means that another test panicked; the counts are still valid.
+fn lock(starts: &Starts) -> MutexGuard<'_, HashMap<u64, u32>> {
+    starts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http_client::{get, post};
+    use crate::clients::http_client::{get, post};
 
     #[tokio::test]
-    async fn jobs_are_done_and_counted() {
-        let ledger = Ledger::start().await;
+    async fn jobs_are_executed_and_counted() {
+        let log = ExecutionLog::start().await;
         let job = Job { pieces: 3, pause: Duration::from_millis(1), ..Job::new(7) };
 
-        let (_, _, first) = post(&format!("{}{}", ledger.url(), job.target()), "body").await;
-        let (_, _, second) = get(&format!("{}{}", ledger.url(), job.target())).await;
+        let (_, _, first) = post(&format!("{}{}", log.url(), job.target()), "body").await;
+        let (_, _, second) = get(&format!("{}{}", log.url(), job.target())).await;
 
         assert_eq!((first, second), (job.answer(b"body").into(), job.answer(b"").into()));
-        assert_eq!((ledger.times_begun(7), ledger.times_begun(8)), (2, 0));
-        assert_eq!(ledger.repeated(), [7]);
+        assert_eq!((log.times_started(7), log.times_started(8)), (2, 0));
+        assert_eq!(log.repeated(), [7]);
     }
 }

