@@ -1,4 +1,4 @@
-//! What is said at start, on standard output: to a person what to do next, to a program where everything is.
+//! The start-up message on standard output: what to do next, as text, or all addresses, as JSON.
 
 use std::io::{IsTerminal, Write as _};
 use std::net::SocketAddr;
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use h8s_settings::{LogFormat, may_colour};
 
-use crate::dev::flags::Dev;
-use crate::dev::placement::Placement;
+use super::flags::Dev;
+use super::placement::Placement;
 
-/// What there is to tell.
+/// The contents of the message.
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
     pub(crate) address: SocketAddr,
-    /// Where NATS is, without passwords.
+    /// The URL of NATS, without passwords.
     pub(crate) nats_url: &'a str,
-    /// Whether NATS is part of this process.
+    /// Whether NATS is the embedded broker.
     pub(crate) is_embedded: bool,
     pub(crate) lines: &'a [Line<'a>],
 }
 
-/// A component, where it is served, and how.
+/// A served component.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) placement: &'a Placement,
@@ -29,7 +29,7 @@ pub(crate) struct Line<'a> {
 }
 
 impl Banner<'_> {
-    /// Says it as the flags want it. That nobody listens is no reason to stop.
+    /// Prints it in the format of the flags. A closed standard output is not an error.
     pub(crate) fn print(&self, flags: &Dev) {
         let mut out = std::io::stdout();
         let text = match (flags.log_format, flags.quiet) {
@@ -77,7 +77,7 @@ impl Banner<'_> {
         lines.push(String::new());
         let nats = self.nats_url;
         if !self.is_embedded {
-            lines.push(format!("  NATS   {nats}, as you said: none was started"));
+            lines.push(format!("  NATS   {nats} (--nats-url; no embedded broker)"));
         }
         let first = |of: fn(&Line<'_>) -> bool| {
             let served = self.lines.iter().find(|line| of(line));
@@ -93,7 +93,7 @@ impl Banner<'_> {
 }
 
 impl Line<'_> {
-    /// What there is to say beside the file: nothing where it is HTTP, as with most.
+    /// What follows the file name: nothing for HTTP only.
     fn how(&self) -> &'static str {
         match (self.has_http, self.has_websockets) {
             (_, false) => "",
@@ -103,13 +103,13 @@ impl Line<'_> {
     }
 }
 
-/// A file as one would type it here.
+/// A path relative to the current directory, if it is below it.
 fn from_here(file: &Path) -> PathBuf {
     let here = std::env::current_dir().ok().and_then(|here| file.strip_prefix(here).ok().map(PathBuf::from));
     here.unwrap_or_else(|| file.to_owned())
 }
 
-/// A path that the pattern covers.
+/// A path that matches the pattern.
 fn example(pattern: &str) -> &str {
     match pattern.strip_suffix("/*") {
         Some("") => "/",
@@ -118,7 +118,7 @@ fn example(pattern: &str) -> &str {
     }
 }
 
-/// Escape sequences, or nothing.
+/// Escape sequences, or empty strings.
 #[derive(Clone, Copy, Debug)]
 struct Style {
     strong: &'static str,
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_learns_what_to_do_next() {
+    fn the_text_shows_what_to_do_next() {
         let placements = [placement("/hello/*", "hello"), placement("/e", "echo")];
         let placements = placements.each_ref().map(line);
 
@@ -174,7 +174,7 @@ h8s dev is at http://127.0.0.1:8080
     }
 
     #[test]
-    fn where_websockets_are_is_said() {
+    fn the_text_shows_where_websockets_are() {
         let placements = [placement("/chat/*", "chat"), placement("/echo", "websocket_echo")];
         let [chat, echo] = placements.each_ref().map(line);
         let lines =
@@ -188,18 +188,18 @@ h8s dev is at http://127.0.0.1:8080
     }
 
     #[test]
-    fn that_no_broker_was_started_is_said() {
+    fn the_text_names_the_configured_nats() {
         let placements = [placement("/*", "hello")];
         let placements = placements.each_ref().map(line);
 
         let text = banner(&placements, false).text(Style::NONE);
 
-        assert!(text.contains("nats://127.0.0.1:4222, as you said: none was started"), "{text}");
+        assert!(text.contains("nats://127.0.0.1:4222 (--nats-url; no embedded broker)"), "{text}");
         assert!(text.contains("curl http://127.0.0.1:8080/\n"), "{text}");
     }
 
     #[test]
-    fn a_program_gets_one_object() {
+    fn json_is_one_object() {
         let placements = [placement("/*", "hello")];
         let placements = placements.each_ref().map(line);
 

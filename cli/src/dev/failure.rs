@@ -1,42 +1,44 @@
-//! Why `h8s dev` does not serve, and whose affair that is.
+//! The errors of `h8s dev`, and their exit codes.
 
 use h8s_host_provider::HostError;
 use h8s_ingress::BuildError;
 use h8s_nats::{ConnectError, StartError};
 use h8s_settings::Exit;
 
-use crate::dev::source::SourceError;
+use super::source::SourceError;
 
-/// Each displays as one sentence, or several lines with one each.
+/// Displays as one sentence, or as one sentence per line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Arguments that make no sense, or files that are not there.
+    /// Invalid arguments, or missing files.
     #[error(transparent)]
-    Mistaken(#[from] Exit),
+    Arguments(#[from] Exit),
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A component that cannot be served, or a machine that runs none.
+    /// A component that cannot be served, or an engine that cannot start.
     #[error("{0}")]
     Host(#[from] HostError),
-    /// The port is taken, above all.
-    #[error("{0}; free it, or choose another port with --listen 127.0.0.1:PORT (port 0 takes any)")]
+    /// Usually a port in use.
+    #[error(
+        "{0}; stop the program that uses it, or choose another port with --listen 127.0.0.1:PORT (0: any free port)"
+    )]
     Listen(#[source] BuildError),
-    #[error("{0}; start a NATS server there, or leave out --nats-url to have one started")]
+    #[error("{0}; start a NATS server there, or omit --nats-url to use the embedded broker")]
     Connect(#[from] ConnectError),
-    #[error("the embedded broker does not start: {0}")]
+    #[error("failed to start the embedded broker: {0}")]
     Broker(#[from] h8s_broker::StartError),
-    #[error("NATS is there, but of no use: {0}")]
+    #[error("connected to NATS, but failed to start: {0}")]
     Start(#[from] StartError),
-    #[error("no runtime can be started: {0}")]
+    #[error("failed to start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
 }
 
 impl Failure {
-    /// 2 for what the user can put right in the command, 1 for everything else.
+    /// 2 for errors that a change to the command corrects, 1 for others.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Host(HostError::Engine(_)) | Self::Broker(_) | Self::Start(_) | Self::Runtime(_) => 1,
-            Self::Mistaken(_)
+            Self::Arguments(_)
             | Self::Source(_)
             | Self::Host(HostError::Load(_) | HostError::Doubles(_))
             | Self::Listen(_)

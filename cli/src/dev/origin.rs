@@ -1,5 +1,5 @@
-//! Where a component comes from, and what happens to it when that changes: it is built again, where there is something
-//! to build, and takes the place of the one that runs.
+//! Where a component comes from: a file, or a directory. A changed file is swapped in; a changed directory is rebuilt
+//! first.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use h8s_host_provider::{ComponentService, Swapped};
 use h8s_settings::FileWatch;
 use tokio::sync::Mutex;
 
-use crate::dev::source::{self, SourceError};
-use crate::dev::sources::Sources;
+use super::source::{self, SourceError};
+use super::sources::Sources;
 
-/// What the log calls those who swap, here and in the host.
+/// The log target of swaps, here and in the host.
 const LOG: &str = "h8s::swap";
 
-/// What a component is made of, as it was when it was read.
+/// A component's file or sources, watched since they were read.
 #[derive(Debug)]
 pub(crate) enum Origin {
     File(FileWatch),
     Directory { directory: PathBuf, sources: Sources },
 }
 
-/// Whoever holds it builds: a build uses all processors.
-pub(crate) type Builds = Arc<Mutex<()>>;
+/// Held while building: one build uses all processors.
+pub(crate) type BuildLock = Arc<Mutex<()>>;
 
 impl Origin {
-    /// Builds `component`, if it is a directory. Returns its file, too.
+    /// Builds `component`, if it is a directory. Also returns its file.
     ///
     /// # Errors
     /// See [`SourceError`].
@@ -40,11 +40,11 @@ impl Origin {
         Ok((file, Self::Directory { directory: component.to_owned(), sources }))
     }
 
-    /// Keeps `service` as new as what it comes from. Without end.
+    /// Swaps every change into `service`. Never returns.
     ///
     /// # Cancel safety
-    /// Dropping it ends a build under way.
-    pub(crate) async fn follow(self, service: ComponentService, builds: Builds) {
+    /// Dropping it aborts a running build.
+    pub(crate) async fn follow(self, service: ComponentService, builds: BuildLock) {
         match self {
             Self::File(mut file) => loop {
                 file.changed().await;
@@ -52,26 +52,26 @@ impl Origin {
             },
             Self::Directory { directory, mut sources } => loop {
                 sources.changed().await;
-                let _turn = builds.lock().await;
+                let _lock = builds.lock().await;
                 rebuild(&directory, &mut sources, &service).await;
             },
         }
     }
 }
 
-/// Builds a component and swaps it in. Says in one line what came of it, below what cargo says of mistakes.
+/// Builds a component and swaps it in. Logs the result in one line, after cargo's errors.
 async fn rebuild(directory: &Path, sources: &mut Sources, service: &ComponentService) {
     let (name, started, begun) = (service.name(), Instant::now(), SystemTime::now());
     let file = match source::build(directory, true).await {
         Ok(file) => file,
         Err(error) => {
             match error {
-                SourceError::DoesNotBuild { .. } => {
-                    tracing::error!(target: LOG, "{name}: does not build; the one before stays");
+                SourceError::BuildFailed { .. } => {
+                    tracing::error!(target: LOG, "{name}: build failed; keeping the running version");
                 }
-                _ => tracing::error!(target: LOG, "{error}; the one before stays"),
+                _ => tracing::error!(target: LOG, "{error}; keeping the running version"),
             }
-            // After the line, which may be in a file there.
+            // After the log line, which may be written to a file in that directory.
             sources.failed();
             return;
         }
@@ -81,7 +81,9 @@ async fn rebuild(directory: &Path, sources: &mut Sources, service: &ComponentSer
     let seconds = started.elapsed().as_secs_f32();
     match swapped {
         Ok(Swapped::After(_)) => tracing::info!(target: LOG, "{name}: rebuilt in {seconds:.1} s and swapped"),
-        Ok(Swapped::Unchanged) => tracing::info!(target: LOG, "{name}: rebuilt, and the same as before"),
-        Err(error) => tracing::error!(target: LOG, "{name}: rebuilt, but {error}; the one before stays"),
+        Ok(Swapped::Unchanged) => tracing::info!(target: LOG, "{name}: rebuilt, unchanged"),
+        Err(error) => {
+            tracing::error!(target: LOG, "{name}: rebuilt, but {error}; keeping the running version")
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A component that is a directory: built by cargo, before it is served.
+//! A component's directory, built by cargo.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,32 +9,32 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// What components are compiled for.
+/// The compilation target of components.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
-/// No component comes out of a directory. Each is one sentence that names it.
+/// Why a directory yields no component. Displays as one sentence that begins with the directory.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
-    #[error("{}: there is no Cargo.toml in this directory; name a .wasm file, or a component's directory", .directory.display())]
+    #[error("{}: no Cargo.toml in this directory; name a .wasm file, or a component's directory", .directory.display())]
     NoManifest { directory: PathBuf },
-    #[error("{}: this Cargo.toml holds no package; name the directory of one component", .directory.display())]
+    #[error("{}: Cargo.toml has no [package]; name the directory of one component", .directory.display())]
     NoPackage { directory: PathBuf },
-    #[error("{}: {program} does not run ({source}); install Rust (https://rustup.rs), or name a .wasm file", .directory.display())]
+    #[error("{}: cannot run {program} ({source}); install Rust (https://rustup.rs), or name a .wasm file", .directory.display())]
     NoCargo { directory: PathBuf, program: &'static str, source: io::Error },
     #[error(
-        "{}: Rust cannot compile for {TARGET} yet, and this could not change it ({why}); run `rustup target add {TARGET}`",
+        "{}: Rust's target {TARGET} is not installed, and installing it failed ({why}); run `rustup target add {TARGET}`",
         .directory.display()
     )]
     NoTarget { directory: PathBuf, why: String },
-    #[error("{}: does not build; what cargo says is above", .directory.display())]
-    DoesNotBuild { directory: PathBuf },
-    #[error("{}: builds no .wasm file; its Cargo.toml needs [lib] with crate-type = [\"cdylib\"]", .directory.display())]
-    NothingBuilt { directory: PathBuf },
-    #[error("{}: builds several .wasm files ({}); name the directory of one component", .directory.display(), .names.join(", "))]
-    Several { directory: PathBuf, names: Vec<String> },
+    #[error("{}: build failed; see cargo's output above", .directory.display())]
+    BuildFailed { directory: PathBuf },
+    #[error("{}: the build made no .wasm file; Cargo.toml needs [lib] with crate-type = [\"cdylib\"]", .directory.display())]
+    NoArtifact { directory: PathBuf },
+    #[error("{}: the build made several .wasm files ({}); name the directory of one component", .directory.display(), .names.join(", "))]
+    SeveralArtifacts { directory: PathBuf, names: Vec<String> },
 }
 
-/// Builds the component in `directory`, with cargo's own words on standard error. Returns its file.
+/// Builds the component in `directory`, with cargo's output on standard error. Returns its file.
 ///
 /// # Errors
 /// See [`SourceError`].
@@ -46,8 +46,7 @@ pub(crate) async fn build(directory: &Path, is_quiet: bool) -> Result<PathBuf, S
     let Ok(manifest) = std::fs::read_to_string(directory.join("Cargo.toml")) else {
         return Err(SourceError::NoManifest { directory: owned() });
     };
-    // A workspace would be built whole, before it could be said that it is no component. What is not TOML at all is
-    // cargo's to explain.
+    // Checked before building: cargo would build a whole workspace first. Cargo reports invalid TOML itself.
     if manifest.parse().is_ok_and(|manifest: toml::Table| !manifest.contains_key("package")) {
         return Err(SourceError::NoPackage { directory: owned() });
     }
@@ -66,25 +65,25 @@ fn no_cargo(directory: &Path, program: &'static str) -> impl FnOnce(io::Error) -
     move |source| SourceError::NoCargo { directory: directory.to_owned(), program, source }
 }
 
-/// Installs the target where it is missing, with rustup, if that is there.
+/// Installs the target if it is missing, with rustup.
 async fn ensure_target(directory: &Path) -> Result<(), SourceError> {
-    let asked = command("rustc", directory).args(["--print", "target-libdir", "--target", TARGET]).output();
-    let said = asked.await.map_err(no_cargo(directory, "rustc"))?;
-    // Where rustc itself has something to complain of, cargo will say it better.
-    if !said.status.success() || Path::new(String::from_utf8_lossy(&said.stdout).trim()).is_dir() {
+    let printed = command("rustc", directory).args(["--print", "target-libdir", "--target", TARGET]).output();
+    let printed = printed.await.map_err(no_cargo(directory, "rustc"))?;
+    // Cargo reports an error of rustc better.
+    if !printed.status.success() || Path::new(String::from_utf8_lossy(&printed.stdout).trim()).is_dir() {
         return Ok(());
     }
-    eprintln!("Rust cannot compile for {TARGET} yet: running `rustup target add {TARGET}`");
+    eprintln!("Rust's target {TARGET} is not installed: running `rustup target add {TARGET}`");
     let added = command("rustup", directory).args(["target", "add", TARGET]).stdout(io::stderr()).status();
     let why = match added.await {
         Ok(status) if status.success() => return Ok(()),
         Ok(status) => format!("rustup failed, {status}"),
-        Err(error) => format!("rustup does not run: {error}"),
+        Err(error) => format!("cannot run rustup: {error}"),
     };
     Err(SourceError::NoTarget { directory: directory.to_owned(), why })
 }
 
-/// Runs cargo, and collects what it says it has made.
+/// Runs cargo; returns the artifacts that it reports.
 async fn cargo_build(directory: &Path, is_quiet: bool) -> Result<Vec<Artifact>, SourceError> {
     let mut cargo = command("cargo", directory);
     cargo.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
@@ -101,11 +100,11 @@ async fn cargo_build(directory: &Path, is_quiet: bool) -> Result<Vec<Artifact>, 
     }
     match cargo.wait().await.map_err(no_cargo(directory, "cargo"))? {
         status if status.success() => Ok(artifacts),
-        _ => Err(SourceError::DoesNotBuild { directory: directory.to_owned() }),
+        _ => Err(SourceError::BuildFailed { directory: directory.to_owned() }),
     }
 }
 
-/// A `.wasm` file that cargo has made, or found to be as new as its sources.
+/// A `.wasm` file that cargo has made, or found up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Artifact {
     manifest: PathBuf,
@@ -113,7 +112,7 @@ struct Artifact {
 }
 
 impl Artifact {
-    /// Reads a line of `cargo build --message-format=json`. Most are about something else.
+    /// Reads a line of `cargo build --message-format=json`. `None` for other messages.
     fn read(line: &str) -> Option<Self> {
         let message: Value = serde_json::from_str(line).ok()?;
         if message.get("reason")? != "compiler-artifact" {
@@ -125,19 +124,19 @@ impl Artifact {
     }
 }
 
-/// Dependencies may be components as well: those of the directory itself go first.
+/// Dependencies may be components, too; the directory's own take precedence.
 fn the_component(directory: &Path, artifacts: Vec<Artifact>) -> Result<PathBuf, SourceError> {
     let manifest = directory.join("Cargo.toml").canonicalize().unwrap_or_default();
     let is_own = |artifact: &Artifact| artifact.manifest.canonicalize().is_ok_and(|path| path == manifest);
     let (own, others): (Vec<Artifact>, Vec<Artifact>) = artifacts.into_iter().partition(is_own);
     let mut built = if own.is_empty() { others } else { own };
     match built.len() {
-        0 => Err(SourceError::NothingBuilt { directory: directory.to_owned() }),
+        0 => Err(SourceError::NoArtifact { directory: directory.to_owned() }),
         1 => Ok(built.remove(0).file),
         _ => {
             let name = |artifact: &Artifact| artifact.file.file_name()?.to_str().map(str::to_owned);
             let names = built.iter().filter_map(name).collect();
-            Err(SourceError::Several { directory: directory.to_owned(), names })
+            Err(SourceError::SeveralArtifacts { directory: directory.to_owned(), names })
         }
     }
 }
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directorys_own_component_goes_before_its_dependencies() {
+    fn the_directory_s_own_component_precedes_its_dependencies() {
         let directory = tempfile::tempdir().unwrap();
         let manifest = directory.path().join("Cargo.toml");
         std::fs::write(&manifest, "").unwrap();

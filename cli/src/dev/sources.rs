@@ -1,39 +1,39 @@
-//! What a component's directory is built from, and when that changes.
+//! The files that a component's directory is built from, and their changes.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use h8s_settings::FileWatch;
 
-use crate::dev::source::TARGET;
+use super::source::TARGET;
 
-/// Of every package. What is not there is waited for.
-const OWN: [&str; 5] = ["Cargo.toml", "Cargo.lock", "build.rs", "src", "wit"];
-/// Of the workspace, where the package is a member of one.
+/// Sources of every package. Missing ones are watched, too.
+const PACKAGE: [&str; 5] = ["Cargo.toml", "Cargo.lock", "build.rs", "src", "wit"];
+/// Sources of the workspace that the package is a member of.
 const WORKSPACE: [&str; 2] = ["Cargo.toml", "Cargo.lock"];
-/// Is in every directory that cargo has made for what it builds (<https://bford.info/cachedir>).
+/// The file that marks cargo's target directories (<https://bford.info/cachedir>).
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 
-/// The sources of one component: those of its package, and whatever else cargo has found that it reads.
+/// The sources of one component: those of its package, and others that cargo reported.
 #[derive(Debug)]
 pub(crate) struct Sources {
     directory: PathBuf,
     own: Vec<PathBuf>,
     of_package: FileWatch,
-    /// Other packages by path, interfaces, files that are included.
+    /// Path dependencies, interfaces, included files.
     further: Vec<PathBuf>,
     of_others: FileWatch,
-    /// Whatever is in its directory, while the last build is a failed one: nobody has said what that has read.
+    /// The whole directory, after a failed build: cargo does not report what that read.
     of_failure: FileWatch,
-    /// Whether that was what has changed last.
+    /// Whether `of_failure` changed last.
     is_retry: bool,
 }
 
 impl Sources {
-    /// As they are now: to be asked for before they are built.
+    /// Watches the package's sources from now on. Call it before building.
     pub(crate) fn of(directory: &Path) -> Self {
         let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-        let mut own: Vec<PathBuf> = OWN.iter().map(|name| directory.join(name)).collect();
+        let mut own: Vec<PathBuf> = PACKAGE.iter().map(|name| directory.join(name)).collect();
         let workspace = directory.ancestors().skip(1).find(|above| above.join("Cargo.lock").is_file());
         own.extend(workspace.into_iter().flat_map(|above| WORKSPACE.map(|name| above.join(name))));
         let of_package = FileWatch::new(&own);
@@ -48,14 +48,14 @@ impl Sources {
         }
     }
 
-    /// Learns from what cargo says beside `file` what it was built from, at some time after `begun`.
+    /// Adds the sources that cargo reported beside `file`, whose build started after `begun`.
     pub(crate) fn built(&mut self, file: &Path, begun: SystemTime) {
-        let said = std::fs::read_to_string(file.with_extension("d")).unwrap_or_default();
+        let report = std::fs::read_to_string(file.with_extension("d")).unwrap_or_default();
         let is_own = |path: &Path| self.own.iter().any(|own| path.starts_with(own));
         let is_further = |path: &PathBuf| !is_own(path) && !self.is_generated(path, file);
-        let mut further: Vec<PathBuf> = dependencies(&said).filter(is_further).collect();
+        let mut further: Vec<PathBuf> = dependencies(&report).filter(is_further).collect();
         further.sort();
-        // Watching the same ones anew would forget what has changed during the build.
+        // A new watch of the same files would miss changes during the build.
         if further != self.further {
             self.of_others = FileWatch::since(begun, &further);
             self.further = further;
@@ -63,30 +63,30 @@ impl Sources {
         self.of_failure = nothing();
     }
 
-    /// Waits for more, as what was wrong may be in a file that the build before had not read.
+    /// After a failed build: watches the whole directory, since the error may be in a file that no build has reported.
     pub(crate) fn failed(&mut self) {
-        // Once: a log that is kept there changes with every build, and each would be the cause of the next.
+        // Once: a log file in the directory changes with every build, and would trigger the next.
         self.of_failure = if self.is_retry { nothing() } else { FileWatch::new([&self.directory]) };
     }
 
-    /// Whether the build that made `built` has written `path`: some build scripts write anew at every build, and what
-    /// is built again whenever that changes is built without end.
+    /// Whether the build that made `built` wrote `path`. Some build scripts write at every build; watching their output
+    /// would rebuild forever.
     fn is_generated(&self, path: &Path, built: &Path) -> bool {
-        // As cargo lays it out: TARGET/wasm32-wasip2/release/NAME.wasm. What was there before cargo has no tag.
+        // Cargo's layout: TARGET/wasm32-wasip2/release/NAME.wasm. A directory that existed before cargo has no tag.
         let target = built.ancestors().find(|above| above.ends_with(TARGET)).and_then(Path::parent);
         let is_for_builds = |above: &Path| Some(above) == target || above.join(CACHE_TAG).is_file();
-        // Whoever works in somebody's cache has sources there.
+        // A package inside a cache directory still has sources.
         let mut above = path.ancestors().skip(1).take_while(|above| !self.directory.starts_with(above));
         above.any(is_for_builds)
     }
 
-    /// Waits until some of them have changed.
+    /// Waits until at least one has changed.
     ///
     /// # Cancel safety
-    /// Nothing is lost.
+    /// Cancel safe.
     pub(crate) async fn changed(&mut self) {
         self.is_retry = tokio::select! {
-            // The last one knows some files of the first, too, and would tell them again.
+            // `of_failure` also covers files of `of_package`, and would report them again.
             biased;
             _ = self.of_package.changed() => false,
             _ = self.of_others.changed() => false,
@@ -99,11 +99,11 @@ fn nothing() -> FileWatch {
     FileWatch::new([] as [PathBuf; 0])
 }
 
-/// The files that the first line of a cargo dep-info file names: `TARGET: FILE FILE`, as for make, a space within a name
-/// being `\ `.
+/// The files in the first line of a cargo dep-info file: `TARGET: FILE FILE`, as for make, with `\ ` for a space in a
+/// name.
 fn dependencies(text: &str) -> impl Iterator<Item = PathBuf> {
     let line = text.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, files)| files);
-    // No name holds a NUL.
+    // No file name contains NUL.
     let names = line.replace("\\ ", "\0");
     let names: Vec<PathBuf> =
         names.split(' ').filter(|name| !name.is_empty()).map(|name| name.replace('\0', " ").into()).collect();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_others_are_learnt_from_a_build() {
+    fn a_build_adds_other_sources_only() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
         let (own, other) = (root.join("src/lib.rs"), root.join("other/src/lib.rs"));
@@ -161,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_build_itself_has_written_is_no_source() {
-        // given a target directory of cargo's own making, and another that was there before
+    fn files_that_the_build_wrote_are_not_sources() {
+        // given a target directory made by cargo, and one that existed before
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
         let (package, tagged) = (root.join("package"), root.join("package/tagged"));
@@ -174,19 +174,19 @@ mod tests {
         let generated = [tagged.join("release/build/a/out/gen.rs"), root.join("cache/release/gen.rs")];
         let named: Vec<_> = further.iter().chain(&generated).map(|path| path.display().to_string()).collect();
         std::fs::write(built.with_extension("d"), format!("a.wasm: {}\n", named.join(" "))).unwrap();
-        // when a build names files in both, and others, in a package within somebody's cache
+        // when a build reports files in both, and others, for a package inside a cache directory
         std::fs::write(root.join(CACHE_TAG), "").unwrap();
         let mut sources = Sources::of(&package);
         sources.built(&built, SystemTime::now());
-        // then the others are sources
+        // then only the others are sources
         assert_eq!(sources.further, further);
     }
 
-    /// Far beyond two looks, also on a busy machine.
+    /// Several polling intervals, also on a loaded machine.
     const SOON: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn a_file_that_changes_during_the_build_that_names_it_is_a_change() {
+    async fn a_file_that_changes_during_the_build_that_reports_it_is_a_change() {
         let root = tempfile::tempdir().unwrap();
         let (package, other) = (root.path().join("package"), root.path().join("other.rs"));
         std::fs::create_dir(&package).unwrap();
@@ -194,7 +194,7 @@ mod tests {
         std::fs::write(root.path().join("a.d"), named).unwrap();
         let mut sources = Sources::of(&package);
         let begun = SystemTime::now();
-        // The file system's clock is some milliseconds behind.
+        // The file system's clock lags by some milliseconds.
         while !other.metadata().is_ok_and(|file| file.modified().unwrap() >= begun) {
             std::fs::write(&other, "").unwrap();
         }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_failed_build_any_file_of_the_package_is_waited_for_once() {
+    async fn after_a_failed_build_any_file_of_the_package_is_watched_once() {
         let root = tempfile::tempdir().unwrap();
         let mut sources = Sources::of(root.path());
 
@@ -213,7 +213,7 @@ mod tests {
         std::fs::write(root.path().join("included.txt"), "").unwrap();
 
         timeout(SOON, sources.changed()).await.unwrap();
-        // What comes with every build, as a log does, is not the cause of a third.
+        // A log that is written by every build does not trigger a third.
         sources.failed();
         std::fs::write(root.path().join("build.log"), "").unwrap();
         assert!(timeout(Duration::from_secs(1), sources.changed()).await.is_err());

@@ -1,4 +1,4 @@
-//! HTTP/2 as frames: for what no library sends.
+//! HTTP/2 as frames: for frames that no library sends.
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,7 +28,7 @@ pub const END_STREAM: u8 = 1;
 /// `END_HEADERS`.
 pub const END_HEADERS: u8 = 4;
 
-/// One frame, as it came.
+/// One received frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawFrame {
     /// See [`kind`].
@@ -57,7 +57,7 @@ pub fn get_block(authority: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8
     block
 }
 
-/// A field that is spelled out, and not kept in the table (RFC 7541 §6.2.2).
+/// A literal field without indexing (RFC 7541 §6.2.2).
 pub fn literal(name: &str, value: &str) -> Vec<u8> {
     let mut bytes = vec![0];
     for text in [name, value] {
@@ -82,7 +82,7 @@ fn length(mut length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A whole request without a body.
+/// A complete request without a body.
 pub fn get_frame(stream: u32, authority: &str, path: &str) -> Vec<u8> {
     frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &get_block(authority, path, &[]))
 }
@@ -92,13 +92,13 @@ pub fn reset_frame(stream: u32) -> Vec<u8> {
     frame(kind::RST_STREAM, 0, stream, &8_u32.to_be_bytes())
 }
 
-/// One connection whose preface is sent, with settings of the test's choice.
+/// One connection, with the preface and the test's settings sent.
 #[derive(Debug)]
 pub struct Http2Client {
     /// The socket itself.
     pub stream: TcpStream,
     buffer: BytesMut,
-    /// Why the other side ends the connection.
+    /// The error code of the peer's last `GOAWAY`.
     goaway: Option<u32>,
 }
 
@@ -107,7 +107,7 @@ impl Http2Client {
     ///
     /// # Panics
     ///
-    /// When nobody listens there.
+    /// When the connection is refused.
     pub async fn connect(address: &str, settings: &[(u16, u32)]) -> Self {
         let (stream, buffer) = crate::raw_client::RawClient::connect(address).await.into_parts();
         let mut client = Self { stream, buffer, goaway: None };
@@ -118,20 +118,20 @@ impl Http2Client {
         client
     }
 
-    /// Writes, and says whether the other side still took it.
+    /// Writes; returns whether the peer accepted it.
     ///
     /// # Panics
     ///
-    /// When it takes nothing for the whole deadline.
+    /// When the peer accepts nothing within the deadline.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         soon(self.stream.write_all(bytes.as_ref())).await.is_ok()
     }
 
-    /// The next frame. `None` when the connection has ended, in whatever way.
+    /// The next frame. `None` when the connection has ended or was reset.
     ///
     /// # Panics
     ///
-    /// When nothing comes for the whole deadline.
+    /// When nothing is received within the deadline.
     pub async fn frame(&mut self) -> Option<RawFrame> {
         loop {
             if let Some(frame) = self.buffered() {
@@ -158,7 +158,7 @@ impl Http2Client {
         Some(RawFrame { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// The next frame of a kind, and others are passed over. `None` as for [`frame`](Self::frame).
+    /// The next frame of a kind; others are skipped. `None` as for [`frame`](Self::frame).
     ///
     /// # Panics
     ///
@@ -173,7 +173,7 @@ impl Http2Client {
         }
     }
 
-    /// Waits until all that was sent has been looked at. Whether the connection is still there.
+    /// Waits until the peer has processed all sent frames; returns whether the connection is still open.
     ///
     /// # Panics
     ///
@@ -190,7 +190,7 @@ impl Http2Client {
         }
     }
 
-    /// Reads to the end: the error code of the last `GOAWAY` (RFC 9113 §7), if there has been one.
+    /// Reads to the end: the error code of the last `GOAWAY` (RFC 9113 §7), if any.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 clients over one connection each, which add nothing of their own and never wait for ever.
+//! HTTP/1.1 and HTTP/2 clients over one connection each. They add no headers, and every wait has a deadline.
 
 mod request_body;
 
@@ -18,7 +18,7 @@ use crate::soon;
 
 pub use request_body::{BodySender, RequestBody, empty, full, streamed};
 
-/// What a whole response is: status, headers, body.
+/// A complete response: status, headers, body.
 pub type Answer = (StatusCode, HeaderMap, Bytes);
 
 /// A client with one connection.
@@ -52,7 +52,7 @@ impl HttpClient {
     ///
     /// # Panics
     ///
-    /// When nobody listens there.
+    /// When the connection is refused.
     pub async fn http1(url: &str) -> Self {
         let (stream, authority) = connect(url).await;
         Self::http1_over(stream, authority.as_str()).await
@@ -62,17 +62,17 @@ impl HttpClient {
     ///
     /// # Panics
     ///
-    /// When nobody listens there.
+    /// When the connection is refused.
     pub async fn http2(url: &str) -> Self {
         let (stream, authority) = connect(url).await;
         Self::http2_over(stream, authority.as_str()).await
     }
 
-    /// HTTP/1.1 over a connection that is there, with TLS, say.
+    /// HTTP/1.1 over an existing connection, for example with TLS.
     ///
     /// # Panics
     ///
-    /// When `authority` is no host.
+    /// When `authority` is not a valid host.
     pub async fn http1_over<T>(stream: T, authority: &str) -> Self
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -83,11 +83,11 @@ impl HttpClient {
         Self::new(Sender::Http1(sender), authority, connection.abort_handle())
     }
 
-    /// HTTP/2 over a connection that is there.
+    /// HTTP/2 over an existing connection.
     ///
     /// # Panics
     ///
-    /// When the connection ends before its preface is written, or `authority` is no host.
+    /// When the connection ends before its preface is written, or `authority` is not a valid host.
     pub async fn http2_over<T>(stream: T, authority: &str) -> Self
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -95,11 +95,11 @@ impl HttpClient {
         Self::try_http2_over(stream, authority).await.expect("the HTTP/2 preface can be sent")
     }
 
-    /// Connects to who may not be there, or may go at once.
+    /// Connects to a server that may be down, or may close at once.
     ///
     /// # Errors
     ///
-    /// Nobody listens there, or the connection has ended already.
+    /// The connection is refused, or has ended already.
     pub async fn reach(url: &str, version: Version) -> std::io::Result<Self> {
         let (stream, authority) = reach(url).await?;
         if version != Version::HTTP_2 {
@@ -119,11 +119,12 @@ impl HttpClient {
     }
 
     fn new(sender: Sender, authority: &str, connection: AbortHandle) -> Self {
-        let authority = authority.parse().unwrap_or_else(|error| panic!("{authority:?} is no host: {error}"));
+        let authority =
+            authority.parse().unwrap_or_else(|error| panic!("{authority:?} is not a valid host: {error}"));
         Self { sender, authority, connection }
     }
 
-    /// Sends a request, and gives the response as soon as its head is there. A relative URI is enough.
+    /// Sends a request; returns the response once its head is received. A relative URI is allowed.
     ///
     /// # Errors
     ///
@@ -131,7 +132,7 @@ impl HttpClient {
     ///
     /// # Panics
     ///
-    /// When there is no head within the deadline.
+    /// When no head is received within the deadline.
     pub async fn send(&mut self, request: Request<RequestBody>) -> hyper::Result<Response<Incoming>> {
         let request = self.addressed(request);
         soon(async {
@@ -149,31 +150,31 @@ impl HttpClient {
         .await
     }
 
-    /// Sends a request, and reads the whole response.
+    /// Sends a request, and reads the complete response.
     ///
     /// # Panics
     ///
-    /// When there is none, it is cut, or it takes too long.
+    /// When there is none, it is truncated, or it exceeds the deadline.
     pub async fn exchange(&mut self, request: Request<RequestBody>) -> Answer {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = self.send(request).await;
         let response = response.unwrap_or_else(|error| panic!("{method} {uri} has no response: {error:?}"));
         whole(response)
             .await
-            .unwrap_or_else(|error| panic!("the response to {method} {uri} is cut: {error:?}"))
+            .unwrap_or_else(|error| panic!("the response to {method} {uri} is truncated: {error:?}"))
     }
 
-    /// Closes the connection now, whatever is going on: the client leaves. (Dropping the client lets a response that is
-    /// being read go on.)
+    /// Closes the connection at once: the client disconnects. (Dropping the client lets a response that is being read
+    /// continue.)
     pub fn disconnect(self) {
         self.connection.abort();
     }
 
-    /// HTTP/1.1 wants a path and `Host`, HTTP/2 a whole URI.
+    /// HTTP/1.1 needs a path and `Host`, HTTP/2 a complete URI.
     fn addressed(&self, mut request: Request<RequestBody>) -> Request<RequestBody> {
         let mut parts = request.uri().clone().into_parts();
         let authority = parts.authority.take().unwrap_or_else(|| self.authority.clone());
-        // CONNECT names no path, and OPTIONS may name none; theirs is left as it is.
+        // CONNECT has no path, and OPTIONS may have none.
         if request.method() == Method::CONNECT {
             return request;
         }
@@ -194,16 +195,16 @@ impl HttpClient {
     }
 }
 
-/// `GET` over HTTP/1.1 and a connection of its own.
+/// `GET` over HTTP/1.1 on a new connection.
 ///
 /// # Panics
 ///
-/// When nobody listens there, or there is no whole response in time.
+/// When the connection is refused, or the response is not complete within the deadline.
 pub async fn get(url: &str) -> Answer {
     exchange(Request::get(url).body(empty()).expect("a URL")).await
 }
 
-/// `POST` over HTTP/1.1 and a connection of its own.
+/// `POST` over HTTP/1.1 on a new connection.
 ///
 /// # Panics
 ///
@@ -212,7 +213,7 @@ pub async fn post(url: &str, body: impl Into<Bytes>) -> Answer {
     exchange(Request::post(url).body(full(body)).expect("a URL")).await
 }
 
-/// Any request with a whole URL, over HTTP/1.1 and a connection of its own.
+/// Any request with a complete URL, over HTTP/1.1 on a new connection.
 ///
 /// # Panics
 ///
@@ -226,7 +227,7 @@ pub async fn exchange(request: Request<RequestBody>) -> Answer {
 ///
 /// # Errors
 ///
-/// The body was cut, or its stream reset.
+/// The body was truncated, or its stream reset.
 ///
 /// # Panics
 ///
@@ -236,15 +237,15 @@ pub async fn whole(response: Response<Incoming>) -> hyper::Result<Answer> {
     Ok((head.status, head.headers, soon(body.collect()).await?.to_bytes()))
 }
 
-/// The next bytes of a body that has not ended: `None` at its end. Trailers are passed over.
+/// The next bytes of a body; `None` at its end. Trailers are skipped.
 ///
 /// # Errors
 ///
-/// The body was cut, or its stream reset.
+/// The body was truncated, or its stream reset.
 ///
 /// # Panics
 ///
-/// When nothing comes within the deadline.
+/// When nothing is received within the deadline.
 pub async fn next_piece(body: &mut Incoming) -> hyper::Result<Option<Bytes>> {
     loop {
         match soon(body.frame()).await.transpose()?.map(|frame| frame.into_data()) {
@@ -257,15 +258,15 @@ pub async fn next_piece(body: &mut Incoming) -> hyper::Result<Option<Bytes>> {
 }
 
 async fn connect(url: &str) -> (TcpStream, Authority) {
-    reach(url).await.unwrap_or_else(|error| panic!("nobody listens at {url}: {error}"))
+    reach(url).await.unwrap_or_else(|error| panic!("cannot connect to {url}: {error}"))
 }
 
 async fn reach(url: &str) -> std::io::Result<(TcpStream, Authority)> {
-    let uri: Uri = url.parse().unwrap_or_else(|error| panic!("{url:?} is no URL: {error}"));
-    let authority = uri.authority().unwrap_or_else(|| panic!("{url:?} names no host")).clone();
+    let uri: Uri = url.parse().unwrap_or_else(|error| panic!("{url:?} is not a valid URL: {error}"));
+    let authority = uri.authority().unwrap_or_else(|| panic!("{url:?} has no host")).clone();
     let host = authority.host().trim_matches(['[', ']']);
     let stream = soon(TcpStream::connect((host, authority.port_u16().unwrap_or(80)))).await?;
-    // Small requests go out at once; without it they still go out, only later.
+    // Sends small requests at once; a failure only delays them.
     let _ = stream.set_nodelay(true);
     Ok((stream, authority))
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes: for requests that no library sends, and for what exactly comes back.
+//! HTTP/1.1 as bytes: for requests that no library sends, and for the exact response.
 
 mod response;
 
@@ -12,10 +12,10 @@ use crate::soon;
 use response::Framing;
 pub use response::{RawHead, RawResponse};
 
-/// More than any test reads at once; what goes on longer is a mistake and must not fill the memory.
+/// More than any test reads; a longer response is a bug and must not exhaust memory.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
 
-/// One connection, over TCP if nothing else is said.
+/// One connection, over TCP by default.
 ///
 /// ```no_run
 /// # use h8s_test_support::raw_client::RawClient;
@@ -29,9 +29,9 @@ const MOST_BYTES: usize = 256 * 1024 * 1024;
 #[derive(Debug)]
 pub struct RawClient<S = TcpStream> {
     stream: S,
-    /// What was read and not yet given away.
+    /// Bytes that were read, but not yet returned.
     buffer: BytesMut,
-    /// Nothing more will come.
+    /// The peer has closed the connection.
     ended: bool,
 }
 
@@ -40,18 +40,18 @@ impl RawClient {
     ///
     /// # Panics
     ///
-    /// When nobody listens there.
+    /// When the connection is refused.
     pub async fn connect(address: &str) -> Self {
         let authority = address.strip_prefix("http://").unwrap_or(address);
         let authority = authority.split('/').next().unwrap_or(authority);
         let connected = soon(TcpStream::connect(authority)).await;
-        let stream = connected.unwrap_or_else(|error| panic!("nobody listens at {authority}: {error}"));
-        // Bytes go out as they are written; without it they still go out, only later.
+        let stream = connected.unwrap_or_else(|error| panic!("cannot connect to {authority}: {error}"));
+        // Sends writes at once; a failure only delays them.
         let _ = stream.set_nodelay(true);
         Self::over(stream)
     }
 
-    /// Leaves with a reset, as a client does whose process dies with data unread.
+    /// Closes with a reset, as a client whose process dies with unread data.
     ///
     /// # Panics
     ///
@@ -62,28 +62,28 @@ impl RawClient {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
-    /// A client over a connection that is there, with TLS, say.
+    /// A client over an existing connection, for example with TLS.
     pub fn over(stream: S) -> Self {
         Self { stream, buffer: BytesMut::new(), ended: false }
     }
 
-    /// The connection, and what was read of it and not given away.
+    /// The connection, and the bytes that were read, but not returned.
     pub fn into_parts(self) -> (S, BytesMut) {
         (self.stream, self.buffer)
     }
 
-    /// Writes, and says whether the other side still took it.
+    /// Writes; returns whether the peer accepted it.
     ///
     /// # Panics
     ///
-    /// When it takes nothing for the whole deadline.
+    /// When the peer accepts nothing within the deadline.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         soon(self.stream.write_all(bytes.as_ref())).await.is_ok()
     }
 
-    /// Says that nothing more will be sent, and goes on reading.
+    /// Half-closes the connection; reading continues.
     pub async fn finish(&mut self) {
-        // A connection that has ended anyway needs no end.
+        // The connection may have ended already.
         let _ = soon(self.stream.shutdown()).await;
     }
 
@@ -91,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
     ///
     /// # Panics
     ///
-    /// When the connection ends first, or nothing comes for the whole deadline.
+    /// When the connection ends first, or nothing is received within the deadline.
     pub async fn read_until(&mut self, end: impl AsRef<[u8]>) -> Vec<u8> {
         let end = end.as_ref();
         self.until(end).await.unwrap_or_else(|| {
@@ -99,17 +99,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
         })
     }
 
-    /// The next response to anything but `HEAD`; an interim one (100 to 199) counts as one.
+    /// The next response to a request other than `HEAD`. An interim response (100 to 199) counts.
     ///
     /// # Panics
     ///
-    /// When there is none, or what there is makes no sense.
+    /// When there is none, or it is invalid.
     pub async fn response(&mut self) -> RawResponse {
         let head = self.head().await;
         self.body(head).await
     }
 
-    /// The next response's head. To `HEAD` that is all.
+    /// The next response's head, which is all of a response to `HEAD`.
     ///
     /// # Panics
     ///
@@ -118,11 +118,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
         RawHead::read(&self.read_until("\r\n\r\n").await)
     }
 
-    /// What follows a head, whole or cut.
+    /// The body after a head, complete or truncated.
     ///
     /// # Panics
     ///
-    /// When a chunk makes no sense, or nothing comes for the whole deadline.
+    /// When a chunk is invalid, or nothing is received within the deadline.
     pub async fn body(&mut self, head: RawHead) -> RawResponse {
         let (mut body, mut trailers) = (Vec::new(), Vec::new());
         let complete = match head.framing() {
@@ -155,12 +155,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
     ///
     /// # Panics
     ///
-    /// When its size makes no sense, or nothing comes for the whole deadline.
+    /// When its size is invalid, or nothing is received within the deadline.
     pub async fn chunk(&mut self) -> Option<Vec<u8>> {
         let line = self.until(b"\r\n").await?;
         let size =
             text(&line).trim_end().split(';').next().and_then(|size| usize::from_str_radix(size, 16).ok());
-        let size = size.unwrap_or_else(|| panic!("{:?} is no size of a chunk", text(&line)));
+        let size = size.unwrap_or_else(|| panic!("{:?} is not a valid chunk size", text(&line)));
         if size == 0 {
             return Some(Vec::new());
         }
@@ -170,11 +170,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
         whole.then_some(chunk)
     }
 
-    /// Everything until the other side closes the connection: nothing, if it is closed.
+    /// Everything until the peer closes the connection.
     ///
     /// # Panics
     ///
-    /// When it stays open, and nothing comes for the whole deadline.
+    /// When it stays open, and nothing is received within the deadline.
     pub async fn read_to_end(&mut self) -> Vec<u8> {
         while self.more().await {}
         self.take(self.buffer.len())
@@ -203,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
         }
     }
 
-    /// Reads until there are so many bytes; `false` when the connection ends first.
+    /// Reads until the buffer has this many bytes; `false` when the connection ends first.
     pub(crate) async fn fill(&mut self, bytes: usize) -> bool {
         while self.buffer.len() < bytes {
             if !self.more().await {
@@ -218,8 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawClient<S> {
     }
 
     async fn more(&mut self) -> bool {
-        assert!(self.buffer.len() < MOST_BYTES, "{MOST_BYTES} bytes and no end");
-        // A reset is an end as well.
+        assert!(self.buffer.len() < MOST_BYTES, "more than {MOST_BYTES} bytes");
+        // A reset counts as the end.
         self.ended = self.ended || !matches!(soon(self.stream.read_buf(&mut self.buffer)).await, Ok(1..));
         !self.ended
     }

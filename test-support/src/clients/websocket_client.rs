@@ -1,4 +1,4 @@
-//! RFC 6455 from the client's side, written for the tests alone: it can break every rule, and notices when the server does.
+//! The client's side of RFC 6455, written for the tests: it can violate every rule, and detects violations by the server.
 
 mod frame;
 mod upgrade;
@@ -18,23 +18,23 @@ use crate::{soon, within};
 pub use frame::{Frame, Opcode};
 pub use upgrade::Upgrade;
 
-/// More than any test reads at once; what goes on longer is a mistake and must not fill the memory.
+/// More than any test reads; a longer response is a bug and must not exhaust memory.
 const MOST_BYTES: usize = 256 * 1024 * 1024;
-/// Read at once, on the stack: who waits holds no buffer.
+/// The read size, on the stack: an idle client holds no buffer.
 const READ_BYTES: usize = 16 * 1024;
 
-/// What a client sees.
+/// What a client receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A whole text message.
+    /// A complete text message.
     Text(String),
-    /// A whole binary message.
+    /// A complete binary message.
     Binary(Vec<u8>),
-    /// A ping, which has been answered unless the client was told not to.
+    /// A ping. It has been answered, except after `without_pongs`.
     Ping(Vec<u8>),
     /// A pong.
     Pong(Vec<u8>),
-    /// A close frame: code (1005 if it has none) and reason. It has not been answered: that is [`close`].
+    /// A close frame: code (1005 if it has none) and reason. Not answered yet: use [`close`].
     ///
     /// [`close`]: WebSocketClient::close
     Close(u16, String),
@@ -63,11 +63,11 @@ pub enum Event {
 pub struct WebSocketClient<S = TcpStream> {
     stream: S,
     headers: Vec<(String, String)>,
-    /// What was read and not yet looked at. Without a buffer when there is nothing.
+    /// Bytes that were read, but not decoded. Unallocated while empty.
     incoming: BytesMut,
-    /// What is to be written before anything else: nothing is cut when somebody stops waiting.
+    /// Bytes to write first: a cancelled write does not truncate a frame.
     outgoing: BytesMut,
-    /// The message whose fragments are coming.
+    /// The message whose fragments are being received.
     message: Option<(Opcode, Vec<u8>)>,
     answers_pings: bool,
 }
@@ -77,7 +77,7 @@ impl WebSocketClient {
     ///
     /// # Panics
     ///
-    /// When nobody listens there, or the answer is not 101.
+    /// When the connection is refused, or the response is not 101.
     pub async fn connect(url: &str) -> Self {
         Self::upgrade(url)
             .send()
@@ -89,12 +89,12 @@ impl WebSocketClient {
     ///
     /// # Panics
     ///
-    /// When it is no URL.
+    /// When it is not a valid URL.
     pub fn upgrade(url: &str) -> Upgrade {
         Upgrade::to(url)
     }
 
-    /// Leaves with a reset and without a close frame, as a client does whose process dies with data unread.
+    /// Closes with a reset and without a close frame, as a client whose process dies with unread data.
     ///
     /// # Panics
     ///
@@ -105,12 +105,12 @@ impl WebSocketClient {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
-    /// A WebSocket over what an upgrade has led to, with the headers of the response.
+    /// A WebSocket over an upgraded stream, with the headers of the response.
     pub fn over(stream: S, headers: Vec<(String, String)>) -> Self {
         Self::with_bytes(stream, headers, BytesMut::new())
     }
 
-    /// The same, when the first bytes came with the response.
+    /// [`over`](Self::over), with the first bytes already received.
     fn with_bytes(stream: S, headers: Vec<(String, String)>, incoming: BytesMut) -> Self {
         let outgoing = BytesMut::new();
         Self { stream, headers, incoming, outgoing, message: None, answers_pings: true }
@@ -133,11 +133,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         self.header("sec-websocket-protocol")
     }
 
-    /// Sends a text message; whether the other side still took it. So do all that send.
+    /// Sends a text message; returns whether the peer accepted it, as all sending methods do.
     ///
     /// # Panics
     ///
-    /// When it takes nothing for the whole deadline. So do all that send.
+    /// When the peer accepts nothing within the deadline, as all sending methods do.
     pub async fn text(&mut self, text: &str) -> bool {
         self.frame(Frame::new(Opcode::Text, text)).await
     }
@@ -147,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         self.frame(Frame::new(Opcode::Binary, data)).await
     }
 
-    /// Sends one message in as many frames as there are parts.
+    /// Sends one message, one frame per part.
     pub async fn fragments<P: AsRef<[u8]>>(&mut self, kind: Opcode, parts: &[P]) -> bool {
         let last = parts.len().saturating_sub(1);
         for (number, part) in parts.iter().enumerate() {
@@ -170,40 +170,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         self.frame(Frame::new(Opcode::Pong, data)).await
     }
 
-    /// Sends a close frame, and reads on when asked to: to begin the handshake or to answer.
+    /// Sends a close frame, to begin or to answer the close handshake. Reading continues.
     pub async fn close(&mut self, code: u16, reason: &str) -> bool {
         self.frame(Frame::new(Opcode::Close, [&code.to_be_bytes(), reason.as_bytes()].concat())).await
     }
 
-    /// Sends one frame, however wrong.
+    /// Sends one frame, valid or not.
     pub async fn frame(&mut self, frame: Frame) -> bool {
         self.raw(frame.encode()).await
     }
 
-    /// Sends bytes as they are.
+    /// Sends raw bytes.
     pub async fn raw(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.outgoing.extend_from_slice(bytes.as_ref());
         soon(poll_fn(|context| self.poll_send(context))).await.is_ok()
     }
 
-    /// Says that nothing more will be sent (TCP's FIN), and goes on reading.
+    /// Half-closes the connection (TCP's FIN); reading continues.
     pub async fn finish(&mut self) {
-        // A connection that has ended anyway needs no end.
+        // The connection may have ended already.
         let _ = soon(self.stream.shutdown()).await;
     }
 
-    /// What comes next. Cancel safe.
+    /// The next event. Cancel safe.
     ///
     /// # Panics
     ///
-    /// When nothing comes for the whole deadline, or what comes breaks RFC 6455.
+    /// When nothing is received within the deadline, or it violates RFC 6455.
     #[track_caller]
-    #[expect(clippy::should_implement_trait, reason = "no iterator waits")]
+    #[expect(clippy::should_implement_trait, reason = "iterators are not async")]
     pub fn next(&mut self) -> impl Future<Output = Event> {
         soon(self.event())
     }
 
-    /// The same, with a deadline of its own.
+    /// [`next`](Self::next) with another deadline.
     ///
     /// # Panics
     ///
@@ -213,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         within(limit, self.event())
     }
 
-    /// The next message, past pings and pongs; or how the connection ended.
+    /// The next message, skipping pings and pongs; or the end of the connection.
     ///
     /// # Panics
     ///
@@ -230,11 +230,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         })
     }
 
-    /// All up to and with the end of the connection, pings and pongs left out.
+    /// All events up to and including the end of the connection, without pings and pongs.
     ///
     /// # Panics
     ///
-    /// When it does not end within the deadline, or what comes breaks RFC 6455.
+    /// When it does not end within the deadline, or received data violates RFC 6455.
     #[track_caller]
     pub fn rest(&mut self) -> impl Future<Output = Vec<Event>> {
         soon(async {
@@ -270,12 +270,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         }
     }
 
-    /// What the TCP connection or HTTP/2 stream is.
+    /// The TCP connection or HTTP/2 stream.
     pub fn stream(&self) -> &S {
         &self.stream
     }
 
-    /// A client that only reads, and one that only sends: for a flood in one direction while the other is looked at.
+    /// A client that only reads, and one that only sends: for a flood in one direction while the other is observed.
     /// Neither answers pings.
     pub fn split(self) -> (WebSocketClient<impl AsyncRead + AsyncWrite + Unpin>, Writer<S>) {
         let (reader, writer) = split(self.stream);
@@ -293,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
     async fn event(&mut self) -> Event {
         loop {
             if let Some(event) = self.buffered() {
-                // A pong goes out at once, if it can; nothing is waited for with an event in the hand.
+                // Sends a pong if possible, but never delays the event.
                 poll_fn(|context| Poll::Ready(self.poll_send(context).is_ready())).await;
                 return event;
             }
@@ -305,7 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         }
     }
 
-    /// The next event that was read already.
+    /// The next event that has been received already.
     fn buffered(&mut self) -> Option<Event> {
         while let Some(frame) = frame::decode(&mut self.incoming) {
             if let Some(event) = self.seen(frame) {
@@ -318,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         None
     }
 
-    /// What a frame amounts to: nothing, while its message goes on.
+    /// The event of a frame: `None` while its message is incomplete.
     fn seen(&mut self, frame: Frame) -> Option<Event> {
         let Frame { fin, opcode, payload, .. } = frame;
         match opcode {
@@ -331,12 +331,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
             Opcode::Pong => return Some(Event::Pong(payload)),
             Opcode::Close => return Some(close(&payload)),
             Opcode::Continuation => {
-                let (_, message) = self.message.as_mut().expect("a continuation continues something");
+                let (_, message) =
+                    self.message.as_mut().expect("a continuation follows an unfinished message");
                 message.extend_from_slice(&payload);
-                assert!(message.len() < MOST_BYTES, "{MOST_BYTES} bytes and no end");
+                assert!(message.len() < MOST_BYTES, "more than {MOST_BYTES} bytes");
             }
             kind => {
-                assert!(self.message.is_none(), "a message begins in the middle of another");
+                assert!(self.message.is_none(), "a message begins before the previous one has ended");
                 self.message = Some((kind, payload));
             }
         }
@@ -347,11 +348,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         })
     }
 
-    /// Reads, and meanwhile writes what is to be written.
+    /// Reads, and writes pending bytes meanwhile.
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // Who does not take a pong may still have something to say.
+        // A peer that does not accept a pong may still send.
         let _ = self.poll_send(context);
-        assert!(self.incoming.len() < MOST_BYTES, "{MOST_BYTES} bytes and no end");
+        assert!(self.incoming.len() < MOST_BYTES, "more than {MOST_BYTES} bytes");
         let mut space = [0; READ_BYTES];
         let mut read = ReadBuf::new(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
@@ -359,7 +360,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient<S> {
         Poll::Ready(Ok(read.filled().len()))
     }
 
-    /// Writes what is to be written.
+    /// Writes pending bytes.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.outgoing.has_remaining() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, &self.outgoing)) {
@@ -378,10 +379,10 @@ pub type Writer<S> = WriteHalf<S>;
 
 fn close(payload: &[u8]) -> Event {
     let Some((code, reason)) = payload.split_first_chunk() else {
-        assert!(payload.is_empty(), "a close frame has no code or a whole one");
+        assert!(payload.is_empty(), "a close frame has an incomplete code");
         return Event::Close(1005, String::new());
     };
-    let reason = std::str::from_utf8(reason).expect("a reason is UTF-8");
+    let reason = std::str::from_utf8(reason).expect("the reason of a close is UTF-8");
     Event::Close(u16::from_be_bytes(*code), reason.to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server as bytes: what exactly arrives, and answers that no library gives.
+//! An HTTP/1.1 server as bytes: for the exact request, and for responses that no library sends.
 
 mod request;
 mod serving;
@@ -15,14 +15,14 @@ pub use request::{RawRequest, RequestHead};
 pub use serving::ServingOrigin;
 use serving::When;
 
-/// A listening socket of `127.0.0.1`. A test accepts connections from it one by one and plays the server's part itself,
+/// A listening socket of `127.0.0.1`. A test accepts connections from it and plays the server itself,
 /// or lets it [`serve`](Self::serve).
 ///
 /// ```no_run
 /// # use h8s_test_support::raw_origin::RawOrigin;
 /// # async fn example() {
 /// let origin = RawOrigin::bind().await;
-/// // … somebody is told of origin.url() …
+/// // … a client connects to origin.url() …
 /// let mut connection = origin.accept().await;
 /// let request = connection.request().await;
 /// assert_eq!((request.head.method.as_str(), &request.body[..]), ("POST", &b"hello"[..]));
@@ -41,23 +41,23 @@ impl RawOrigin {
     ///
     /// # Panics
     ///
-    /// When the system has none.
+    /// When the system has no free port.
     pub async fn bind() -> Self {
         Self::bind_to(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// Listens where another one did.
+    /// Listens at the address of an earlier one.
     ///
     /// # Panics
     ///
-    /// When somebody does.
+    /// When the address is in use.
     pub async fn bind_to(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.expect("the port is free");
         let address = listener.local_addr().expect("a listener has an address");
         Self { listener, address }
     }
 
-    /// Binds, and answers every request with these bytes.
+    /// Listens, and answers every request with these bytes.
     pub async fn answering(bytes: impl Into<Vec<u8>>) -> ServingOrigin {
         let bytes = bytes.into();
         Self::bind().await.serve(move |_| bytes.clone())
@@ -68,12 +68,12 @@ impl RawOrigin {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The next connection on which something comes. Those that only look whether somebody listens are passed over.
+    /// The next connection that sends something. Probes that only connect are skipped.
     ///
     /// # Panics
     ///
@@ -90,15 +90,14 @@ impl RawOrigin {
         .await
     }
 
-    /// Answers every request on every connection with what `answer` says to it, as bytes, and closes the connection
-    /// after an answer that says `Connection: close`. What it could not read as a request of RFC 9112, strictly taken,
-    /// is kept as a fault, answered with 400, and ends the connection.
+    /// Answers every request with the bytes that `answer` returns, and closes the connection after a response with
+    /// `Connection: close`. A request that is invalid or ambiguous under RFC 9112 is recorded as a fault, answered with
+    /// 400, and ends the connection.
     pub fn serve(self, answer: impl Fn(&RawRequest) -> Vec<u8> + Send + Sync + 'static) -> ServingOrigin {
         ServingOrigin::start(self.listener, self.address, When::AllIsThere, answer)
     }
 
-    /// The same, but for an answer that does not wait for the request's body, which is read afterwards. What `answer`
-    /// sees has none.
+    /// [`serve`](Self::serve), but answers before the request's body, which is read afterwards. `answer` sees no body.
     pub fn serve_early(
         self,
         answer: impl Fn(&RawRequest) -> Vec<u8> + Send + Sync + 'static,
@@ -115,22 +114,22 @@ pub struct RawConnection {
 
 impl RawConnection {
     fn over(stream: TcpStream) -> Self {
-        // Bytes go out as they are written; without it they still go out, only later.
+        // Sends writes at once; a failure only delays them.
         let _ = stream.set_nodelay(true);
         Self { client: RawClient::over(stream) }
     }
 
-    /// The next request, whole.
+    /// The next request, complete.
     ///
     /// # Panics
     ///
-    /// When there is none, it is cut, or it is none of RFC 9112, strictly taken; with what was read.
+    /// When there is none, it is truncated, or it is invalid or ambiguous under RFC 9112; with the bytes read.
     pub async fn request(&mut self) -> RawRequest {
         let head = self.head().await;
         self.body(head).await
     }
 
-    /// The next request's head: what follows it is [`body`](Self::body).
+    /// The next request's head. [`body`](Self::body) reads the rest.
     ///
     /// # Panics
     ///
@@ -139,48 +138,48 @@ impl RawConnection {
         match request::read_head(&mut self.client).await {
             Ok(Some(head)) => head,
             Ok(None) => panic!("the connection ended without a request"),
-            Err(fault) => panic!("this is no request: {fault}"),
+            Err(fault) => panic!("invalid request: {fault}"),
         }
     }
 
-    /// What follows a head, whole.
+    /// The body after a head, complete.
     ///
     /// # Panics
     ///
     /// As [`request`](Self::request).
     pub async fn body(&mut self, head: RequestHead) -> RawRequest {
         let body = request::read_body(&mut self.client, head).await;
-        body.unwrap_or_else(|fault| panic!("this is no request: {fault}"))
+        body.unwrap_or_else(|fault| panic!("invalid request: {fault}"))
     }
 
     /// The next chunk of a chunked body: an empty one is the last. `None` when the connection ended in it.
     ///
     /// # Panics
     ///
-    /// When its size makes no sense, or nothing comes for the whole deadline.
+    /// When its size is invalid, or nothing is received within the deadline.
     pub async fn chunk(&mut self) -> Option<Vec<u8>> {
         self.client.chunk().await
     }
 
-    /// Writes, and says whether the other side still took it.
+    /// Writes; returns whether the peer accepted it.
     ///
     /// # Panics
     ///
-    /// When it takes nothing for the whole deadline.
+    /// When the peer accepts nothing within the deadline.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.client.send(bytes).await
     }
 
-    /// Everything until the other side closes the connection, or resets it.
+    /// Everything until the peer closes or resets the connection.
     ///
     /// # Panics
     ///
-    /// When it stays open, and nothing comes for the whole deadline.
+    /// When it stays open, and nothing is received within the deadline.
     pub async fn read_to_end(&mut self) -> Vec<u8> {
         self.client.read_to_end().await
     }
 
-    /// Closes with a reset, as a server does that is killed with data unread.
+    /// Closes with a reset, as a server that is killed with unread data.
     ///
     /// # Panics
     ///
@@ -189,7 +188,7 @@ impl RawConnection {
         self.client.reset();
     }
 
-    /// The connection, and what was read of it and not given away.
+    /// The connection, and the bytes that were read, but not returned.
     pub fn into_parts(self) -> (TcpStream, BytesMut) {
         self.client.into_parts()
     }

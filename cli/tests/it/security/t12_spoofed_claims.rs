@@ -1,5 +1,5 @@
-//! T12: what a client says about itself neither routes nor reaches a responder, unless a trusted proxy says it; and what
-//! the gateway says reaches every responder alike.
+//! T12: a client's claims about itself neither route its request nor reach a responder, except a trusted proxy's; and the
+//! gateway's own headers reach every responder.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use h8s_test_support::{Bus, over_both_buses, soon};
 use crate::programs::{Daemon, Gateway};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-/// Every way of claiming to be somebody else, or to have asked for something else.
+/// All headers that claim another client, or another request.
 const CLAIMS: [(&str, &str); 9] = [
     ("x-forwarded-for", "6.6.6.6"),
     ("x-forwarded-host", "evil.example"),
@@ -28,14 +28,14 @@ const TRUSTING: &[&str] = &["--host-filters", "127.0.0.1,evil.example", "--trust
 
 type Fields = BTreeMap<String, String>;
 
-/// What a responder of one dialect gets, when all of the claims are made.
+/// The request that a responder of one dialect gets for all claims.
 struct Seen {
     native: Fields,
     plain: Fields,
 }
 
 async fn seen(bus: &Bus, flags: &[&str]) -> Seen {
-    // given a native responder, a plain one, and one of the host that is claimed
+    // given a native and a plain responder, and one for the claimed host
     let origin = RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let _daemon = Daemon::start(&bus.url(), &origin.url(), &["--path", "/native"]).await;
     let client = async_nats::connect(bus.url()).await.unwrap();
@@ -50,7 +50,7 @@ async fn seen(bus: &Bus, flags: &[&str]) -> Seen {
         client.publish(message.reply.clone().unwrap(), "".into()).await.unwrap();
         message
     });
-    // then nothing went where the claims lead
+    // then the claimed host received nothing
     client.publish("h8s.http.GET.example.evil._.end", "end".into()).await.unwrap();
     assert_eq!(soon(evil.next()).await.unwrap().payload, "end");
     let head = &origin.requests()[0].head;

@@ -1,5 +1,5 @@
-//! T14: every role tries every kind of subject on a real nats-server, and gets what `rights.snapshot` says and nothing
-//! else. A change of it is a change of who may do what: read it like one.
+//! T14: every role tries every kind of subject on a real nats-server; `rights.snapshot` has the results. A change of the
+//! snapshot is a change of permissions: review it as one.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::nats_users::{RawNats, server, user};
 
 const SNAPSHOT: &str = include_str!("rights.snapshot");
 
-/// The users, and what they are told to be. Ours is app.example.com, which is com.example.app in subjects.
+/// The users, and their roles. The host is app.example.com, which is com.example.app in subjects.
 const USERS: [(&str, &str); 8] = [
     ("gateway", "--role gateway"),
     ("gateway-1", "--role gateway --host app.example.com"),
@@ -19,10 +19,10 @@ const USERS: [(&str, &str); 8] = [
     ("operator", "--role operator"),
     ("operator-1", "--role operator --host app.example.com"),
 ];
-/// Those that answer for our host only.
+/// The users that answer for one host only.
 const RESPONDERS: [&str; 4] = ["host", "daemon", "daemon-q", "plain"];
 
-/// What is tried: `{G}`, `{R}`, `{C}` and `{E}` are ids of a gateway, a responder, a connection and an exchange.
+/// The subjects: `{G}`, `{R}`, `{C}` and `{E}` are ids of a gateway, a responder, a connection and an exchange.
 const SECTIONS: [(&str, &[&str]); 4] = [
     (
         "our host's",
@@ -104,7 +104,7 @@ const SECTIONS: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "gateways', and everybody's",
+        "gateways' and all programs'",
         &[
             "h8s.inbox.gw.{G}.{E}",
             "h8s.inbox.gw.{G}.sync",
@@ -120,7 +120,7 @@ const SECTIONS: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "nobody's",
+        "outside",
         &[
             "h8s",
             "other.x.ANY.com.example.app._.%2A",
@@ -137,8 +137,8 @@ const SECTIONS: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// `PSQ`: may publish, subscribe, subscribe in the queue group h8s; `-` where it is denied, `.` where it is not tried:
-/// what is published has no wildcards.
+/// `PSQ`: may publish, subscribe, subscribe in the queue group h8s; `-` where it is denied, `.` where it is not tried
+/// (a publication has no wildcards).
 async fn tried(client: &mut RawNats, subject: &str) -> String {
     let publish = match subject.contains(['*', '>']) {
         true => '.',
@@ -174,10 +174,10 @@ async fn t14_every_role_may_what_the_snapshot_says_and_nothing_else() {
             for (name, client) in &mut clients {
                 let tried = tried(client, &with_ids(subject)).await;
                 write!(found, " {tried:<10}").unwrap();
-                // Whatever the snapshot says: nobody answers for other hosts, or leaves h8s's own subjects.
+                // Independent of the snapshot: no user answers for other hosts, or uses subjects outside h8s's.
                 let is_foreign = section.starts_with("other hosts") && RESPONDERS.contains(name);
                 let is_denied = !tried.contains(['P', 'S', 'Q']);
-                assert!(is_denied || !(is_foreign || section == "nobody's"), "{name}: {subject} {tried}");
+                assert!(is_denied || !(is_foreign || section == "outside"), "{name}: {subject} {tried}");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! T15 and T11: with the rights that `h8s permissions` prints, nobody speaks for a gateway or another host, and nobody
-//! listens to another's inbox.
+//! T15 and T11: with the permissions that `h8s permissions` prints, no program can speak for a gateway or another host, or
+//! subscribe to another's inbox.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,22 +7,22 @@ use async_nats::{Client, ConnectOptions, Event as NatsEvent};
 use futures_util::StreamExt as _;
 use h8s_nats::{Connections, Identity, Link, NatsConfig};
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
-use h8s_test_support::{NatsServer, eventually};
+use h8s_test_support::{NatsServer, Tool, eventually, needs};
 
 use crate::nats_users::{self, PASSWORD, flags, user};
 use crate::programs::{Gateway, Host};
 
-/// The host that is attacked, which is its own reversal.
+/// The attacked host, whose reversal is itself.
 const OURS: &str = "127.0.0.1";
 
-/// A server that knows a gateway, the host's own responder, and another tenant's.
+/// A server with users for a gateway, the host's responder, and another tenant's.
 async fn server() -> NatsServer {
     let [ours, tenant] = [("ours", OURS), ("tenant", "tenant.example")]
         .map(|(name, host)| user(name, &format!("--role host --host {host}")));
     nats_users::server(&[user("gate", "--role gateway"), ours, tenant]).await
 }
 
-/// A gateway, a component, and a client that talks to it.
+/// A gateway, a component, and a connected client.
 struct Stand {
     nats: NatsServer,
     gateway: Gateway,
@@ -45,7 +45,7 @@ impl Stand {
         Self { nats, gateway, _host: host, client, registry: registry.unwrap() }
     }
 
-    /// What an attacker would have changed.
+    /// Checks that no attack had an effect.
     async fn check(&mut self) {
         self.client.text("still the same").await;
         assert_eq!(self.client.message().await, Event::Text("still the same".into()));
@@ -54,7 +54,7 @@ impl Stand {
     }
 }
 
-/// Somebody with credentials, and what the server has denied them.
+/// A client with credentials, and the denials that it received.
 pub(crate) struct Attacker {
     pub(crate) client: Client,
     denied: Arc<Mutex<Vec<String>>>,
@@ -79,7 +79,7 @@ impl Attacker {
         for subject in subjects {
             let denial = format!("{verb} to \"{subject}\"");
             eventually(&format!("{denial} is denied"), async || {
-                self.denied.lock().unwrap().iter().any(|said| said.contains(&denial.to_lowercase()))
+                self.denied.lock().unwrap().iter().any(|text| text.contains(&denial.to_lowercase()))
             })
             .await;
         }
@@ -88,6 +88,7 @@ impl Attacker {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t15_a_responder_speaks_for_no_gateway_and_no_other_host() {
+    needs!(Tool::NatsServer);
     let mut stand = Stand::start().await;
     let entry = stand.registry.list(&OURS.parse().unwrap()).remove(0);
     let (connection, gateway) = (entry.connection, entry.gateway);
@@ -95,7 +96,7 @@ async fn t15_a_responder_speaks_for_no_gateway_and_no_other_host() {
     let closed = format!(r#"{{"revision":2,"connection":"{connection}","gateway":"{gateway}","code":1000}}"#);
     let conn = |what: &str| format!("h8s.control.ws.conn.{what}.{OURS}");
     let interest = |what: &str| format!("h8s.control.interest.{what}.{OURS}");
-    // The host's own responder is no gateway; another host's is not even that.
+    // The host's own responder may not act as a gateway; another host's may do even less.
     let forged = [(conn("established"), "{}"), (conn("closed"), &closed), (conn("beat"), &beat)];
     let foreign = [
         (interest("register"), r#"{"host":"127.0.0.1","path":"/hello","dialects":["native"]}"#),
@@ -118,6 +119,7 @@ async fn t15_a_responder_speaks_for_no_gateway_and_no_other_host() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t11_nobody_listens_to_anothers_inbox() {
+    needs!(Tool::NatsServer);
     let mut stand = Stand::start().await;
     let attacker = Attacker::connect(&stand.nats, "tenant").await;
     let subjects = [
@@ -142,7 +144,7 @@ async fn t11_nobody_listens_to_anothers_inbox() {
     attacker.is_denied("subscription", &subjects).await;
     stand.check().await;
 
-    // A subscription that is denied is one that ends, or stays silent.
+    // A denied subscription ends, or receives nothing.
     for (mut messages, subject) in heard.into_iter().zip(&subjects) {
         let next = tokio::time::timeout(std::time::Duration::ZERO, messages.next()).await;
         assert!(matches!(next, Err(_) | Ok(None)), "{subject}: {next:?}");

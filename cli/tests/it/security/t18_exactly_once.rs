@@ -31,7 +31,7 @@ async fn send(url: &str, path: &'static str) {
 
 over_both_buses! {
     async fn t18_three_hosts_share_the_requests(bus) {
-        // given three hosts with a component that leaves a line in the log for every request
+        // given three hosts with a component that logs a line for every request
         let mut hosts = Vec::new();
         for _ in 0..3 {
             hosts.push(Host::start(&bus.url(), &[("/*", "guests")], &[]).await);
@@ -43,7 +43,7 @@ over_both_buses! {
         let executed = |host: &Host| host.process.output().matches("to standard output").count();
         let all = || hosts.iter().map(executed).sum::<usize>();
         eventually("all were executed", async || all() >= REQUESTS).await;
-        // and still as many when every host has ended and said all it had to say
+        // and the same count after every host has ended
         for host in &mut hosts {
             host.process.terminate();
             assert!(host.process.wait_for_exit().await.success());

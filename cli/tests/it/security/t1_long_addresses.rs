@@ -2,6 +2,7 @@
 
 use h8s_test_support::http_client::{HttpClient, empty};
 use h8s_test_support::raw_client::RawClient;
+use h8s_test_support::{Tool, needs};
 use http::Request;
 
 use crate::monitored::Monitored;
@@ -9,10 +10,10 @@ use crate::programs::{Gateway, Host};
 
 const NORMAL_CLIENTS: usize = 4;
 const NORMAL_REQUESTS_EACH: usize = 250;
-/// Around what a control line, a subject, a head and the kernel's pipes may have.
+/// Around the limits of a control line, a subject, a head and a pipe.
 const LENGTHS: [usize; 9] = [1 << 10, 2 << 10, 4000, 4096, 5000, 6 << 10, 16 << 10, 32 << 10, 64 << 10];
 
-/// The statuses of all the answers, each request on a connection of its own.
+/// The statuses of all responses; each request uses a new connection.
 async fn send_hostile(url: &str) -> Vec<(String, u16)> {
     let mut statuses = Vec::new();
     for length in LENGTHS {
@@ -47,6 +48,7 @@ async fn send_normal(url: String) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t1_long_addresses_harm_nobody() {
+    needs!(Tool::NatsServer);
     // given a gateway whose connections to NATS are known
     let server = Monitored::start().await;
     let _host = Host::start(&server.nats.url(), &[("/*", "hello")], &[]).await;
@@ -56,7 +58,7 @@ async fn t1_long_addresses_harm_nobody() {
     let before = ids().await;
     let threads = std::thread::available_parallelism().unwrap().get();
     assert_eq!(before.len(), 2 * threads);
-    // when normal requests and hostile ones come at the same time
+    // when normal and hostile requests arrive at the same time
     let normal = (0..NORMAL_CLIENTS).map(|_| tokio::spawn(send_normal(gateway.url.clone())));
     let normal: Vec<_> = normal.collect();
     let hostile = send_hostile(&gateway.url).await;
@@ -64,7 +66,7 @@ async fn t1_long_addresses_harm_nobody() {
     for client in normal {
         assert_eq!(client.await.unwrap(), NORMAL_REQUESTS_EACH);
     }
-    // and every hostile one has an answer: those for our host the page, unless no head may be so long
+    // and every hostile one has a response: those for the served host the page, unless the head is too long
     for (what, status) in &hostile {
         let expected: &[u16] = match what.as_str() {
             what if what.ends_with("65536") => &[400, 414, 431],
@@ -74,7 +76,7 @@ async fn t1_long_addresses_harm_nobody() {
         };
         assert!(expected.contains(status), "{what}: {status}");
     }
-    // and the gateway has never lost NATS
+    // and the gateway has never been disconnected
     assert_eq!(ids().await, before);
     assert!(!gateway.process.output().contains("NATS is away"));
 }

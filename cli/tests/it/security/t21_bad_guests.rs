@@ -6,10 +6,10 @@ use http::Request;
 
 use crate::programs::{Gateway, Host};
 
-/// Small enough that each is reached soon.
+/// Small limits, which are reached soon.
 const LIMITS: [&str; 6] = ["--timeout", "1s", "--cpu-budget", "200ms", "--max-memory", "32MiB"];
 
-/// What a guest does, and the status that it costs.
+/// The paths of misbehaving guests, and the statuses.
 const FAULTS: [(&str, u16); 12] = [
     ("/trap", 500),
     ("/loop", 504),
@@ -30,13 +30,13 @@ over_both_buses! {
         let mut host = Host::start(&bus.url(), &[("/*", "guests")], &LIMITS).await;
         let gateway = Gateway::start(&bus.url(), &[]).await;
         for (path, expected) in FAULTS {
-            // when it misbehaves, then that is one 5xx, with nothing of the inside in it
+            // when it misbehaves, then that is one 5xx without internal details
             let (status, _, body) = gateway.get(path).await;
             assert_eq!(status.as_u16(), expected, "{path}");
             assert!(!String::from_utf8_lossy(&body).contains("guest"), "{path}: {body:?}");
             // and a normal request is served
             assert_eq!(gateway.status("/ok").await, 200, "after {path}");
-            // and the log says it in one line
+            // and the log has one line
             host.process.wait_for_line(&format!("path=\"{path}\"")).await;
         }
         let log = host.process.output();
@@ -48,7 +48,7 @@ over_both_buses! {
         let gateway = Gateway::start(&bus.url(), &[]).await;
         for path in ["/trap-after-head", "/loop-after-head", "/forget-body", "/drop-body", "/length-too-long"] {
             for mut client in [HttpClient::http1(&gateway.url).await, HttpClient::http2(&gateway.url).await] {
-                // A head that never got out is an error that can be seen as well.
+                // An error instead of a response is visible, too.
                 if let Ok(response) = client.send(Request::get(path).body(empty()).unwrap()).await {
                     let is_error = response.status().is_server_error();
                     assert!(whole(response).await.is_err() || is_error, "{path}");
@@ -59,7 +59,7 @@ over_both_buses! {
     }
 
     async fn t21_many_bad_guests_at_once_do_not_starve_a_good_one(bus) {
-        // given as many loops as the component may have instances, twice
+        // given twice as many loops as the component may have instances
         let limits = [&LIMITS[..], &["--concurrency", "8"]].concat();
         let _host = Host::start(&bus.url(), &[("/*", "guests"), ("/hello/*", "hello")], &limits).await;
         let gateway = Gateway::start(&bus.url(), &[]).await;
@@ -70,7 +70,7 @@ over_both_buses! {
                 tokio::spawn(async move { h8s_test_support::http_client::get(&format!("{url}/loop")).await.0 })
             })
             .collect();
-        // when others ask another component meanwhile, then they are served
+        // when other clients use another component meanwhile, then they are served
         for _ in 0..20 {
             assert_eq!(gateway.status("/hello").await, 200);
         }

@@ -8,7 +8,7 @@ use h8s_test_support::{Bus, eventually, over_both_buses};
 
 use crate::programs::Gateway;
 
-/// Hears everything that is on the bus, and answers every request with 200.
+/// Subscribes to everything, and answers every request with 200.
 struct Listener {
     subjects: Arc<Mutex<Vec<String>>>,
 }
@@ -35,7 +35,7 @@ impl Listener {
         self.subjects.lock().unwrap().clone()
     }
 
-    /// What was published for requests.
+    /// The subjects of requests.
     fn requests(&self) -> Vec<String> {
         self.all().into_iter().filter(|subject| subject.starts_with("h8s.http.")).collect()
     }
@@ -107,7 +107,7 @@ fn hostile() -> Vec<Vec<u8>> {
     let mut heads: Vec<Vec<u8>> = targets.iter().map(|target| head(b"GET", target, b"a.example")).collect();
     heads.extend(hosts.iter().map(|host| head(b"GET", b"/x", host)));
     heads.extend(methods.iter().map(|method| head(method, b"/x", b"a.example")));
-    // A second host, one in the target, one that is folded, one after a bare line feed.
+    // A second Host, a host in the target, a folded one, one after a bare line feed.
     heads.push(head(b"GET", b"/x", b"a.example\r\nHost: b.example"));
     heads.push(head(b"GET", b"http://$SYS.*/x", b"a.example"));
     heads.push(head(b"GET", b"/x", b"a.example\r\n b.example"));
@@ -123,7 +123,7 @@ fn is_literal(subject: &str) -> bool {
 
 over_both_buses! {
     async fn t2_no_request_chooses_its_subject(bus) {
-        // given somebody who hears everything
+        // given a subscriber to everything
         let listener = Listener::start(&bus).await;
         let gateway = Gateway::start(&bus.url(), &[]).await;
         for head in hostile() {
@@ -141,10 +141,10 @@ over_both_buses! {
                 _ => panic!("{shown:?}: {status}"),
             }
         }
-        // and nothing came late: messages of one connection come in their order
+        // and nothing arrived late: messages of one connection arrive in order
         let before = listener.requests().len();
         assert_eq!(gateway.status("/last").await, 200);
-        eventually("the last request is heard", async || listener.requests().len() > before).await;
+        eventually("the last request is received", async || listener.requests().len() > before).await;
         assert_eq!(listener.requests()[before..], ["h8s.http.GET.127.0.0.1._.last"]);
         // and every subject is h8s's own, and literal
         for subject in listener.all() {

@@ -14,11 +14,11 @@ use tokio::net::TcpStream;
 
 use crate::programs::Gateway;
 
-/// What ends a line for somebody, or a text.
+/// Characters that some parser takes for the end of a line or text.
 const ENDS: [&str; 5] = ["\r\n", "\n", "\r", "\0", "\r\n\r\n"];
 const HELLO: &str = "CONNECT {\"verbose\":false,\"headers\":true}\r\n";
 
-/// Publishes a header block as it is: no client library would.
+/// Publishes a raw header block, which no client library would.
 async fn publish_raw(bus_url: &str, subject: &str, block: &str) {
     let address = bus_url.trim_start_matches("nats://");
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -31,7 +31,7 @@ async fn publish_raw(bus_url: &str, subject: &str, block: &str) {
     }
 }
 
-/// The response's head in a frame, with `end` in the midst of a value.
+/// The response's head in a frame, with `end` inside a value.
 fn frame_with(end: &str) -> Bytes {
     let place = "=".repeat(end.len());
     let value = format!("a{place}Set-Cookie: stolen=1");
@@ -45,7 +45,7 @@ fn frame_with(end: &str) -> Bytes {
     bytes.into()
 }
 
-/// Nothing of it reaches the client, who is told.
+/// Checks that the client gets an error, and nothing of the response.
 fn assert_refused((status, headers, _): Answer, end: &str) {
     assert_eq!(status, StatusCode::BAD_GATEWAY, "{end:?}: {headers:?}");
     assert!(!headers.contains_key("set-cookie") && !headers.contains_key("x"), "{end:?}: {headers:?}");
@@ -57,7 +57,7 @@ over_both_buses! {
         let mut requests = client.subscribe("h8s.http.>").await.unwrap();
         client.flush().await.unwrap();
         let gateway = Gateway::start(&bus.url(), &["--request-timeout", "3s"]).await;
-        // With a line's end, another line of the block begins, and lines are the responder's to write.
+        // A line end begins another line of the block, which the responder may write.
         for end in ENDS.iter().filter(|end| !end.contains('\n')) {
             let ((status, headers, _), ()) = tokio::join!(gateway.get("/"), async {
                 let message = soon(requests.next()).await.unwrap();
@@ -65,7 +65,7 @@ over_both_buses! {
                 publish_raw(&bus.url(), &message.reply.unwrap(), &block).await;
             });
 
-            // Some of it the NATS client cannot read at all, and connects anew.
+            // Some blocks make the NATS client reconnect.
             assert!(matches!(status.as_u16(), 502 | 504), "{end:?}: {status} {headers:?}");
             assert!(!headers.contains_key("set-cookie"), "{end:?}: {headers:?}");
             eventually("the gateway is ready again", async || gateway.is_ready().await).await;
@@ -73,7 +73,7 @@ over_both_buses! {
     }
 
     async fn t3_a_native_responders_value_is_one_value_or_no_response(bus) {
-        // given a native responder of everything
+        // given a native responder for everything
         let (subjects, host) = (Subjects::default(), "127.0.0.1".parse::<Host>().unwrap());
         let responder = ResponderId::from_bytes([7; 16]);
         let interest = Interest { host: host.clone(), path: "/*".parse().unwrap(), method: "ANY".parse().unwrap() };

@@ -1,4 +1,4 @@
-//! T4: a client that sends reserved headers steers nothing, and nobody sees them.
+//! T4: reserved headers from a client have no effect, and reach no responder.
 
 use futures_util::StreamExt as _;
 use h8s_test_support::http_client::{self, empty};
@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 
 use crate::programs::{Gateway, Host};
 
-/// What would be h8s's own.
+/// Headers of h8s.
 const OURS: [&str; 14] = [
     "X-H8s-Original-Method",
     "X-H8s-Original-Path",
@@ -24,7 +24,7 @@ const OURS: [&str; 14] = [
     "H8s-Refused",
     "h8S-AnyThing",
 ];
-/// What would be the bus's own.
+/// Headers of NATS.
 const THE_BUS_OWN: [&str; 9] = [
     "Nats-Trace-Dest",
     "Nats-Trace-Only",
@@ -36,7 +36,7 @@ const THE_BUS_OWN: [&str; 9] = [
     "Status",
     "Status-Code",
 ];
-/// The value of each, and a subject.
+/// The value of each header, which is also a subject.
 const EVIL: &str = "evil.subject";
 
 fn request(url: &str, path: &str, reserved: &[&str]) -> Request<http_client::RequestBody> {
@@ -49,7 +49,7 @@ fn request(url: &str, path: &str, reserved: &[&str]) -> Request<http_client::Req
 
 over_both_buses! {
     async fn t4_a_plain_responder_sees_none_of_them(bus) {
-        // given a subscriber, and one where the headers point to
+        // given a responder, and a subscriber to the subject in the headers
         let client = async_nats::connect(bus.url()).await.unwrap();
         let mut requests = client.subscribe("h8s.http.>").await.unwrap();
         let mut elsewhere = client.subscribe(EVIL).await.unwrap();
@@ -60,7 +60,7 @@ over_both_buses! {
             let asking = tokio::spawn(http_client::exchange(request(&gateway.url, "/path?query", &[name])));
             let message = soon(requests.next()).await.unwrap();
             client.publish(message.reply.unwrap(), "answer".into()).await.unwrap();
-            // then the request is served as if it were not there
+            // then the request is served as without the header
             let (status, _, body) = asking.await.unwrap();
             assert_eq!((status, &body[..]), (StatusCode::OK, &b"answer"[..]), "{name}");
             let headers = message.headers.unwrap();
@@ -70,7 +70,7 @@ over_both_buses! {
             assert_eq!(headers.get("X-Harmless").unwrap().as_str(), "harmless");
             assert_eq!(headers.get("X-H8s-Original-Path").unwrap().as_str(), "/path");
         }
-        // and nothing went elsewhere: what follows on that subject is the first there
+        // and that subject received nothing: the next message on it is the first
         client.publish(EVIL, "first".into()).await.unwrap();
         assert_eq!(soon(elsewhere.next()).await.unwrap().payload, "first");
     }
@@ -88,7 +88,7 @@ over_both_buses! {
 
         let without = headers(&[]).await;
 
-        // The component counts what it sees; one that is harmless counts.
+        // The component counts the headers; the harmless one counts.
         assert_eq!(headers(&["x-more"]).await, without + 1);
         assert_eq!(headers(&OURS).await, without);
     }

@@ -16,7 +16,7 @@ use crate::soon;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What requests carry.
+/// The body of a request.
 pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// No body.
@@ -24,14 +24,14 @@ pub fn empty() -> RequestBody {
     Empty::new().map_err(no_error).boxed_unsync()
 }
 
-/// A body that is there at once, with its length announced.
+/// A complete body with a known length.
 pub fn full(bytes: impl Into<Bytes>) -> RequestBody {
     Full::new(bytes.into()).map_err(no_error).boxed_unsync()
 }
 
 /// A body that the test sends piece by piece, of unknown length. It ends when the sender is dropped.
 pub fn streamed() -> (BodySender, RequestBody) {
-    // One piece at a time: that a piece is taken tells of what the connection takes.
+    // One piece at a time, so that the test sees how much the connection accepts.
     let (sender, frames) = mpsc::channel(1);
     (BodySender(sender), Streamed(frames).boxed_unsync())
 }
@@ -41,7 +41,7 @@ pub fn streamed() -> (BodySender, RequestBody) {
 pub struct BodySender(mpsc::Sender<Result<Frame<Bytes>, BoxError>>);
 
 impl BodySender {
-    /// Sends the next piece; whether anybody still wants it.
+    /// Sends the next piece; returns whether the connection accepted it.
     ///
     /// # Panics
     ///
@@ -50,11 +50,11 @@ impl BodySender {
         soon(self.try_send(bytes)).await
     }
 
-    /// The same without a deadline, to see how much a connection takes.
+    /// [`send`](Self::send) without a deadline, to see how much a connection accepts.
     ///
     /// # Cancel safety
     ///
-    /// What was not taken is not sent.
+    /// A piece that was not accepted is not sent.
     pub async fn try_send(&self, bytes: impl Into<Bytes>) -> bool {
         self.0.send(Ok(Frame::data(bytes.into()))).await.is_ok()
     }
@@ -64,12 +64,12 @@ impl BodySender {
         soon(self.0.send(Ok(Frame::trailers(trailers)))).await.is_ok()
     }
 
-    /// Breaks the body off: HTTP/1.1 closes the connection, HTTP/2 resets the stream.
+    /// Aborts the body: HTTP/1.1 closes the connection, HTTP/2 resets the stream.
     pub async fn abort(self) -> bool {
-        soon(self.0.send(Err("the test broke the body off".into()))).await.is_ok()
+        soon(self.0.send(Err("the test aborted the body".into()))).await.is_ok()
     }
 
-    /// Returns when nobody wants the body any more: the response is over, or the connection.
+    /// Waits until the body is no longer read: the response or the connection has ended.
     ///
     /// # Panics
     ///

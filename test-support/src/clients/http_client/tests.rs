@@ -56,7 +56,7 @@ async fn http2_sends_a_whole_uri_and_carries_several_requests() {
 }
 
 #[tokio::test]
-async fn a_streamed_body_goes_piece_by_piece_both_ways() {
+async fn a_streamed_body_is_sent_and_received_piece_by_piece() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let url = format!("http://{}", server(version).await);
         let mut client = if version == Version::HTTP_2 {
@@ -78,7 +78,7 @@ async fn a_streamed_body_goes_piece_by_piece_both_ways() {
 }
 
 #[tokio::test]
-async fn a_body_broken_off_is_an_error_at_the_other_end() {
+async fn an_aborted_body_is_an_error_at_the_peer() {
     let url = format!("http://{}", server(Version::HTTP_2).await);
     let mut client = HttpClient::http2(&url).await;
     let (sender, body) = streamed();
@@ -90,7 +90,7 @@ async fn a_body_broken_off_is_an_error_at_the_other_end() {
 }
 
 #[tokio::test]
-async fn a_client_that_disconnects_is_gone_at_once() {
+async fn a_client_that_disconnects_closes_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = HttpClient::http1(&format!("http://{}", listener.local_addr().unwrap())).await;
     let (mut stream, _) = listener.accept().await.unwrap();

@@ -13,16 +13,16 @@ pub struct RawHead {
     pub headers: Vec<(String, String)>,
 }
 
-/// A response, whole or cut.
+/// A response, complete or truncated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawResponse {
     /// Its head.
     pub head: RawHead,
-    /// What came of its body, chunks put together. Nothing of a chunk that is cut.
+    /// The received body, without chunk framing and without a truncated chunk.
     pub body: Vec<u8>,
     /// Names and values that followed a chunked body.
     pub trailers: Vec<(String, String)>,
-    /// Whether the body came to its announced end. A body that only the end of the connection ends is always complete.
+    /// Whether the body is complete. A body that is delimited by the end of the connection always is.
     pub complete: bool,
 }
 
@@ -55,7 +55,7 @@ impl RawHead {
         let (version, status) = (words.next(), words.next().and_then(|status| status.parse().ok()));
         let (Some(version), Some(status)) = (version.filter(|version| version.starts_with("HTTP/")), status)
         else {
-            panic!("{first:?} is no status line");
+            panic!("{first:?} is not a status line");
         };
         Self { version: version.to_owned(), status, headers: lines.map(field).collect() }
     }
@@ -84,6 +84,6 @@ impl RawResponse {
 }
 
 pub(super) fn field(line: &str) -> (String, String) {
-    let Some((name, value)) = line.trim_end().split_once(':') else { panic!("{line:?} is no header") };
+    let Some((name, value)) = line.trim_end().split_once(':') else { panic!("{line:?} is not a header") };
     (name.to_owned(), value.trim().to_owned())
 }

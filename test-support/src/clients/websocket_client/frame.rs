@@ -1,17 +1,17 @@
-//! Frames as they travel (RFC 6455 §5.2).
+//! Frames on the wire (RFC 6455 §5.2).
 
 use bytes::{Buf as _, BytesMut};
 
 use super::MOST_BYTES;
 
-/// What a frame is. Those that have no name yet are [`Other`](Self::Other).
+/// The kind of a frame. Reserved opcodes are [`Other`](Self::Other).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
-    /// The rest of a message, or part of it.
+    /// A continuation of a message.
     Continuation,
-    /// The beginning of a text message, or all of it.
+    /// A text message, or its first fragment.
     Text,
-    /// The same, binary.
+    /// A binary message, or its first fragment.
     Binary,
     /// Close.
     Close,
@@ -19,11 +19,11 @@ pub enum Opcode {
     Ping,
     /// Pong.
     Pong,
-    /// One that RFC 6455 reserves: 3 to 7, 11 to 15.
+    /// Reserved by RFC 6455: 3 to 7, 11 to 15.
     Other(u8),
 }
 
-/// One frame: by default whole, and masked as clients must.
+/// One frame: by default final, and masked, as a client's must be.
 ///
 /// ```
 /// # use h8s_test_support::websocket_client::{Frame, Opcode};
@@ -36,7 +36,7 @@ pub struct Frame {
     pub fin: bool,
     /// The three reserved bits, RSV1 first.
     pub rsv: u8,
-    /// What it is.
+    /// Its kind.
     pub opcode: Opcode,
     /// The masking key.
     pub mask: Option<[u8; 4]>,
@@ -71,23 +71,23 @@ impl Opcode {
 }
 
 impl Frame {
-    /// A whole frame with a mask of its own.
+    /// A final frame with a random mask.
     pub fn new(opcode: Opcode, payload: impl AsRef<[u8]>) -> Self {
         let mask = Some(rand::random());
         Self { fin: true, rsv: 0, opcode, mask, payload: payload.as_ref().to_vec() }
     }
 
-    /// The same frame, to be continued.
+    /// The frame without FIN.
     pub fn unfinished(self) -> Self {
         Self { fin: false, ..self }
     }
 
-    /// The same frame without a mask, as only servers may send it.
+    /// The frame without a mask, which only servers may send.
     pub fn unmasked(self) -> Self {
         Self { mask: None, ..self }
     }
 
-    /// The frame as it travels.
+    /// The frame on the wire.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = self.head(self.payload.len() as u64);
         match self.mask {
@@ -99,7 +99,7 @@ impl Frame {
         bytes
     }
 
-    /// Its head alone, with any length: for a frame that announces what never comes.
+    /// Its header alone, with any length: for a frame that never arrives completely.
     pub fn head(&self, length: u64) -> Vec<u8> {
         let mut bytes = vec![u8::from(self.fin) << 7 | (self.rsv & 7) << 4 | self.opcode.number()];
         let masked = u8::from(self.mask.is_some()) << 7;
@@ -119,11 +119,11 @@ impl Frame {
     }
 }
 
-/// The next frame of a server, if it is all there.
+/// The next frame of a server, if it is complete.
 ///
 /// # Panics
 ///
-/// When no server may send it.
+/// When it is invalid for a server.
 pub(super) fn decode(buffer: &mut BytesMut) -> Option<Frame> {
     let (&first, &second) = (buffer.first()?, buffer.get(1)?);
     let (fin, rsv, opcode) = (first & 0x80 != 0, first >> 4 & 7, Opcode::of(first & 0x0f));
@@ -138,7 +138,7 @@ pub(super) fn decode(buffer: &mut BytesMut) -> Option<Frame> {
     let control = first & 0x08 != 0;
     assert!(!control || (fin && length < 126), "a control frame is short and whole: {length} bytes");
     let length = usize::try_from(length).ok().filter(|length| *length < MOST_BYTES);
-    let length = length.expect("a frame is no longer than any test reads");
+    let length = length.expect("the frame exceeds the tests' limit");
     if buffer.len() < at + length {
         return None;
     }

@@ -14,8 +14,9 @@ use super::*;
 use crate::Process;
 use crate::http_client::HttpClient;
 use crate::python::python;
+use crate::{Tool, needs};
 
-/// A server that is not ours: echoes, chooses `chat`, and refuses `/refuse`.
+/// An independent server: echoes, chooses `chat`, and refuses `/refuse`.
 const SERVER: &str = r#"
 import asyncio, http, websockets
 
@@ -53,8 +54,10 @@ async fn server() -> (Process, String) {
     (server, format!("http://127.0.0.1:{}", line.rsplit(' ').next().unwrap()))
 }
 
-/// A client to which exactly these bytes are said, and the server's end.
-async fn told(bytes: &[u8]) -> (WebSocketClient<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+/// A client that receives exactly these bytes, and the server's end.
+async fn client_receiving(
+    bytes: &[u8],
+) -> (WebSocketClient<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
     let (near, mut far) = tokio::io::duplex(1 << 20);
     far.write_all(bytes).await.unwrap();
     (WebSocketClient::over(near, Vec::new()), far)
@@ -62,6 +65,7 @@ async fn told(bytes: &[u8]) -> (WebSocketClient<tokio::io::DuplexStream>, tokio:
 
 #[tokio::test]
 async fn an_independent_server_understands_it() {
+    needs!(Tool::Python);
     let (_server, url) = server().await;
     let mut client = WebSocketClient::connect(&url).await;
 
@@ -116,7 +120,8 @@ async fn http2_carries_many() {
 }
 
 #[tokio::test]
-async fn pings_are_answered_while_something_is_waited_for() {
+async fn pings_are_answered_while_waiting() {
+    needs!(Tool::Python);
     let (_server, url) = server().await;
     let mut client = WebSocketClient::connect(&url).await;
 
@@ -128,6 +133,7 @@ async fn pings_are_answered_while_something_is_waited_for() {
 
 #[tokio::test]
 async fn both_sides_can_close() {
+    needs!(Tool::Python);
     let (mut server, url) = server().await;
     let mut client = WebSocketClient::connect(&url).await;
     client.close(4000, "gone").await;
@@ -145,7 +151,8 @@ async fn both_sides_can_close() {
 }
 
 #[tokio::test]
-async fn a_vanished_client_is_seen_as_one() {
+async fn a_vanished_client_is_a_reset() {
+    needs!(Tool::Python);
     let (mut server, url) = server().await;
 
     WebSocketClient::connect(&url).await.reset();
@@ -154,7 +161,8 @@ async fn a_vanished_client_is_seen_as_one() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_asked_for() {
+async fn the_request_s_headers_are_sent() {
+    needs!(Tool::Python);
     let (_server, url) = server().await;
     let at = |path: &str| WebSocketClient::upgrade(&format!("{url}{path}"));
 
@@ -168,7 +176,8 @@ async fn what_is_asked_for_is_asked_for() {
 }
 
 #[tokio::test]
-async fn rules_can_be_broken() {
+async fn rules_can_be_violated() {
+    needs!(Tool::Python);
     let (_server, url) = server().await;
     let wrong = Frame::new(Opcode::Text, "wrong");
     for bytes in [
@@ -188,10 +197,10 @@ async fn rules_can_be_broken() {
 }
 
 #[tokio::test]
-async fn bytes_are_taken_as_they_come() {
-    let (mut client, mut far) = told(b"\x01\x01a\x89\x00\x80").await;
+async fn bytes_are_read_in_any_pieces() {
+    let (mut client, mut far) = client_receiving(b"\x01\x01a\x89\x00\x80").await;
     assert_eq!(client.next().await, Event::Ping(Vec::new()));
-    // Nobody who stops waiting loses anything.
+    // A cancelled wait loses nothing.
     assert!(tokio::time::timeout(Duration::ZERO, client.event()).await.is_err());
     far.write_all(b"\x01b\x88\x00").await.unwrap();
     drop(far);
@@ -203,8 +212,8 @@ async fn bytes_are_taken_as_they_come() {
 }
 
 #[tokio::test]
-async fn a_client_may_keep_silent_about_pings() {
-    let (client, mut far) = told(b"\x89\x01a\x89\x01b").await;
+async fn a_client_can_leave_pings_unanswered() {
+    let (client, mut far) = client_receiving(b"\x89\x01a\x89\x01b").await;
     let mut client = client.without_pongs();
     client.next().await;
     client.next().await;
@@ -217,7 +226,8 @@ async fn a_client_may_keep_silent_about_pings() {
 }
 
 #[tokio::test]
-async fn halves_go_their_own_ways() {
+async fn halves_are_independent() {
+    needs!(Tool::Python);
     let (_server, url) = server().await;
     let (mut reader, mut writer) = WebSocketClient::connect(&url).await.split();
 
@@ -236,13 +246,13 @@ async fn halves_go_their_own_ways() {
 
 #[tokio::test]
 #[should_panic(expected = "a server masks nothing")]
-async fn a_server_that_breaks_the_rules_is_noticed() {
-    told(b"\x81\x81abcde").await.0.next().await;
+async fn a_violation_by_the_server_is_detected() {
+    client_receiving(b"\x81\x81abcde").await.0.next().await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "[\"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\"]")]
-async fn a_wrong_accept_is_noticed() {
+async fn a_wrong_accept_value_is_detected() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let answering = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Asking for a WebSocket (RFC 6455 §4.1, RFC 8441).
+//! The opening handshake (RFC 6455 §4.1, RFC 8441).
 
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::ext::Protocol;
@@ -11,11 +11,11 @@ use crate::eventually;
 use crate::http_client::{Answer, HttpClient, RequestBody, empty, whole};
 use crate::raw_client::{RawClient, RawHead, RawResponse};
 
-/// The example of RFC 6455 §1.3, and its answer: nothing depends on a key that nobody guesses.
+/// The key of RFC 6455 §1.3, and its accept value. Tests need no random key.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A request for a WebSocket: a good one, until it is changed.
+/// A request for a WebSocket, valid by default.
 #[derive(Debug, Clone)]
 pub struct Upgrade {
     authority: String,
@@ -25,7 +25,8 @@ pub struct Upgrade {
 
 impl Upgrade {
     pub(super) fn to(url: &str) -> Self {
-        let address = url.strip_prefix("http://").unwrap_or_else(|| panic!("{url:?} begins with no http://"));
+        let address =
+            url.strip_prefix("http://").unwrap_or_else(|| panic!("{url:?} does not begin with http://"));
         let (authority, target) = address.split_once('/').unwrap_or((address, ""));
         let headers = [
             ("Host", authority),
@@ -41,30 +42,30 @@ impl Upgrade {
         }
     }
 
-    /// One more header, even if there is one of that name.
+    /// Adds a header, even if one of that name exists.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Without a header that it has by itself: `Host`, `Connection`, `Upgrade`, `Sec-WebSocket-Version`,
+    /// Removes a default header: `Host`, `Connection`, `Upgrade`, `Sec-WebSocket-Version`,
     /// `Sec-WebSocket-Key`.
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self
     }
 
-    /// This header, and no other of that name.
+    /// Replaces all headers of that name.
     pub fn set(self, name: &str, value: &str) -> Self {
         self.without(name).header(name, value)
     }
 
-    /// For this host, wherever the connection goes.
+    /// Sets `Host`, independent of the connection's address.
     pub fn host(self, host: &str) -> Self {
         self.set("Host", host)
     }
 
-    /// As from a page of this origin: `https://app.example`.
+    /// Sets `Origin`: `https://app.example`.
     pub fn origin(self, origin: &str) -> Self {
         self.header("Origin", origin)
     }
@@ -74,21 +75,21 @@ impl Upgrade {
         self.header("Sec-WebSocket-Protocol", protocols)
     }
 
-    /// Sends it over a TCP connection of its own.
+    /// Sends it over a new TCP connection.
     ///
     /// # Errors
     ///
-    /// What came instead of 101.
+    /// The response, if it is not 101.
     ///
     /// # Panics
     ///
-    /// When nobody listens there, nothing comes, or a 101 breaks RFC 6455.
+    /// When the connection is refused, nothing is received, or a 101 violates RFC 6455.
     pub async fn send(self) -> Result<WebSocketClient, RawResponse> {
         let client = RawClient::connect(&self.authority).await;
         self.through(client).await
     }
 
-    /// Sends it over a connection that is there, with TLS, say.
+    /// Sends it over an existing connection, for example with TLS.
     ///
     /// # Errors
     ///
@@ -130,8 +131,8 @@ impl Upgrade {
         }
     }
 
-    /// Sends it as an extended CONNECT over a connection that may carry others. Headers that HTTP/2 does not have are
-    /// left out, and `Host` is `:authority`.
+    /// Sends it as an extended CONNECT over a shared connection. Headers that HTTP/2 does not have are omitted, and `Host`
+    /// becomes `:authority`.
     ///
     /// # Errors
     ///
@@ -139,21 +140,21 @@ impl Upgrade {
     ///
     /// # Panics
     ///
-    /// When there is no response in time, or the server does not offer extended CONNECT.
+    /// When no response is received within the deadline, or the server does not offer extended CONNECT.
     pub async fn over_http2(
         self,
         client: &mut HttpClient,
     ) -> Result<WebSocketClient<TokioIo<Upgraded>>, Answer> {
         let mut response = None;
-        // Until the server's SETTINGS are there, extended CONNECT is not allowed, and fails here.
+        // Extended CONNECT is not allowed, and fails here, before the server's SETTINGS arrive.
         eventually("the server offers extended CONNECT, and answers", async || {
             response = client.send(self.connect()).await.ok();
             response.is_some()
         })
         .await;
-        let response = response.expect("waited for");
+        let response = response.expect("a response was received");
         if response.status() != StatusCode::OK {
-            return Err(whole(response).await.expect("a refusal is whole"));
+            return Err(whole(response).await.expect("a refusal is complete"));
         }
         let headers = listed(response.headers());
         let upgraded = hyper::upgrade::on(response).await.expect("a 200 to CONNECT is a tunnel");

@@ -1,4 +1,4 @@
-//! A request as it arrived, read as strictly as RFC 9112 can be read: of two readings it is neither.
+//! A received request, parsed strictly (RFC 9112): an ambiguous one is an error.
 
 use std::fmt;
 
@@ -15,26 +15,26 @@ pub struct RequestHead {
     pub method: String,
     /// `/path?query`, as it was sent.
     pub target: String,
-    /// Names and values in their order and spelling, without the space around them. What is no UTF-8 is replaced: see
+    /// Names and values in their order and spelling, without the space around them. Invalid UTF-8 is replaced: see
     /// [`raw`](Self::raw).
     pub headers: Vec<(String, String)>,
 }
 
-/// A whole request.
+/// A complete request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRequest {
     /// Its head.
     pub head: RequestHead,
-    /// Its body, chunks put together.
+    /// Its body, without chunk framing.
     pub body: Vec<u8>,
     /// Names and values that followed a chunked body.
     pub trailers: Vec<(String, String)>,
 }
 
-/// Why there is no request.
+/// Why a request is refused.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// What was read allows for a second reading, or for none.
+    /// Invalid or ambiguous.
     Wrong(String),
     /// The connection ended too early.
     Cut(String),
@@ -69,22 +69,22 @@ impl RequestHead {
     fn read(raw: Vec<u8>) -> Result<Self, Fault> {
         let text = String::from_utf8_lossy(&raw).into_owned();
         let fault = |what: &str| Err(Fault::Wrong(format!("{what} in {text:?}")));
-        let Some(lines) = text.strip_suffix("\r\n\r\n") else { return fault("no end") };
+        let Some(lines) = text.strip_suffix("\r\n\r\n") else { return fault("no empty line") };
         if lines.replace("\r\n", "").contains(|c: char| c.is_ascii_control() && c != '\t') {
-            return fault("a control character, or a line break that is half");
+            return fault("a control character, or a bare CR or LF");
         }
         let mut lines = lines.split("\r\n");
         let words: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
-        let &[method, target, "HTTP/1.1"] = &words[..] else { return fault("no request line of HTTP/1.1") };
+        let &[method, target, "HTTP/1.1"] = &words[..] else { return fault("invalid HTTP/1.1 request line") };
         if !is_token(method) || target.is_empty() {
-            return fault("no method, or no target,");
+            return fault("invalid method or target");
         }
         let headers = lines.map(field).collect::<Result<_, _>>()?;
         let (method, target) = (method.to_owned(), target.to_owned());
         let head = Self { raw, method, target, headers };
         match head.all("host").len() {
             1 => head.framing().map(|_| head),
-            hosts => fault(&format!("{hosts} hosts")),
+            hosts => fault(&format!("{hosts} Host headers")),
         }
     }
 
@@ -115,7 +115,7 @@ fn field(line: &str) -> Result<(String, String), Fault> {
         Some((name, value)) if is_token(name) => {
             Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
         }
-        _ => Err(Fault::Wrong(format!("{line:?} is no header"))),
+        _ => Err(Fault::Wrong(format!("{line:?} is not a header"))),
     }
 }
 
@@ -153,12 +153,12 @@ pub(super) async fn read_body(client: &mut RawClient, head: RequestHead) -> Resu
     Ok(RawRequest { head, body, trailers })
 }
 
-/// A chunk without extensions, which nobody here sends.
+/// A chunk. Extensions are refused: no program of the workspace sends any.
 async fn read_chunk(client: &mut RawClient) -> Result<Vec<u8>, Fault> {
     let line = read_line(client).await?;
     let is_size = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_hexdigit());
     let size = is_size.then(|| usize::from_str_radix(&line, 16).ok()).flatten();
-    let size = size.ok_or_else(|| Fault::Wrong(format!("{line:?} is no size of a chunk")))?;
+    let size = size.ok_or_else(|| Fault::Wrong(format!("{line:?} is not a valid chunk size")))?;
     if size == 0 {
         return Ok(Vec::new());
     }
@@ -189,7 +189,7 @@ async fn read_line(client: &mut RawClient) -> Result<String, Fault> {
         .ok_or_else(|| Fault::Cut("the connection ended in a chunked body".into()))?;
     let line = String::from_utf8_lossy(&line[..line.len() - 2]).into_owned();
     if line.contains(|c: char| c.is_ascii_control() && c != '\t') {
-        return Err(Fault::Wrong(format!("a control character, or a line break that is half in {line:?}")));
+        return Err(Fault::Wrong(format!("a control character, or a bare CR or LF in {line:?}")));
     }
     Ok(line)
 }

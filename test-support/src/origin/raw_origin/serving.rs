@@ -1,4 +1,4 @@
-//! An origin that answers by itself, and remembers.
+//! An origin that answers every request, and records it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::request::{self, Fault};
 use super::{RawConnection, RawRequest};
 
-/// Serves until it is dropped; open connections end with it.
+/// Serves until it is dropped, which also closes its connections.
 #[derive(Debug)]
 pub struct ServingOrigin {
     address: SocketAddr,
@@ -33,7 +33,7 @@ struct Seen {
     cut: usize,
 }
 
-/// Counts a connection as open for as long as its task lives, however that ends.
+/// Counts a connection as open while its task lives.
 struct Open(Arc<Mutex<Seen>>);
 
 impl ServingOrigin {
@@ -65,36 +65,36 @@ impl ServingOrigin {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// All whole requests, in the order in which they were.
+    /// All complete requests, in order.
     pub fn requests(&self) -> Vec<RawRequest> {
         self.seen().requests.clone()
     }
 
-    /// The last of them.
+    /// The last complete request.
     ///
     /// # Panics
     ///
-    /// When there was none.
+    /// When there is none.
     pub fn last(&self) -> RawRequest {
         self.seen().requests.last().expect("there was a request").clone()
     }
 
-    /// How many requests ended with their connection, before they were whole.
+    /// How many requests were truncated by the end of their connection.
     pub fn cut_requests(&self) -> usize {
         self.seen().cut
     }
 
-    /// What arrived that was no unambiguous request, a sentence each.
+    /// The faults of invalid or ambiguous requests.
     pub fn faults(&self) -> Vec<String> {
         self.seen().faults.clone()
     }
 
-    /// How many connections there have been on which something came.
+    /// How many connections have sent something.
     pub fn connections(&self) -> usize {
         self.seen().connections
     }
@@ -147,7 +147,7 @@ async fn converse(
             }
             Err(Fault::Wrong(fault)) => {
                 lock(seen).faults.push(fault);
-                // Whoever sent that may be gone.
+                // The client may have disconnected.
                 connection
                     .send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                     .await;
@@ -183,7 +183,7 @@ fn says_close(answer: &[u8]) -> bool {
     text.split("\r\n\r\n").next().is_some_and(|head| head.contains("\r\nconnection: close"))
 }
 
-/// A test that panicked elsewhere is no reason to panic here.
+/// A poisoned lock means that another test panicked; the records are still valid.
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

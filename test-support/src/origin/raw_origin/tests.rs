@@ -6,7 +6,7 @@ use http::Request;
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[tokio::test]
-async fn requests_are_answered_and_remembered() {
+async fn requests_are_answered_and_recorded() {
     let origin = RawOrigin::bind().await.serve(|request| {
         format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}",
@@ -36,7 +36,7 @@ async fn requests_are_answered_and_remembered() {
 }
 
 #[tokio::test]
-async fn what_can_be_read_in_two_ways_is_a_fault() {
+async fn an_ambiguous_request_is_a_fault() {
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",

@@ -1,4 +1,4 @@
-//! What a process writes, line by line, collected by threads: they go on while the test's runtime is stuck.
+//! The output of a process by lines, collected by threads, which continue while the test's runtime is blocked.
 
 use std::io::{BufRead as _, BufReader, PipeReader};
 use std::thread;
@@ -18,7 +18,7 @@ struct Line {
     text: String,
 }
 
-/// The lines so far. The senders are the collecting threads: when all are gone, no line will follow.
+/// The lines so far. The senders are the collecting threads: after they end, no line follows.
 #[derive(Debug)]
 pub(super) struct Output {
     lines: watch::Receiver<Vec<Line>>,
@@ -34,7 +34,7 @@ impl Output {
         Self { lines }
     }
 
-    /// `None` when the output has ended without such a line.
+    /// The first line with one of `texts`; `None` when the output ends without one.
     pub(super) async fn line_with(&mut self, texts: &[&str]) -> Option<String> {
         let matches = |line: &Line| texts.iter().any(|text| line.text.contains(text));
         let find = |lines: &Vec<Line>| lines.iter().position(matches);
@@ -51,7 +51,7 @@ impl Output {
             .collect()
     }
 
-    /// Blocks until all was read that a process that has ended wrote; but not if a child of its own goes on writing.
+    /// Blocks until the output of an ended process has been read, or `limit` elapses because a child of it still writes.
     pub(super) fn wait_for_end(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while self.lines.has_changed().is_ok() && Instant::now() < deadline {
