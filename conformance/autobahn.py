@@ -3,7 +3,7 @@
 
     python3 conformance/autobahn.py                       # both; builds and fetches what it needs
     python3 conformance/autobahn.py --only native --cases '1.*' 7.7.1 --json
-    python3 conformance/autobahn.py --server ws://127.0.0.1:9000/   # some other server that echoes
+    python3 conformance/autobahn.py --server ws://127.0.0.1:9000/   # another echo server
 
 Everything runs on loopback, on free ports, in processes of its own. What is fetched goes to target/test-tools, reports to
 target/conformance. Exit code 0: every case is OK, NON-STRICT or INFORMATIONAL, and closed cleanly. 1: some are not. 2: a
@@ -19,10 +19,10 @@ from harness import Failure, Programs, Tools
 
 # All but 12 and 13: compression, which is not negotiated.
 CATEGORIES = {"1": 16, "2": 11, "3": 7, "4": 10, "5": 20, "6": 145, "7": 37, "9": 54, "10": 1}
-# A case that is UNIMPLEMENTED would have asked for an extension.
+# UNIMPLEMENTED cases would need an extension.
 GOOD = {"OK", "NON-STRICT", "INFORMATIONAL"}
 GOOD_CLOSE = {"OK", "INFORMATIONAL"}
-# Category 9 sends and takes back some 300 MB, one message at a time: about two minutes. The rest takes seconds.
+# Category 9 echoes some 300 MB, one message at a time: about two minutes. The others take seconds.
 LIMIT_SECONDS = 900
 
 
@@ -32,7 +32,7 @@ def main():
     tools = Tools(root / "target" / "test-tools" / "conformance")
     python2 = tools.python2()
     if python2 is None:
-        print("NOT RUN: Autobahn's test suite needs Python 2.7, and there is none on PATH, in pyenv, or at $H8S_PYTHON2")
+        print("NOT RUN: Autobahn's test suite needs Python 2.7; none found on PATH, in pyenv, or at $H8S_PYTHON2")
         return 0
     reports = root / "target" / "conformance"
     results = {}
@@ -45,15 +45,15 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["native", "plain"], help="what echoes behind the gateway; both if not given")
+    parser.add_argument("--only", choices=["native", "plain"], help="the echo behind the gateway (default: both)")
     parser.add_argument("--cases", nargs="+", default=[f"{category}.*" for category in CATEGORIES], metavar="CASE")
-    parser.add_argument("--server", metavar="URL", help="test this server, and start nothing")
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument("--server", metavar="URL", help="test this server instead of starting a gateway")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     return parser.parse_args()
 
 
 def servers(options, programs):
-    """Each server's name and address; it is started when its turn has come."""
+    """Each server's name and address. Servers are started in turn."""
     if options.server:
         yield "server", options.server
         return
@@ -62,7 +62,7 @@ def servers(options, programs):
 
 
 def fuzz(programs, wstest, name, url, cases, reports):
-    """What became of each case: {"1.1.1": {"behavior": …, "behaviorClose": …, "duration": …, "reportfile": …}}."""
+    """The result of each case: {"1.1.1": {"behavior": …, "behaviorClose": …, "duration": …, "reportfile": …}}."""
     reports.mkdir(parents=True, exist_ok=True)
     for old in reports.glob("*.json"):
         old.unlink()
@@ -76,7 +76,7 @@ def fuzz(programs, wstest, name, url, cases, reports):
 
 
 def check_count(cases, results):
-    """Cases that were not run at all have not been passed."""
+    """A case without a result is a failure."""
     for category, count in CATEGORIES.items():
         ran = sum(case.split(".")[0] == category for case in results)
         if f"{category}.*" in cases and ran != count:

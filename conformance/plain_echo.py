@@ -1,4 +1,4 @@
-"""Sends every WebSocket message back, in the plain dialect: one NATS message in, one out.
+"""Echoes every WebSocket message, in the plain dialect: one NATS message in, one out.
 
     python3 plain_echo.py nats://127.0.0.1:4222 localhost
 """
@@ -8,13 +8,13 @@ import sys
 
 import nats
 
-# Messages under way at once, whatever their size: the fuzzing client waits for one before it sends the next.
+# The most messages in flight, of any size: the fuzzing client waits for each before it sends the next.
 PENDING_BYTES = 1 << 30
 
 
 async def main(url, host):
     client = await nats.connect(url, pending_size=64 * 1024 * 1024)
-    # As in the subjects: labels backwards, addresses as they are, but with their dots between tokens.
+    # As in subjects: the labels of names are reversed, addresses are not, and dots separate tokens.
     is_address = host.replace(".", "").isdigit()
     backwards = host if is_address else ".".join(reversed(host.split(".")))
 

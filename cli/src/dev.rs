@@ -1,9 +1,22 @@
-//! `h8s dev`: broker, gateway and host in one process; start, serve (and swap what changes), drain.
+//! `h8s dev`: broker, gateway and host in one process. Starts, serves (and swaps changed components), drains.
 //!
-//! The three parts talk over NATS as they do when they run apart: what works here works there. The gateway's socket
-//! is bound first, so that a port that is taken is told before anything is built.
+//! The parts communicate over NATS, as the separate programs do. The gateway's socket is bound first, so that a port in
+//! use is reported before anything is built.
+//!
+//! [`placement`] reads the arguments, [`origin`] builds directories ([`source`]) and rebuilds them when their
+//! [`sources`] change, [`banner`] prints the addresses.
 
+mod banner;
+mod failure;
+mod flags;
+mod origin;
+mod placement;
+mod source;
+mod sources;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use h8s_broker::Broker;
@@ -19,30 +32,47 @@ use http::Method;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::banner::{Banner, Line};
-use crate::failure::Failure;
-use crate::flags::Dev;
-use crate::origin::{Builds, Origin};
-use crate::placement::{self, Placement, Wanted};
+use self::banner::{Banner, Line};
+use self::failure::Failure;
+pub(crate) use self::flags::Dev;
+use self::origin::{BuildLock, Origin};
+use self::placement::{ComponentArgument, Placement};
 
-/// The names that this machine has for itself. Others get 404: nobody serves them.
+/// The names of this machine. Requests for other hosts get 404.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
-/// A developer who stops it waits for nothing longer than this; production's default is 25 s.
+/// The longest shutdown. The programs default to 25 s; a developer waits.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
-/// How long the gateway may take to hear of the components; a tenth of that is usual. Later it still will.
-const HEARING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks at whether it has.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// How long start-up waits until the gateway knows the components' interests; usually a tenth of that.
+const INTEREST_TIMEOUT: Duration = Duration::from_secs(2);
+/// The polling interval meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Serves until a signal, and drains then.
-///
-/// # Errors
-/// See [`Failure`].
-pub(crate) async fn run(flags: Dev) -> Result<(), Failure> {
+/// Runs `h8s dev`.
+pub(crate) fn main(argv: Vec<OsString>) -> ExitCode {
+    let flags = h8s_settings::load::<Dev>(argv).unwrap_or_else(|exit| exit.exit()).flags;
+    flags.log_format.start(flags.levels());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.map_err(Failure::Runtime).and_then(|runtime| {
+        let ended = runtime.block_on(run(flags));
+        // The process ends now, all parts at once: shut down in turn, they would log disconnects from each other.
+        std::mem::forget(runtime);
+        ended
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Serves until a signal, then drains.
+async fn run(flags: Dev) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals().map_err(Failure::Runtime)?;
     let started = tokio::select! {
         biased;
-        // Nobody has been served yet: there is nothing to drain.
+        // Nothing to drain before start-up is complete.
         () = shutdown.draining() => return Ok(()),
         started = Stack::start(&flags) => started?,
     };
@@ -50,7 +80,7 @@ pub(crate) async fn run(flags: Dev) -> Result<(), Failure> {
     Ok(())
 }
 
-/// All parts, at work.
+/// All parts, running.
 struct Stack {
     gateway: App<Requester>,
     responder: Responder,
@@ -64,29 +94,29 @@ impl Stack {
         let mut mistakes = Mistakes::new();
         flags.guest.check(&mut mistakes);
         mistakes.into_result()?;
-        let wanted = placement::wanted(&flags.components, &current)?;
-        let given = flags.nats_url.as_deref().map(nats_config).transpose()?;
-        let is_embedded = given.is_none();
-        let (nats, nats_url) = bus(given)?;
+        let arguments = placement::arguments(&flags.components, &current)?;
+        let configured = flags.nats_url.as_deref().map(nats_config).transpose()?;
+        let is_embedded = configured.is_none();
+        let (nats, nats_url) = nats(configured)?;
 
         let requester = Requester::start(Link::connect(&nats).await?, RequesterConfig::default()).await?;
         let config = Config {
             listen: vec![flags.listen],
             grace_period: GRACE_PERIOD,
-            // What is not served here is a slip in an address, and not an outage: 404.
+            // An unknown path is a typing error, not an outage: 404 rather than 503.
             track_interest: true,
             access_log: flags.access_log(),
             ..Config::default()
         };
         let gateway = config.build_on(requester.clone()).await.map_err(Failure::Listen)?;
 
-        let (files, origins) = read(&wanted, flags.quiet).await?;
-        let placements = placement::placements(&wanted, files)?;
+        let (files, origins) = read(&arguments, flags.quiet).await?;
+        let placements = placement::placements(&arguments, files)?;
         let components = components(&placements, &flags.guest).await?;
         let link = Link::connect(&nats).await?;
         connect(&components, &link, &nats.subjects).await?;
         let responder = serve(link, &components).await?;
-        heard(&requester, &components).await;
+        wait_for_interests(&requester, &components).await;
 
         if let [address, ..] = gateway.addresses()[..] {
             let lines: Vec<Line<'_>> = placements.iter().zip(&components).map(line).collect();
@@ -95,26 +125,26 @@ impl Stack {
         Ok(Self { gateway, responder, components, origins })
     }
 
-    /// Until a signal; then no new requests are taken, and those under way end, before what they need ends.
+    /// Serves until a signal. Then drains the gateway, the responder and the components, in this order.
     async fn serve(self, shutdown: Shutdown) {
         let Self { gateway, responder, components, origins } = self;
         let mut following = follow(origins, &components);
         let gateway = gateway.run(shutdown.clone()).await;
-        // A build under way ends with it.
+        // Aborts a running build.
         following.shutdown().await;
         if gateway == Drained::Cut {
             return;
         }
         let drained = async {
             responder.drain(GRACE_PERIOD).await;
-            // Answers are out; some components may still be busy with what they do afterwards.
+            // Responses are complete; components may still run afterwards.
             let idle = async {
                 for Served { service, .. } in &components {
                     service.idle().await;
                 }
             };
             if timeout(GRACE_PERIOD, idle).await.is_err() {
-                tracing::warn!("components were still busy after their last answer");
+                tracing::warn!("components were still running after the grace period");
             }
         };
         tokio::select! {
@@ -130,7 +160,7 @@ fn nats_config(url: &str) -> Result<NatsConfig, Exit> {
     mistakes.into_result().map(|()| NatsConfig { identity: identity(&config), ..config })
 }
 
-/// What stands before the `@` of a URL: a user with a password, or a token.
+/// The credentials of a URL, before its `@`: a user with a password, or a token.
 fn identity(config: &NatsConfig) -> Identity {
     let first = config.servers.first();
     let Some(name) = first.and_then(|url| url.username()) else { return Identity::Anonymous };
@@ -143,28 +173,31 @@ fn identity(config: &NatsConfig) -> Identity {
     }
 }
 
-/// The NATS that was asked for, or one of our own; and how to call it.
-fn bus(given: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure> {
-    let config = match given {
+/// The configured NATS, or an embedded broker; and its URL for display.
+fn nats(configured: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure> {
+    let config = match configured {
         Some(config) => config,
         None => {
             let broker = Broker::start(h8s_broker::Config::default())?;
             let url = broker.url();
-            // It ends with the process: whatever is still connected would complain that NATS is away.
+            // It ends with the process: stopped earlier, the parts that are still connected would log a disconnect.
             std::mem::forget(broker);
             nats_config(&url)?
         }
     };
-    // Put together from its parts, so that no password is shown.
+    // Composed of parts, without the password.
     let urls = config.servers.iter().map(|url| format!("{}://{}:{}", url.scheme(), url.host(), url.port()));
     let shown = urls.collect::<Vec<_>>().join(",");
     Ok((NatsConfig { name: "h8s dev".into(), ..config }, shown))
 }
 
-/// Every component's file: directories are built, one after the other, as each uses all processors.
-async fn read(wanted: &[Wanted], is_quiet: bool) -> Result<(Vec<PathBuf>, Vec<Origin>), Failure> {
+/// The components' files. Directories are built in turn: one build uses all processors.
+async fn read(
+    arguments: &[ComponentArgument],
+    is_quiet: bool,
+) -> Result<(Vec<PathBuf>, Vec<Origin>), Failure> {
     let (mut files, mut origins) = (Vec::new(), Vec::new());
-    for Wanted { component, .. } in wanted {
+    for ComponentArgument { component, .. } in arguments {
         let (file, origin) = Origin::read(component, is_quiet).await?;
         files.push(file);
         origins.push(origin);
@@ -172,19 +205,19 @@ async fn read(wanted: &[Wanted], is_quiet: bool) -> Result<(Vec<PathBuf>, Vec<Or
     Ok((files, origins))
 }
 
-/// Swaps components when what they come from changes, until it is dropped.
+/// Swaps components when their origins change, until it is dropped.
 fn follow(origins: Vec<Origin>, components: &[Served]) -> JoinSet<()> {
-    let builds = Builds::default();
+    let builds = BuildLock::default();
     let pairs = origins.into_iter().zip(components);
     pairs.map(|(origin, served)| origin.follow(served.service.clone(), builds.clone())).collect()
 }
 
-/// Loads the components, each for all names of this machine.
+/// Loads the components, each for all [`HOSTS`].
 async fn components(placements: &[Placement], guest: &GuestFlags) -> Result<Vec<Served>, Failure> {
     let config = HostConfig {
         components: placements.iter().map(|placement| served_source(placement, guest)).collect(),
         cache: cache(),
-        // By their origins: a directory's file changes with its sources.
+        // The origins watch: a directory's file changes with its sources.
         watch: false,
         grace_period: GRACE_PERIOD,
     };
@@ -209,16 +242,16 @@ fn served_source(placement: &Placement, guest: &GuestFlags) -> ServedSource {
     guest.apply(&mut source);
     ServedSource {
         source,
-        hosts: HOSTS.map(|host| Host::parse(host).expect("names of this machine are hosts")).into(),
+        hosts: HOSTS.map(|host| Host::parse(host).expect("HOSTS are valid")).into(),
         path,
         methods: vec![MethodPattern::Any],
     }
 }
 
-/// The same compiled code as `h8s-host`'s, in the user's cache directory.
+/// The cache of compiled code in the user's cache directory, which `h8s-host` uses, too.
 fn cache() -> Option<CodeCache> {
     let opened = CodeCache::open(CodeCache::default_directory()?);
-    opened.inspect_err(|error| tracing::warn!(cause = %error, "compiling at every start")).ok()
+    opened.inspect_err(|error| tracing::warn!(cause = %error, "compiled code is not cached")).ok()
 }
 
 async fn serve(link: Link, components: &[Served]) -> Result<Responder, Failure> {
@@ -231,8 +264,8 @@ async fn serve(link: Link, components: &[Served]) -> Result<Responder, Failure> 
     Ok(responder.start().await?)
 }
 
-/// Waits until the gateway knows what is served, so that the first request goes the way of all others.
-async fn heard(requester: &Requester, components: &[Served]) {
+/// Waits until the gateway knows the interests, so that the first request is routed as all others.
+async fn wait_for_interests(requester: &Requester, components: &[Served]) {
     let knows = |interest: &Interest| {
         let pattern = interest.path.to_string();
         let path = pattern.strip_suffix('*').unwrap_or(&pattern);
@@ -243,8 +276,8 @@ async fn heard(requester: &Requester, components: &[Served]) {
     };
     let knows_all =
         || requester.is_ready() && components.iter().flat_map(|served| &served.interests).all(knows);
-    let until = Instant::now() + HEARING_TIMEOUT;
+    let until = Instant::now() + INTEREST_TIMEOUT;
     while !knows_all() && Instant::now() < until {
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,33 +1,33 @@
-//! `h8s`: which command → its flags → run.
+//! `h8s`: selects the command, loads its flags, runs it.
+//!
+//! | command | room |
+//! |---|---|
+//! | `h8s dev` | [`dev`]: gateway, broker and host in one process |
+//! | `h8s permissions` | [`permissions`]: NATS permissions per role |
+//! | `h8s completions`, `h8s man` | [`reference`]: documentation of all programs' flags |
 
-mod banner;
 mod dev;
-mod failure;
-mod flags;
-mod origin;
 mod permissions;
-mod placement;
-mod source;
-mod sources;
+mod reference;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::failure::Failure;
-use crate::flags::Dev;
+use crate::dev::Dev;
 use crate::permissions::PermissionFlags;
+use crate::reference::{CompletionFlags, ManFlags};
 
-/// Much less memory kept after bursts than the system's allocator keeps.
+/// Keeps much less memory after bursts than the system's allocator.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// As for every mistake on a command line.
-const MISTAKEN: u8 = 2;
+/// The exit code for an invalid command line.
+const INVALID_ARGUMENTS: u8 = 2;
 
-/// HTTP to WebAssembly components over NATS, on one machine; and what NATS users need
+/// Serve HTTP with WebAssembly components over NATS on one machine, and print NATS permissions
 #[derive(Parser)]
 #[command(name = "h8s", version)]
 struct Program {
@@ -35,56 +35,39 @@ struct Program {
     command: Command,
 }
 
+// For help, suggestions and documentation only: `main` loads each command's flags with environment and file.
 #[derive(clap::Subcommand)]
 enum Command {
-    // A command's own flags are loaded with environment and file in `main`; here they are for the help.
     Dev(Dev),
     Permissions(PermissionFlags),
+    Completions(CompletionFlags),
+    Man(ManFlags),
 }
 
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     match argv.get(1).and_then(|command| command.to_str()) {
-        Some("dev") => dev(named("h8s dev", argv)),
-        Some("permissions") => permissions::print(named("h8s permissions", argv)),
+        Some("dev") => dev::main(arguments("h8s dev", argv)),
+        Some("permissions") => permissions::main(arguments("h8s permissions", argv)),
+        Some("completions") => reference::completions(arguments("h8s completions", argv)),
+        Some("man") => reference::man(arguments("h8s man", argv)),
         _ => help(argv),
     }
 }
 
-/// A command's own arguments, after its name.
-fn named(name: &str, mut argv: Vec<OsString>) -> Vec<OsString> {
+/// The arguments of a command, after its name.
+fn arguments(name: &str, mut argv: Vec<OsString>) -> Vec<OsString> {
     argv.splice(..2, [name.into()]);
     argv
 }
 
-fn dev(argv: Vec<OsString>) -> ExitCode {
-    let flags = h8s_settings::load::<Dev>(argv).unwrap_or_else(|exit| exit.exit()).flags;
-    flags.log_format.start(flags.levels());
-    match run(flags) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::from(failure.exit_code())
-        }
-    }
-}
-
-/// Help and version, or what is wrong with the command.
+/// Prints help or the version, or the error in the command.
 fn help(argv: Vec<OsString>) -> ExitCode {
     match Program::try_parse_from(argv) {
-        Ok(Program { command: Command::Dev(_) | Command::Permissions(_) }) => {
-            eprintln!("the command comes first, as in `h8s dev --help`");
-            ExitCode::from(MISTAKEN)
+        Ok(_) => {
+            eprintln!("the command must be the first argument, as in `h8s dev --help`");
+            ExitCode::from(INVALID_ARGUMENTS)
         }
         Err(error) => error.exit(),
     }
-}
-
-fn run(flags: Dev) -> Result<(), Failure> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
-    let ended = runtime.block_on(dev::run(flags));
-    // The process ends now, and all its parts with it: ended one after the other, they would complain of each other.
-    std::mem::forget(runtime);
-    ended
 }

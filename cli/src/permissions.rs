@@ -1,4 +1,4 @@
-//! `h8s permissions`: what a role needs on NATS, to be pasted.
+//! `h8s permissions`: the NATS permissions of a role, ready to paste.
 
 mod conf;
 mod json;
@@ -16,31 +16,31 @@ Examples:
   h8s permissions --role daemon --host app.example.com,api.example.com --user app
   h8s permissions --role host --host app.example.com --format json
 
-For nats-server:  authorization { users: [ …what this prints… ] }";
+For nats-server:  authorization { users: [ …this output… ] }";
 
-/// The queue group of `h8s-host`, which has no flag for it.
+/// The queue group of `h8s-host`, which cannot be configured.
 const HOSTS_GROUP: &str = "h8s";
 
-/// Prints the NATS permissions that a role needs, and no others
+/// Print the NATS permissions that a role needs, and no others
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "h8s permissions", version, after_help = EXAMPLES)]
 pub(crate) struct PermissionFlags {
-    /// gateway (h8sd), host (h8s-host), daemon (h8srd), plain (any NATS client that replies), or operator (who watches)
+    /// gateway (h8sd), host (h8s-host), daemon (h8srd), plain (any NATS client that replies), or operator (read only)
     #[arg(long, value_name = "ROLE", value_parser = role)]
     role: Role,
-    /// For these hosts, comma-separated. A responder needs them; without, a gateway or an operator is for all
+    /// Limit the permissions to these hosts, comma-separated. Required for host, daemon and plain; all hosts otherwise
     #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     host: Vec<Host>,
-    /// Take requests only as a member of this queue group, as --queue-group of h8srd names it; of any, unless set
+    /// Allow this queue group only, the --queue-group of h8srd; any group unless set
     #[arg(long, value_name = "NAME")]
     queue_group: Option<QueueGroup>,
     /// First token of every subject
     #[arg(long, env = "H8S_SUBJECT_PREFIX", value_name = "TOKEN", default_value = h8s_wire::PREFIX, value_parser = subjects)]
     subject_prefix: Subjects,
-    /// Print a whole user of this name; its password is a variable of the server's environment
+    /// Print a complete user entry of this name; its password is a variable of the server's environment
     #[arg(long, value_name = "NAME", value_parser = user)]
     user: Option<String>,
-    /// For a nats-server configuration, as JSON, or as a command for nsc
+    /// The output format: conf for nats-server, json, or nsc for an nsc command
     #[arg(long, value_name = "FORMAT", default_value = "conf", value_enum)]
     format: Format,
 }
@@ -52,8 +52,8 @@ enum Format {
     Nsc,
 }
 
-/// Prints them, or what is wrong with the flags.
-pub(crate) fn print(argv: Vec<OsString>) -> ExitCode {
+/// Runs `h8s permissions`.
+pub(crate) fn main(argv: Vec<OsString>) -> ExitCode {
     let flags = h8s_settings::load::<PermissionFlags>(argv).unwrap_or_else(|exit| exit.exit()).flags;
     flags.check().unwrap_or_else(|exit| exit.exit());
     println!("{}", flags.text());
@@ -61,29 +61,26 @@ pub(crate) fn print(argv: Vec<OsString>) -> ExitCode {
 }
 
 impl PermissionFlags {
-    /// Whether the flags fit together.
+    /// Checks combinations of flags.
     fn check(&self) -> Result<(), Exit> {
         let mut mistakes = Mistakes::new();
         if self.role.is_responder() && self.host.is_empty() {
-            mistakes.push(format!(
-                "--role {} answers for hosts: say which with --host, as in --host app.example.com.",
-                self.role
-            ));
+            mistakes.push(format!("--role {} requires --host, as in --host app.example.com.", self.role));
         }
         if let Some(group) = &self.queue_group {
             if !self.role.is_responder() {
                 mistakes.push(format!(
-                    "--queue-group {group}: --role {} is in no queue group; leave it out.",
+                    "--queue-group {group}: --role {} uses no queue group; omit it.",
                     self.role
                 ));
             } else if self.role == Role::Host && group.as_str() != HOSTS_GROUP {
                 mistakes.push(format!(
-                    "--queue-group {group}: h8s-host is in the queue group {HOSTS_GROUP}; leave it out."
+                    "--queue-group {group}: h8s-host always uses the queue group {HOSTS_GROUP}; omit it."
                 ));
             }
         }
         if self.format == Format::Nsc && self.user.is_none() {
-            mistakes.push("--format nsc makes a user: say its name with --user.");
+            mistakes.push("--format nsc requires --user, the name of the user to add.");
         }
         mistakes.into_result()
     }
@@ -98,7 +95,7 @@ impl PermissionFlags {
         }
     }
 
-    fn whom(&self) -> &'static str {
+    fn role_name(&self) -> &'static str {
         match self.role {
             Role::Gateway => "a gateway (h8sd)",
             Role::Host => "a host (h8s-host)",
@@ -108,24 +105,24 @@ impl PermissionFlags {
         }
     }
 
-    /// What there is to know beforehand, a line each.
+    /// Comment lines before the permissions.
     fn about(&self) -> Vec<String> {
         let hosts: Vec<_> = self.host.iter().map(Host::name).collect();
-        let whose = match &*hosts {
+        let scope = match &*hosts {
             [] => "all hosts".to_owned(),
             hosts => hosts.join(", "),
         };
-        let mut about = vec![format!("What {} of {whose} needs, and nothing more", self.whom())];
+        let mut about = vec![format!("Permissions of {} for {scope}", self.role_name())];
         match self.role {
             Role::Gateway if !hosts.is_empty() => {
                 about.push(format!(
-                    "It hears of all hosts. Start it with --host-filters {}:",
+                    "It sees the interests of all hosts. Start it with --host-filters {}:",
                     hosts.join(",")
                 ));
-                about.push("what it asks others is denied, and its client waits for 504".to_owned());
+                about.push("NATS denies its requests for other hosts, and their clients wait for 504".to_owned());
             }
             Role::Operator => about.push(
-                "While it watches requests, those that nobody serves wait for 504 instead of their 503"
+                "While it watches requests, those without a responder get 504 after the timeout, not 503 at once"
                     .to_owned(),
             ),
             _ => {}
@@ -143,11 +140,13 @@ fn subjects(text: &str) -> Result<Subjects, h8s_wire::PrefixError> {
     Subjects::new(text)
 }
 
-/// A name that needs no quotes anywhere.
+/// Parses a user name that needs no quotes in any format.
 fn user(text: &str) -> Result<String, &'static str> {
     let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
     match text.bytes().all(is_sign) && text.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         true => Ok(text.to_owned()),
-        false => Err("a user is letters, digits, '-', '_', '.' and '@', a letter or digit first"),
+        false => Err(
+            "a user name consists of letters, digits, '-', '_', '.' and '@', and begins with a letter or digit",
+        ),
     }
 }

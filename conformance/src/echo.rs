@@ -1,4 +1,4 @@
-//! The service: accepts every WebSocket, and answers each message with itself.
+//! The service: accepts every WebSocket, and echoes each message.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -34,7 +34,7 @@ impl Service<Request<Body>> for Echo {
     }
 }
 
-/// Until the connection is over, or somebody else's.
+/// Echoes until the connection has ended, or another responder owns it.
 async fn echo(mut websocket: WebSocket) {
     let sender = websocket.sender();
     while let Incoming::Message { message, .. } = websocket.next().await {

@@ -1,4 +1,4 @@
-//! Sends every WebSocket message back, in the native dialect: `native-echo nats://127.0.0.1:4222 localhost`.
+//! Echoes every WebSocket message, in the native dialect: `native-echo nats://127.0.0.1:4222 localhost`.
 
 mod echo;
 
@@ -8,19 +8,19 @@ use h8s_wire::{Interest, MethodPattern};
 
 use crate::echo::Echo;
 
-/// The largest message of the suite has 16 MiB.
+/// The suite's largest message has 16 MiB.
 const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let (Some(url), Some(host)) = (arguments.next(), arguments.next()) else {
-        anyhow::bail!("what to connect to and what to answer for is missing: native-echo <NATS URL> <HOST>");
+        anyhow::bail!("usage: native-echo <NATS URL> <HOST>");
     };
     let link = Link::connect(&NatsConfig::anonymous(&url).map_err(anyhow::Error::msg)?).await?;
     let interest = Interest {
-        host: host.parse().with_context(|| format!("{host:?} is no host"))?,
-        path: "/*".parse().expect("it is a pattern"),
+        host: host.parse().with_context(|| format!("{host:?} is not a valid host"))?,
+        path: "/*".parse().expect("the pattern is valid"),
         method: MethodPattern::WebSocket,
     };
     let builder = Responder::builder(link).serve(interest, Echo).max_message_bytes(MAX_MESSAGE_BYTES);

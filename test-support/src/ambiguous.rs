@@ -1,7 +1,7 @@
-//! Requests that can be read in two ways (T5), for whoever must read them in one, or not at all. What would be a second
-//! request, if it were read in the wrong way, asks for `/hidden`.
+//! Requests that parsers may read in two ways (T5). A server must read them in one, or refuse them. Where one reading has a
+//! second request, its target is `/hidden`.
 
-/// What follows `Host`: fields, and what comes after them.
+/// Fields after `Host`, and the rest of the request.
 const HEADS: [(&str, &str); 43] = [
     ("CL.TE", "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG"),
     (
@@ -19,7 +19,7 @@ const HEADS: [(&str, &str); 43] = [
     ("TE in capitals", "TRANSFER-ENCODING: CHUNKED\r\n\r\n0\r\n\r\n"),
     ("TE before a space", "Transfer-Encoding : chunked\r\nContent-Length: 0\r\n\r\n"),
     ("TE folded", "Transfer-Encoding:\r\n chunked\r\nContent-Length: 0\r\n\r\n"),
-    ("TE after a line break that is half", "X: 1\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("TE after a bare line feed", "X: 1\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     ("TE after a CR", "X: 1\rTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n"),
     (
         "TE as a hop",
@@ -27,28 +27,25 @@ const HEADS: [(&str, &str); 43] = [
     ),
     ("CL as a hop", "Connection: content-length\r\nContent-Length: 4\r\n\r\nbody"),
     ("two lengths", "Content-Length: 0\r\nContent-Length: 20\r\n\r\n"),
-    ("two lengths, the same", "Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody"),
+    ("two equal lengths", "Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody"),
     ("a list of lengths", "Content-Length: 4, 4\r\n\r\nbody"),
     ("a length with a sign", "Content-Length: +4\r\n\r\nbody"),
     ("a negative length", "Content-Length: -4\r\n\r\nbody"),
     ("a length with spaces", "Content-Length: 4 4\r\n\r\nbody"),
     ("a length in hexadecimal", "Content-Length: 0x4\r\n\r\nbody"),
-    ("a length past all bounds", "Content-Length: 18446744073709551620\r\n\r\nbody"),
+    ("a length out of range", "Content-Length: 18446744073709551620\r\n\r\nbody"),
     ("an empty length", "Content-Length:\r\n\r\n"),
-    ("a length with a zero before", "Content-Length: 04\r\n\r\nbody"),
+    ("a length with a leading zero", "Content-Length: 04\r\n\r\nbody"),
     ("a folded header", "X: 1\r\n two\r\nContent-Length: 0\r\n\r\n"),
-    ("a line that is no header", "nothing\r\n\r\n"),
+    ("a line that is not a header", "nothing\r\n\r\n"),
     ("NUL in a value", "X: a\0b\r\nContent-Length: 0\r\n\r\n"),
     ("NUL in a name", "X\0: a\r\nContent-Length: 0\r\n\r\n"),
     ("chunk extensions", "Transfer-Encoding: chunked\r\n\r\n4;x=\"\\r\\n\";y\r\nbody\r\n0;z\r\n\r\n"),
-    ("a chunk past its end", "Transfer-Encoding: chunked\r\n\r\n2\r\nbody\r\n0\r\n\r\n"),
+    ("a chunk longer than its size", "Transfer-Encoding: chunked\r\n\r\n2\r\nbody\r\n0\r\n\r\n"),
+    ("a chunk size out of range", "Transfer-Encoding: chunked\r\n\r\n10000000000000004\r\nbody\r\n0\r\n\r\n"),
+    ("a chunk with bare line feeds", "Transfer-Encoding: chunked\r\n\r\n4\nbody\n0\n\n"),
     (
-        "a chunk's size past all bounds",
-        "Transfer-Encoding: chunked\r\n\r\n10000000000000004\r\nbody\r\n0\r\n\r\n",
-    ),
-    ("a chunk's line break that is half", "Transfer-Encoding: chunked\r\n\r\n4\nbody\n0\n\n"),
-    (
-        "trailers that frame",
+        "framing headers in trailers",
         "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n",
     ),
     ("an upgrade", "Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"),
@@ -58,12 +55,12 @@ const HEADS: [(&str, &str); 43] = [
     ),
     ("a length after a NUL", "Content-Length\0: 4\r\n\r\nbody"),
     ("a space before the colon", "Content-Length : 4\r\n\r\nbody"),
-    ("a chunk's size with a sign", "Transfer-Encoding: chunked\r\n\r\n+4\r\nbody\r\n0\r\n\r\n"),
-    ("a chunk's size in another notation", "Transfer-Encoding: chunked\r\n\r\n0x4\r\nbody\r\n0\r\n\r\n"),
-    ("a chunk's size with a space before", "Transfer-Encoding: chunked\r\n\r\n 4\r\nbody\r\n0\r\n\r\n"),
+    ("a chunk size with a sign", "Transfer-Encoding: chunked\r\n\r\n+4\r\nbody\r\n0\r\n\r\n"),
+    ("a chunk size in C notation", "Transfer-Encoding: chunked\r\n\r\n0x4\r\nbody\r\n0\r\n\r\n"),
+    ("a chunk size with a leading space", "Transfer-Encoding: chunked\r\n\r\n 4\r\nbody\r\n0\r\n\r\n"),
 ];
 
-/// Each with its name: bytes that begin with a request for `/a` of this host, and may go on.
+/// The requests by name: each begins with a request for `/a` of this host.
 pub fn requests(host: &str) -> Vec<(&'static str, String)> {
     let hidden = format!("GET /hidden HTTP/1.1\r\nHost: {host}\r\nX: ");
     let whole = [
@@ -72,11 +69,11 @@ pub fn requests(host: &str) -> Vec<(&'static str, String)> {
             format!("GET /a HTTP/1.0\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
         ),
         ("HTTP/0.9", format!("GET /a\r\n\r\n{hidden}")),
-        ("a version that is none", format!("GET /a HTTP/1.1 {hidden}")),
+        ("an invalid version", format!("GET /a HTTP/1.1 {hidden}")),
         ("two hosts", format!("GET /a HTTP/1.1\r\nHost: {host}\r\nHost: evil\r\n\r\n{hidden}")),
         ("an absolute target of another host", format!("GET http://evil/a HTTP/1.1\r\nHost: {host}\r\n\r\n")),
         ("a target with a space", format!("GET /a b HTTP/1.1\r\nHost: {host}\r\n\r\n")),
-        ("line breaks that are half", format!("GET /a HTTP/1.1\nHost: {host}\n\n")),
+        ("bare line feeds", format!("GET /a HTTP/1.1\nHost: {host}\n\n")),
         ("empty lines before", format!("\r\n\r\nGET /a HTTP/1.1\r\nHost: {host}\r\n\r\n")),
         ("an empty line after", format!("GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n\r\n")),
         ("HEAD", format!("HEAD /a HTTP/1.1\r\nHost: {host}\r\n\r\n")),

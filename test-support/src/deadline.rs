@@ -1,4 +1,4 @@
-//! Waiting, but not for ever.
+//! Waiting with a deadline.
 
 use std::future::Future;
 use std::panic::Location;
@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-/// How long [`soon`], [`eventually`] and the clients of this crate wait: longer than a loaded machine needs for any
-/// one step, and short enough to read the message before losing patience.
+/// How long [`soon`], [`eventually`] and the clients of this crate wait: more than any one step takes on a loaded
+/// machine.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How often [`eventually`] looks: too short to be noticed in a test, long enough to leave the processor to others.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The polling interval of [`eventually`]: short for a test, yet little load.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What `future` gives.
+/// Awaits `future`.
 ///
 /// # Panics
 ///
-/// When `limit` is over first, with the place of the call.
+/// When `limit` elapses first, with the location of the call.
 #[track_caller]
 pub fn within<F: Future>(limit: Duration, future: F) -> impl Future<Output = F::Output> {
     let place = Location::caller();
     async move {
         match timeout(limit, future).await {
             Ok(output) => output,
-            Err(_) => panic!("{place}: nothing happened for {limit:?}"),
+            Err(_) => panic!("{place}: not done within {limit:?}"),
         }
     }
 }
 
-/// What `future` gives within [`DEADLINE`].
+/// Awaits `future` for at most [`DEADLINE`].
 ///
 /// # Panics
 ///
@@ -39,11 +39,11 @@ pub fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
     within(DEADLINE, future)
 }
 
-/// Waits for a state that no event tells of: `eventually("the gateway is ready", async || ready(&url).await).await`.
+/// Waits for a state that no event announces: `eventually("the gateway is ready", async || ready(&url).await).await`.
 ///
 /// # Panics
 ///
-/// When `holds` has not said yes within [`DEADLINE`], with `what` and the place of the call.
+/// When `holds` has not returned true within [`DEADLINE`], with `what` and the location of the call.
 #[track_caller]
 pub fn eventually<H: AsyncFnMut() -> bool>(what: &str, holds: H) -> impl Future<Output = ()> {
     holds_within(DEADLINE, what, holds)
@@ -59,7 +59,7 @@ fn holds_within<H: AsyncFnMut() -> bool>(
     async move {
         let looking = async {
             while !holds().await {
-                sleep(LOOK_AGAIN).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
         if timeout(limit, looking).await.is_err() {
@@ -74,7 +74,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "deadline.rs")]
-    async fn what_never_happens_panics_with_the_place() {
+    async fn a_future_that_never_completes_panics_with_the_location() {
         within(Duration::from_millis(1), std::future::pending::<()>()).await;
     }
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "not within 20ms: pigs fly")]
-    async fn a_state_that_never_comes_panics_with_its_name() {
+    async fn a_state_that_is_never_reached_panics_with_its_name() {
         holds_within(Duration::from_millis(20), "pigs fly", async || false).await;
     }
 }

@@ -1,7 +1,7 @@
-//! A bad network between NATS clients and their server, which knows where messages begin and end.
+//! A faulty network between NATS clients and their server that recognises message boundaries.
 //!
-//! It understands the client protocol over plain TCP, no TLS and no WebSocket, and forwards every byte as it came,
-//! except for what it was told to do to messages.
+//! It understands the client protocol over plain TCP, without TLS or WebSocket, and forwards every byte unchanged except
+//! for the configured faults.
 
 mod connection;
 mod faults;
@@ -40,15 +40,15 @@ pub struct FaultProxy {
     accepting: AbortHandle,
 }
 
-/// What everybody in the proxy looks at.
+/// The state that all connections of the proxy watch.
 #[derive(Debug)]
 struct State {
     faults: Arc<Faults>,
-    /// Connections that are accepted are closed at once.
+    /// New connections are closed at once.
     refusing: bool,
-    /// Connections stay, and nothing moves on them.
+    /// Connections stay open, and nothing is forwarded.
     frozen: bool,
-    /// A connection ends when this is not what it was at its beginning.
+    /// A connection ends when this changes.
     cuts: u64,
 }
 
@@ -57,7 +57,7 @@ impl FaultProxy {
     ///
     /// # Panics
     ///
-    /// When there is no port.
+    /// When the system has no free port.
     pub async fn start(upstream: &str, faults: Faults) -> Self {
         let upstream = upstream.strip_prefix("nats://").unwrap_or(upstream);
         let (login, upstream) =
@@ -71,34 +71,34 @@ impl FaultProxy {
         Self { url: url(login, address), state, counts, accepting: accepting.abort_handle() }
     }
 
-    /// Where clients connect, with the user and password of the upstream URL, if there were any.
+    /// Where clients connect, with the user and password of the upstream URL, if any.
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// Closes all connections now; what was on its way is lost. Clients may come back at once.
+    /// Closes all connections; messages in flight are lost. Clients may reconnect at once.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cuts += 1);
     }
 
-    /// Whether new connections are closed as soon as they are made, before the server's first word: NATS is away.
-    /// Those that are there stay; [`cut`](Self::cut) ends them.
+    /// Whether new connections are closed before the server's first message, as if NATS were down. Existing connections
+    /// stay open; [`cut`](Self::cut) closes them.
     pub fn refuse(&self, refusing: bool) {
         self.state.send_modify(|state| state.refusing = refusing);
     }
 
-    /// Forwards nothing any more, in either direction, but closes nothing: a partition, which only time-outs tell of.
-    /// Nothing is lost unless the connection is given up.
+    /// Stops forwarding in both directions without closing connections: a partition, which only timeouts detect. Nothing
+    /// is lost unless the connection is closed.
     pub fn freeze(&self) {
         self.state.send_modify(|state| state.frozen = true);
     }
 
-    /// Does other things to messages from now on. Messages already held or delayed keep what they met.
+    /// Replaces the faults. Messages already held or delayed keep theirs.
     pub fn set_faults(&self, faults: Faults) {
         self.state.send_modify(|state| state.faults = Arc::new(faults));
     }
 
-    /// A good network from now on: accepts, forwards, harms nothing.
+    /// Ends all faults: accepts and forwards.
     pub fn heal(&self) {
         self.state.send_modify(|state| {
             state.faults = Arc::new(Faults::none());
@@ -107,9 +107,9 @@ impl FaultProxy {
         });
     }
 
-    /// What it has seen and done so far.
+    /// Counts since the start.
     pub fn counts(&self) -> Counts {
-        *self.counts.lock().expect("nothing panics while it counts")
+        *self.counts.lock().expect("counting does not panic")
     }
 }
 
@@ -138,7 +138,7 @@ async fn accept(
     }
 }
 
-/// `None` when the system gives no more connections: they are refused then, which a test notices.
+/// `None` when the system cannot accept any more: clients are refused then, which a test notices.
 async fn next_client(listener: &TcpListener, connections: &mut JoinSet<()>) -> Option<TcpStream> {
     loop {
         tokio::select! {
@@ -161,9 +161,9 @@ async fn serve(
     };
     let watched = state.clone();
     let forwarding = async {
-        // A server that is away is seen by the client as a connection that ends.
+        // If the server is down, the client sees its connection end.
         let Ok(server) = TcpStream::connect(upstream).await else { return };
-        counts.lock().expect("nothing panics while it counts").connections += 1;
+        counts.lock().expect("counting does not panic").connections += 1;
         let lane = |direction| Lane::new(number, direction, Arc::clone(&faults), Arc::clone(&counts));
         let lanes = [lane(Direction::ToServer), lane(Direction::ToClient)];
         connection::forward(client, server, lanes, &watched).await;

@@ -1,4 +1,4 @@
-//! Components for tests, built from `components/` when a test first asks for one.
+//! Components for tests, built from `components/` when first needed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,16 +9,20 @@ const TARGET: &str = "wasm32-wasip2";
 
 /// The built file of a component of `components/`: `hello`, `websocket-echo`, `guests` …
 ///
-/// The first call of a process runs cargo, which is quick when nothing has changed.
+/// The first call in a process runs cargo, which is quick when nothing has changed.
 ///
 /// # Panics
 ///
-/// When they do not build, with what cargo says; or when there is no component of that name.
+/// When they do not build, with cargo's output; or when there is no component of that name.
 pub fn guest(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    // Cargo names a library's file as Rust code does.
+    // A library's file is named after its Rust identifier.
     let file = BUILT.get_or_init(build).join(name.replace('-', "_")).with_extension("wasm");
-    assert!(file.is_file(), "components/ builds no component named {name}: {} is not there", file.display());
+    assert!(
+        file.is_file(),
+        "components/ builds no component named {name}: {} does not exist",
+        file.display()
+    );
     file
 }
 
@@ -26,7 +30,7 @@ fn build() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components");
     let target_dir = workspace.join("target");
     fs::create_dir_all(&target_dir).expect("components/target can be made");
-    // Test binaries run side by side, and one of them may have to install the target.
+    // Test binaries run in parallel, and one of them may have to install the target.
     let lock =
         File::create(target_dir.join(".test-build-lock")).expect("components/target can be written to");
     lock.lock().expect("a file can be locked");
@@ -45,7 +49,7 @@ fn build() -> PathBuf {
     target_dir.join(TARGET).join("release")
 }
 
-/// A cargo that knows nothing of the build that this test belongs to: flags for coverage, say, break guests.
+/// Cargo without the settings of the build that this test belongs to: flags for coverage, for example, break guests.
 fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for name in
@@ -68,7 +72,7 @@ fn install_target() {
 }
 
 fn run(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"))
+    command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"))
 }
 
 fn text(output: &Output) -> String {

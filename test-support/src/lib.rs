@@ -1,44 +1,51 @@
 //! Real servers, clients and guests for the tests. A dev-dependency only.
 //!
-//! Everything here panics where a test could not go on anyway, and says what was expected; nothing is skipped, and
-//! nothing waits for ever. What has been started is ended when its value is dropped, and what it wrote is printed if
-//! the test is failing.
+//! A helper panics where its test cannot continue, with what it expected. Every wait has a deadline. Dropping a value
+//! ends what it started; if the test is failing, its output is printed.
 //!
-//! | for | there is |
+//! | purpose | item |
 //! |---|---|
 //! | NATS | [`NatsServer`], [`Bus`] and [`over_both_buses!`] |
-//! | a bad network | [`FaultProxy`](fault_proxy::FaultProxy) |
-//! | HTTP as it should be | [`http_client`] |
+//! | a faulty network | [`FaultProxy`](fault_proxy::FaultProxy) |
+//! | well-formed HTTP | [`http_client`] |
 //! | HTTP as bytes | [`RawClient`](raw_client::RawClient), [`RawOrigin`](raw_origin::RawOrigin) |
-//! | what was done, and how often | [`Ledger`](ledger::Ledger) |
-//! | requests with two meanings | [`ambiguous::requests`] |
+//! | how often each request was executed | [`ExecutionLog`](execution_log::ExecutionLog) |
+//! | ambiguous requests | [`ambiguous::requests`] |
 //! | HTTP/2 as frames | [`Http2Client`](http2_client::Http2Client) |
-//! | WebSockets, right and wrong | [`WebSocketClient`](websocket_client::WebSocketClient) |
-//! | our own programs | [`Process`] |
-//! | clients and servers that are not ours | [`python::python`] |
-//! | pages, as people see them | [`browser::browser`] |
+//! | WebSockets, valid and invalid | [`WebSocketClient`](websocket_client::WebSocketClient) |
+//! | the workspace's programs | [`Process`] |
+//! | third-party clients and servers | [`python::python`] |
+//! | pages in a browser | [`browser::browser`] |
 //! | waiting | [`within`], [`soon`], [`eventually`] |
 //! | components | [`guests::guest`] |
+//! | tests without a network | [`Tool`] and [`needs!`] |
+//!
+//! # What is fetched
+//!
+//! Tests use the `nats-server`, Node.js and Chromium of the machine. What the machine lacks, and the Python packages of
+//! [`python::python`], is fetched once into `target/test-tools`, with one line on standard error for each. With the
+//! environment variable `H8S_TEST_OFFLINE=1` nothing is fetched, and a test that needs a missing tool prints
+//! `NOT RUN (H8S_TEST_OFFLINE)` and returns; see [`Tool`].
+//!
+//! # Rooms
+//!
+//! `servers` (NATS, processes, Python, browser) start what `tools` finds or fetches. `clients` and `origin` are the two
+//! ends of an HTTP connection, `fault_proxy` stands between a NATS client and its server.
 
 pub mod ambiguous;
-pub mod browser;
-pub mod bus;
+mod clients;
 pub mod deadline;
 pub mod fault_proxy;
 pub mod guests;
-pub mod http2_client;
-pub mod http_client;
-pub mod ledger;
-pub mod nats_server;
-pub mod process;
-pub mod python;
-pub mod raw_client;
-pub mod raw_origin;
-mod reservation;
-mod test_tools;
-pub mod websocket_client;
+mod origin;
+mod servers;
+mod tools;
 
-pub use bus::Bus;
+pub use clients::{http_client, http2_client, raw_client, websocket_client};
 pub use deadline::{eventually, soon, within};
-pub use nats_server::NatsServer;
-pub use process::Process;
+pub use origin::{execution_log, raw_origin};
+pub use servers::bus::Bus;
+pub use servers::nats_server::NatsServer;
+pub use servers::process::Process;
+pub use servers::{browser, bus, nats_server, process, python};
+pub use tools::Tool;

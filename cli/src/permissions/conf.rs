@@ -1,10 +1,10 @@
-//! As a block of `nats-server`'s configuration, with what each subject is for.
+//! The format of `nats-server`'s configuration, with the purpose of each subject.
 
 use std::fmt::Write as _;
 
 use h8s_wire::{Permissions, Right};
 
-/// A user of this name, or without a name its permissions alone.
+/// A user entry, or without a name the permissions alone.
 pub(super) fn text(permissions: &Permissions, user: Option<&str>, about: &[String]) -> String {
     let mut lines: Vec<String> = about.iter().map(|line| format!("# {line}")).collect();
     let block = block(permissions);
@@ -26,14 +26,14 @@ fn block(permissions: &Permissions) -> Vec<String> {
     lines.extend(["  }", "  subscribe: {"].map(str::to_owned));
     allow(&permissions.subscribe, &mut lines);
     if let Some(deny) = &permissions.deny {
-        lines.push("    # no queue groups: a member takes messages away from the others".to_owned());
+        lines.push("    # no queue groups: a member would take messages from the other members".to_owned());
         lines.push(format!("    deny: {deny:?}"));
     }
     lines.extend(["  }", "}"].map(str::to_owned));
     lines
 }
 
-/// One subject a line, below what it is for.
+/// One subject per line, below its purpose.
 fn allow(rights: &[Right], lines: &mut Vec<String>) {
     lines.push("    allow: [".to_owned());
     let mut purpose = "";
@@ -47,7 +47,7 @@ fn allow(rights: &[Right], lines: &mut Vec<String>) {
     lines.push("    ]".to_owned());
 }
 
-/// The variable that holds the password: `APP_PASSWORD` for `app`.
+/// The variable of the password: `APP_PASSWORD` for `app`.
 fn variable(user: &str) -> String {
     let mut name = String::new();
     for byte in user.bytes() {

@@ -1,9 +1,9 @@
-//! As JSON, which `nats-server` takes as configuration, too. There is no place for a password in it.
+//! The format JSON, which `nats-server` also accepts as configuration. Without a password.
 
 use h8s_wire::{Permissions, Right};
 use serde_json::{Value, json};
 
-/// A user of this name, or without a name its permissions alone.
+/// A user entry, or without a name the permissions alone.
 pub(super) fn text(permissions: &Permissions, user: Option<&str>) -> String {
     let texts = |rights: &[Right]| rights.iter().map(Right::to_string).collect::<Vec<_>>();
     let mut subscribe = json!({ "allow": texts(&permissions.subscribe) });

@@ -1,8 +1,8 @@
-//! As a command for `nsc`, which makes users with JWTs.
+//! The format of a command for `nsc`, which adds users with JWTs.
 
 use h8s_wire::Permissions;
 
-/// Makes the user; `nsc edit user` takes the same flags for one that there is.
+/// Adds the user; `nsc edit user` takes the same flags for an existing one.
 pub(super) fn text(permissions: &Permissions, user: &str, about: &[String]) -> String {
     let mut lines: Vec<String> = about.iter().map(|line| format!("# {line}")).collect();
     let mut command = vec![format!("nsc add user --name {user}")];
@@ -13,7 +13,7 @@ pub(super) fn text(permissions: &Permissions, user: &str, about: &[String]) -> S
     lines.join("\n")
 }
 
-/// For a POSIX shell. A queue group may have any visible sign in it, a quote among them.
+/// Quotes for a POSIX shell. A queue group may contain any visible character, quotes included.
 fn quoted(text: &impl ToString) -> String {
     format!("'{}'", text.to_string().replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! `h8sd` and `h8s-host` as processes of their own, as in production.
+//! `h8sd` and `h8s-host` as separate processes, as in production.
 
 use h8s_test_support::http_client::{HttpClient, empty, full, next_piece, whole};
 use h8s_test_support::{over_both_buses, within};
@@ -27,7 +27,7 @@ over_both_buses! {
         assert_eq!((status, body.len()), (StatusCode::OK, 0));
     }
 
-    async fn what_nobody_serves_is_503(bus) {
+    async fn a_request_without_a_responder_is_503(bus) {
         let gateway = Gateway::start(&bus.url(), &[]).await;
 
         let (status, headers, _) = gateway.get("/hello").await;
@@ -36,7 +36,7 @@ over_both_buses! {
     }
 
     async fn sigterm_to_the_gateway_lets_a_download_end(bus) {
-        // given a download that has begun
+        // given a started download
         let _host = Host::start(&bus.url(), &[("/*", "guests")], &[]).await;
         let mut gateway = Gateway::start(&bus.url(), &[]).await;
         let mut client = HttpClient::http1(&gateway.url).await;
@@ -44,21 +44,21 @@ over_both_buses! {
         let first = next_piece(response.body_mut()).await.unwrap().unwrap();
         // when
         gateway.process.terminate();
-        // then the rest comes, and the gateway ends well
+        // then the rest arrives, and the exit code is 0
         let rest = whole(response).await.unwrap().2;
         let text = [first, rest].concat();
         assert_eq!(text, b"data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n");
         assert!(gateway.process.wait_for_exit().await.success());
     }
 
-    async fn a_host_that_drains_hands_over_without_a_failure(bus) {
-        // given two hosts, and requests without a pause
+    async fn a_host_that_drains_hands_over_without_errors(bus) {
+        // given two hosts, and continuous requests
         let mut leaving = Host::start(&bus.url(), &[("/*", "hello")], &[]).await;
         let _staying = Host::start(&bus.url(), &[("/*", "hello")], &[]).await;
         let gateway = Gateway::start(&bus.url(), &[]).await;
         let mut client = HttpClient::http1(&gateway.url).await;
         let mut statuses = Vec::new();
-        // when one of them is told to end
+        // when one of them drains
         leaving.process.terminate();
         let requests = async {
             while leaving.process.is_running() || statuses.len() < 50 {
@@ -66,7 +66,7 @@ over_both_buses! {
             }
         };
         within(h8s_test_support::deadline::DEADLINE, requests).await;
-        // then nobody notices
+        // then no request fails
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
         assert!(leaving.process.wait_for_exit().await.success());
     }

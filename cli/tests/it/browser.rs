@@ -1,23 +1,23 @@
-//! The chat as people have it: a real browser, a real gateway, a real NATS server, and hosts that come and go.
+//! The chat end to end: a real browser, a real gateway, a real NATS server, and hosts that are killed.
 
 use std::time::Duration;
 
 use h8s_test_support::browser::browser;
 use h8s_test_support::http_client::post;
 use h8s_test_support::process::Process;
-use h8s_test_support::{Bus, within};
+use h8s_test_support::{Bus, Tool, needs, within};
 
 use crate::programs::{Gateway, Host};
 
-/// Opens two tabs, says something in each, and looks for it in both, again and again: once for each line it prints.
+/// Opens two tabs, writes a message in each, and waits for it in both; prints one line for each.
 const TABS: &str = include_str!("browser/tabs.js");
-/// A browser needs some seconds to start on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A browser takes some seconds to start on a loaded machine.
+const BROWSER_DEADLINE: Duration = Duration::from_secs(60);
 
 const SERVED: [(&str, &str); 2] = [("/chat/*", "chat"), ("/send", "sender")];
 
 async fn line(tabs: &mut Process, text: &str) {
-    within(PATIENCE, async {
+    within(BROWSER_DEADLINE, async {
         while !tabs.output().contains(text) && tabs.is_running() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -27,7 +27,8 @@ async fn line(tabs: &mut Process, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_tabs_see_what_is_said_in_both_and_what_is_pushed() {
+async fn two_tabs_receive_both_tabs_messages_and_pushes() {
+    needs!(Tool::Browser, Tool::NatsServer);
     let bus = Bus::real().await;
     let _hosts = [Host::start(&bus.url(), &SERVED, &[]).await, Host::start(&bus.url(), &SERVED, &[]).await];
     let gateway = Gateway::start(&bus.url(), &[]).await;
@@ -44,8 +45,9 @@ async fn two_tabs_see_what_is_said_in_both_and_what_is_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_tabs_do_not_notice_that_their_host_is_killed() {
-    // given tabs that one host serves, and a second host that came later
+async fn two_tabs_continue_when_their_host_is_killed() {
+    needs!(Tool::Browser, Tool::NatsServer);
+    // given tabs served by one host, and a second host started later
     let bus = Bus::real().await;
     let mut owner = Host::start(&bus.url(), &SERVED, &[]).await;
     let gateway = Gateway::start(&bus.url(), &[]).await;

@@ -1,22 +1,22 @@
-//! Rights that are missing are noticed: a program does not start without those it starts with, and says so of others.
+//! Missing permissions are detected: a program does not start without those it needs at start, and logs later denials.
 
 use h8s_test_support::process::Process;
 use h8s_test_support::raw_origin::RawOrigin;
-use h8s_test_support::{NatsServer, eventually};
+use h8s_test_support::{NatsServer, Tool, eventually, needs};
 
 use crate::nats_users::{flags, server, user};
 use crate::programs::{Daemon, Gateway, gateway_command, h8srd, host_command};
 
 const OURS: &str = "127.0.0.1";
 
-/// What a program says that does not start: one sentence with all of `parts`, in far less time than it takes to give up.
+/// Checks that a program refuses to start: one sentence with all of `parts`, and well before a timeout.
 async fn refuses(mut process: Process, parts: &[&str]) {
     assert!(matches!(process.wait_for_exit().await.code(), Some(1 | 2)), "{}", process.output());
     let output = process.output();
-    let is_last_word = |line: &&str| line.starts_with("h8s") && line.contains("NATS does not let this user");
-    let said: Vec<_> = output.lines().filter(is_last_word).collect();
-    assert_eq!(said.len(), 1, "{output}");
-    assert!(parts.iter().all(|part| said[0].contains(part)), "{parts:?}: {output}");
+    let is_error = |line: &&str| line.starts_with("h8s") && line.contains("NATS does not let this user");
+    let errors: Vec<_> = output.lines().filter(is_error).collect();
+    assert_eq!(errors.len(), 1, "{output}");
+    assert!(parts.iter().all(|part| errors[0].contains(part)), "{parts:?}: {output}");
     assert!(!output.contains("ready"), "{output}");
 }
 
@@ -28,6 +28,7 @@ fn daemon(nats: &NatsServer, user: &str) -> Process {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_does_not_start_in_the_wrong_queue_group() {
+    needs!(Tool::NatsServer);
     let role = format!("--role daemon --host {OURS} --queue-group shop");
     let nats = server(&[user("ours", &role)]).await;
 
@@ -36,7 +37,8 @@ async fn a_daemon_does_not_start_in_the_wrong_queue_group() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_daemon_does_not_start_where_it_may_not_announce() {
+async fn a_daemon_does_not_start_without_permission_to_announce() {
+    needs!(Tool::NatsServer);
     let role = user("ours", &format!("--role daemon --host {OURS}"));
     let nats = server(&[role.replace("control.interest.register", "control.interest.other")]).await;
 
@@ -45,6 +47,7 @@ async fn a_daemon_does_not_start_where_it_may_not_announce() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_does_not_start_for_another_s_host() {
+    needs!(Tool::NatsServer);
     let nats = server(&[user("tenant", "--role daemon --host tenant.example")]).await;
 
     refuses(daemon(&nats, "tenant"), &["\"h8s.", "127.0.0.1", "--role daemon"]).await;
@@ -52,6 +55,7 @@ async fn a_daemon_does_not_start_for_another_s_host() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_whose_components_send_does_not_start_with_a_daemon_s_rights() {
+    needs!(Tool::NatsServer);
     let nats = server(&[user("ours", &format!("--role daemon --host {OURS}"))]).await;
     let mut command = host_command(&nats.url(), OURS, "sender");
 
@@ -60,7 +64,8 @@ async fn a_host_whose_components_send_does_not_start_with_a_daemon_s_rights() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_does_not_start_where_it_may_not_hear() {
+async fn a_gateway_does_not_start_without_permission_to_subscribe() {
+    needs!(Tool::NatsServer);
     let role = user("gate", "--role gateway").replace("h8s.control.ws.broadcast.>", "h8s.other");
     let nats = server(&[role]).await;
     let mut command = gateway_command(&nats.url());
@@ -70,8 +75,9 @@ async fn a_gateway_does_not_start_where_it_may_not_hear() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_denied_while_running_is_logged_and_not_for_every_client() {
-    // given a gateway that may ask one host, and clients that ask for another
+async fn a_denial_while_running_is_logged_once_and_not_for_every_client() {
+    needs!(Tool::NatsServer);
+    // given a gateway with permissions for one host, and clients that request another
     let role = "--role gateway --host app.example.com";
     let nats = server(&[user("gate", role), user("ours", &format!("--role daemon --host {OURS}"))]).await;
     let origin = RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
@@ -83,15 +89,15 @@ async fn what_is_denied_while_running_is_logged_and_not_for_every_client() {
         assert_eq!(gateway.status("/x").await, 504);
     }
     // then
-    let said = || {
+    let errors = || {
         let output = gateway.process.output();
         output.lines().filter(|line| line.contains("does not let this user")).map(str::to_owned).collect()
     };
-    eventually("it is logged", async || !Vec::<String>::is_empty(&said())).await;
-    let said: Vec<String> = said();
+    eventually("it is logged", async || !Vec::<String>::is_empty(&errors())).await;
+    let errors: Vec<String> = errors();
     assert!(
-        said[0].contains("ERROR") && said[0].contains("publish to \"h8s.x.ANY.127.0.0.1._.%2A\""),
-        "{said:?}"
+        errors[0].contains("ERROR") && errors[0].contains("publish to \"h8s.x.ANY.127.0.0.1._.%2A\""),
+        "{errors:?}"
     );
-    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(errors.len(), 1, "{errors:?}");
 }

@@ -1,5 +1,5 @@
-//! What is in `deploy/` fits the programs: flags, keys and variables exist, configurations are ones, and what systemd is
-//! told about ending is what the programs do.
+//! The files in `deploy/` match the programs: flags, keys and variables exist, configurations are valid, and systemd's
+//! stop settings match the programs' behaviour.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ fn text(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap()
 }
 
-/// All values of a unit's key; comments are none.
+/// All values of a unit's key, without comments.
 fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
     unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
 }
@@ -65,15 +65,15 @@ fn units_wait_for_the_drain() {
         let unit = text(&format!("{name}.service"));
         let grace = command.get_arguments().find(|flag| flag.get_long() == Some("grace-period")).unwrap();
         let grace = duration(grace.get_default_values()[0].to_str().unwrap()).unwrap();
-        let patience = duration(value(&unit, "TimeoutStopSec")).unwrap();
-        assert!(patience > grace, "{name}: {patience:?} for {grace:?}");
+        let stop_timeout = duration(value(&unit, "TimeoutStopSec")).unwrap();
+        assert!(stop_timeout > grace, "{name}: {stop_timeout:?} for {grace:?}");
         assert_eq!(value(&unit, "KillSignal"), "SIGTERM");
-        // To a daemon a SIGHUP is the end; the others read again what they can.
+        // SIGHUP ends a daemon; the others reload.
         assert_eq!(values(&unit, "ExecReload").is_empty(), name == "h8srd", "{name}");
     }
 }
 
-/// Those without which a unit is not what its documentation says.
+/// The sandboxing settings that the documentation promises.
 #[test]
 fn units_are_confined() {
     for (name, _) in programs() {
@@ -96,7 +96,7 @@ fn units_are_confined() {
 }
 
 #[test]
-fn the_configurations_are_ones() {
+fn the_configurations_are_valid() {
     let directory = tempfile::tempdir().unwrap();
     let argv = |name: &str, text: String| {
         let file = directory.path().join(name);
@@ -119,7 +119,7 @@ fn the_configurations_are_ones() {
 }
 
 #[test]
-fn what_is_commented_out_is_a_setting_too() {
+fn commented_out_lines_are_valid_settings() {
     let keys: BTreeSet<_> = h8s_ingress::Flags::command()
         .get_arguments()
         .filter_map(|flag| flag.get_long().map(str::to_owned))
@@ -132,7 +132,7 @@ fn what_is_commented_out_is_a_setting_too() {
 }
 
 #[test]
-fn every_variable_that_is_named_exists() {
+fn every_named_variable_exists() {
     let known: BTreeSet<_> = programs().iter().flat_map(|(_, command)| variables(command)).collect();
     for file in path("").read_dir().unwrap() {
         let file = file.unwrap().file_name().into_string().unwrap();
@@ -150,7 +150,7 @@ fn every_variable_that_is_named_exists() {
 }
 
 #[test]
-fn there_is_an_image_for_each_program_and_none_is_root_s() {
+fn each_program_has_an_image_and_none_runs_as_root() {
     let file = text("Containerfile");
     for (name, command) in programs() {
         let (_, stage) = file.split_once(&format!("\nFROM base AS {name}\n")).unwrap();

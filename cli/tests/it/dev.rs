@@ -14,7 +14,7 @@ async fn hello_and_echo() -> Dev {
 }
 
 #[tokio::test]
-async fn a_page_comes_from_a_component() {
+async fn a_component_serves_a_page() {
     let dev = hello_and_echo().await;
 
     let (status, headers, body) = dev.get("/hello/you").await;
@@ -40,7 +40,7 @@ async fn a_component_sees_the_request_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn megabytes_are_echoed_byte_for_byte_while_they_come() {
+async fn megabytes_are_echoed_byte_for_byte_while_they_arrive() {
     // given an upload of unknown length
     let dev = hello_and_echo().await;
     let mut client = HttpClient::http1(&dev.url).await;
@@ -74,7 +74,7 @@ async fn megabytes_are_echoed_byte_for_byte_while_they_come() {
 }
 
 #[tokio::test]
-async fn who_wants_to_know_is_told_of_each_request() {
+async fn verbose_prints_each_request() {
     let mut dev = Dev::start(&[&component("hello"), "--verbose"]).await;
 
     dev.get("/asked").await;
@@ -84,7 +84,7 @@ async fn who_wants_to_know_is_told_of_each_request() {
 }
 
 #[tokio::test]
-async fn a_program_is_told_of_each_request_as_json() {
+async fn verbose_prints_each_request_as_json() {
     let mut dev = Process::start(&mut h8s_dev(&[
         &component("hello"),
         "--verbose",
@@ -113,7 +113,7 @@ async fn http2_is_served_too() {
 }
 
 #[tokio::test]
-async fn head_has_the_pages_head_and_nothing_else() {
+async fn head_has_the_page_s_head_and_no_body() {
     let dev = hello_and_echo().await;
     let mut client = RawClient::connect(&dev.url).await;
 
@@ -125,7 +125,7 @@ async fn head_has_the_pages_head_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn every_name_of_this_machine_is_served_and_no_other() {
+async fn only_names_of_this_machine_are_served() {
     let dev = hello_and_echo().await;
     let status = async |host: &str, path: &str| {
         let request = Request::get(format!("{}{path}", dev.url)).header("host", host).body(empty()).unwrap();
@@ -148,23 +148,23 @@ async fn paths_can_be_chosen() {
 
     assert_eq!(dev.get("/exactly").await.0, StatusCode::OK);
     assert!(String::from_utf8_lossy(&dev.get("/deep/er/x").await.2).contains("/deep/er/x"));
-    // The one without a path has all the rest.
+    // The component without a path serves all other paths.
     assert_eq!(http_client::post(&format!("{}/exactly/not", dev.url), "back").await.2, "back");
 }
 
 #[tokio::test]
-async fn what_is_said_at_start_is_true() {
+async fn the_start_up_message_is_true() {
     let dev = hello_and_echo().await;
 
-    let said = dev.process.stdout();
+    let text = dev.process.stdout();
 
-    assert!(said.contains(&format!("curl {}/hello", dev.url)), "{said}");
-    assert!(said.contains("/hello/*") && said.contains("/echo/*") && said.contains("Ctrl-C"), "{said}");
-    assert!(!said.contains('\x1b'), "{said}");
-    // The way to watch it works, and shows the request.
+    assert!(text.contains(&format!("curl {}/hello", dev.url)), "{text}");
+    assert!(text.contains("/hello/*") && text.contains("/echo/*") && text.contains("Ctrl-C"), "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+    // The command to watch it works, and shows the request.
     let watcher = async_nats::connect(&dev.nats_url).await.unwrap();
     let mut messages = watcher.subscribe("h8s.>").await.unwrap();
-    // The subscription is there when somebody behind it answers.
+    // The subscription is active once a later request has been answered.
     soon(watcher.request("h8s.http.GET.localhost._.hello", "".into())).await.unwrap();
     dev.get("/hello").await;
     let seen = async {
@@ -174,7 +174,7 @@ async fn what_is_said_at_start_is_true() {
 }
 
 #[tokio::test]
-async fn programs_get_one_line_of_json() {
+async fn json_is_one_line() {
     let hello = component("hello");
     let mut dev = Process::start(&mut h8s_dev(&["--log-format=json", "--listen=localhost:0", &hello]));
 
@@ -202,8 +202,8 @@ over_both_buses! {
         let dev = Dev::start(&["--nats-url", &bus.url(), &component("hello")]).await;
 
         assert_eq!((dev.get("/").await.0, &dev.nats_url), (StatusCode::OK, &bus.url()));
-        assert!(dev.process.stdout().contains("as you said: none was started"));
-        // It is there for others, too.
+        assert!(dev.process.stdout().contains("(--nats-url; no embedded broker)"));
+        // Other clients can use it, too.
         let client = async_nats::connect(bus.url()).await.unwrap();
         let answer = soon(client.request("h8s.http.GET.localhost._", "".into())).await.unwrap();
         assert!(String::from_utf8_lossy(&answer.payload).contains("html"));
@@ -212,21 +212,21 @@ over_both_buses! {
 
 #[tokio::test]
 async fn sigterm_lets_a_download_end_and_then_ends_it() {
-    // given a download that has begun
+    // given a started download
     let mut dev = Dev::start(&[&component("guests")]).await;
     let mut client = HttpClient::http1(&dev.url).await;
     let mut response = client.send(Request::get("/slow-stream").body(empty()).unwrap()).await.unwrap();
     next_piece(response.body_mut()).await.unwrap().unwrap();
     // when
     dev.process.terminate();
-    // then it comes whole, and the program ends well
+    // then it completes, and the exit code is 0
     assert!(whole(response).await.unwrap().2.ends_with(b"data: 4\n\n"));
     assert!(dev.process.wait_for_exit().await.success());
     assert_eq!(dev.process.stderr(), "");
 }
 
 #[tokio::test]
-async fn somebody_who_watches_is_in_nobodys_way() {
+async fn a_client_that_watches_all_subjects_disturbs_nothing() {
     let mut dev = hello_and_echo().await;
     let watcher = async_nats::connect(&dev.nats_url).await.unwrap();
     let _watching = watcher.subscribe("h8s.>").await.unwrap();
@@ -234,16 +234,16 @@ async fn somebody_who_watches_is_in_nobodys_way() {
 
     assert_eq!(dev.get("/hello").await.0, StatusCode::OK);
     assert_eq!(dev.get("/nowhere").await.0, StatusCode::NOT_FOUND);
-    let asked = std::time::Instant::now();
+    let start = std::time::Instant::now();
     dev.process.terminate();
 
     assert!(dev.process.wait_for_exit().await.success());
-    assert!(asked.elapsed() < std::time::Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(start.elapsed() < std::time::Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    // given a download without end
+    // given an endless download
     let mut dev = Dev::start(&["-v", &component("guests")]).await;
     let mut client = HttpClient::http1(&dev.url).await;
     let mut response = client.send(Request::get("/endless-stream").body(empty()).unwrap()).await.unwrap();
@@ -251,9 +251,9 @@ async fn a_second_signal_ends_it_at_once() {
     // when
     dev.process.signal("INT");
     dev.process.wait_for_line("draining").await;
-    let asked = std::time::Instant::now();
+    let start = std::time::Instant::now();
     dev.process.signal("INT");
     // then it does not wait for the grace period
     assert!(dev.process.wait_for_exit().await.success());
-    assert!(asked.elapsed() < std::time::Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(start.elapsed() < std::time::Duration::from_secs(4), "{:?}", start.elapsed());
 }

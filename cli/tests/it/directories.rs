@@ -18,7 +18,7 @@ async fn a_directory_is_built_and_served() {
     let dev = Dev::start(&[hello().to_str().unwrap()]).await;
 
     assert_eq!(dev.get("/anything").await.0, StatusCode::OK);
-    // Cargo's own words were not held back.
+    // Cargo's output is passed on.
     assert!(dev.process.stderr().contains("Finished"), "{}", dev.process.stderr());
 }
 
@@ -36,14 +36,14 @@ async fn refused_in(directory: &Path, arguments: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn any_other_current_directory_gets_an_example() {
+async fn another_current_directory_is_refused_with_an_example() {
     let directory = tempfile::tempdir().unwrap();
 
-    let said = refused_in(directory.path(), &[]).await;
+    let stderr = refused_in(directory.path(), &[]).await;
 
     assert!(
-        said.contains("there is no component to serve") && said.contains("h8s dev components/hello"),
-        "{said}"
+        stderr.contains("no component to serve") && stderr.contains("h8s dev components/hello"),
+        "{stderr}"
     );
 }
 
@@ -52,9 +52,9 @@ async fn a_directory_without_a_component_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let manifest = |text: &str| std::fs::write(directory.path().join("Cargo.toml"), text).unwrap();
 
-    assert!(refused_in(directory.path(), &["."]).await.contains(".: there is no Cargo.toml"));
+    assert!(refused_in(directory.path(), &["."]).await.contains(".: no Cargo.toml"));
     manifest("[workspace]\n");
-    assert!(refused_in(directory.path(), &["."]).await.contains("holds no package"));
+    assert!(refused_in(directory.path(), &["."]).await.contains("has no [package]"));
     manifest("[package]\nname = \"plain\"\nedition = \"2024\"\n[workspace]\n");
     std::fs::create_dir(directory.path().join("src")).unwrap();
     std::fs::write(directory.path().join("src/lib.rs"), "").unwrap();
@@ -62,7 +62,7 @@ async fn a_directory_without_a_component_is_named() {
 }
 
 #[tokio::test]
-async fn what_does_not_build_is_said_by_cargo_and_then_by_us() {
+async fn a_failed_build_is_reported_by_cargo_and_by_h8s() {
     let directory = tempfile::tempdir().unwrap();
     let manifest =
         "[package]\nname = \"broken\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n";
@@ -70,8 +70,8 @@ async fn what_does_not_build_is_said_by_cargo_and_then_by_us() {
     std::fs::create_dir(directory.path().join("src")).unwrap();
     std::fs::write(directory.path().join("src/lib.rs"), "this is not Rust").unwrap();
 
-    let said = refused_in(directory.path(), &[]).await;
+    let stderr = refused_in(directory.path(), &[]).await;
 
-    assert!(said.contains("error: expected one of"), "{said}");
-    assert!(said.trim_end().ends_with(".: does not build; what cargo says is above"), "{said}");
+    assert!(stderr.contains("error: expected one of"), "{stderr}");
+    assert!(stderr.trim_end().ends_with(".: build failed; see cargo's output above"), "{stderr}");
 }

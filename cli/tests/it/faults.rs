@@ -1,4 +1,4 @@
-//! Whole programs that are restarted, killed and lied to while clients go on asking: what may be lost, and what never.
+//! Whole programs under load that are restarted, killed or sent invalid messages: what may be lost, and what never is.
 
 mod bad_bus;
 mod broken_messages;

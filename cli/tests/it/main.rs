@@ -1,7 +1,7 @@
-//! Whole chains: clients over sockets, gateway, NATS, host and components, as processes of their own; and the
+//! Whole chains: clients over sockets, gateway, NATS, host and components as separate processes; and checks of the
 //! workspace as a whole.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(clippy::unwrap_used, reason = "a failed precondition of a test is a panic")]
 
 mod apart;
 mod browser;
@@ -22,16 +22,11 @@ mod programs;
 mod put_online;
 mod readme;
 mod rebuilds;
+mod reference;
 mod reverse;
-mod t12_spoofed_claims;
-mod t14_rights;
-mod t15_forged_control;
-mod t18_exactly_once;
-mod t1_long_addresses;
-mod t21_bad_guests;
-mod t2_subject_injection;
-mod t3_header_injection;
-mod t4_reserved_headers;
+mod rooms;
+mod security;
 mod threads;
+mod threats;
 mod websockets;
 mod workspace;

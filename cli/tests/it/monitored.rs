@@ -1,21 +1,21 @@
-//! A real server that tells who is connected to it.
+//! A real server with monitoring, for the list of its connections.
 
 use h8s_test_support::{NatsServer, http_client};
 
-/// See the module.
+/// A `nats-server`, and the URL of its `/connz`.
 pub(crate) struct Monitored {
     pub(crate) nats: NatsServer,
     connections: String,
 }
 
-/// One connection, as the server has it.
+/// One connection, as reported by the server.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The server's number for it.
+    /// The server's id of it.
     pub(crate) id: u64,
-    /// What it calls itself.
+    /// The name of the client.
     pub(crate) name: String,
-    /// Messages that it has published.
+    /// The count of published messages.
     pub(crate) published: u64,
 }
 
@@ -24,11 +24,11 @@ impl Monitored {
         let nats = NatsServer::with_config("http: \"127.0.0.1:-1\"").await;
         let log = nats.log();
         let address =
-            log.split_once("Starting http monitor on ").expect("it says where it can be monitored").1;
+            log.split_once("Starting http monitor on ").expect("the log has the monitor's address").1;
         Self { connections: format!("http://{}/connz", address.lines().next().unwrap()), nats }
     }
 
-    /// Those of all gateways.
+    /// The connections of all gateways.
     pub(crate) async fn gateway_connections(&self) -> Vec<Connection> {
         let (_, _, body) = http_client::get(&self.connections).await;
         let connz: serde_json::Value = serde_json::from_slice(&body).unwrap();

@@ -1,4 +1,4 @@
-//! A nats-server whose users have what `h8s permissions` prints for their roles, and nothing more; and who tries more.
+//! A nats-server whose users have the permissions that `h8s permissions` prints, and a client that tests them.
 
 use std::process::Command;
 
@@ -9,21 +9,21 @@ use tokio::net::TcpStream;
 
 pub(crate) const PASSWORD: &str = "pw";
 
-/// `h8s permissions` with these arguments, separated by blanks.
+/// `h8s permissions` with these arguments, separated by spaces.
 pub(crate) fn permissions(arguments: &str) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_h8s"));
     command.arg("permissions").args(arguments.split_whitespace());
     command
 }
 
-/// What it prints.
+/// Its output.
 pub(crate) fn printed(arguments: &str) -> String {
     let output = permissions(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A user as it prints one: `user("app", "--role daemon --host app.example.com")`.
+/// A user entry from its output: `user("app", "--role daemon --host app.example.com")`.
 pub(crate) fn user(name: &str, arguments: &str) -> String {
     let user = printed(&format!("{arguments} --user {name}"));
     let variable = format!("${}_PASSWORD", name.to_uppercase().replace('-', "_"));
@@ -40,12 +40,12 @@ pub(crate) fn flags(user: &str) -> [&str; 4] {
     ["--nats-user", user, "--nats-password", PASSWORD]
 }
 
-/// Nothing of what was done was denied.
+/// Checks that the server denied nothing.
 pub(crate) fn assert_all_granted(nats: &NatsServer) {
     assert!(!nats.log().contains("iolation"), "{}", nats.log());
 }
 
-/// A client that speaks the protocol by hand, so that each step's answer is known to be its own.
+/// A client that speaks the protocol itself, so that each operation's result is known.
 pub(crate) struct RawNats {
     stream: BufReader<TcpStream>,
 }
@@ -63,7 +63,7 @@ impl RawNats {
         client
     }
 
-    /// Does this, and says whether the server let it: what it had against it comes before its next PONG.
+    /// Performs an operation; returns whether the server permitted it. A violation is reported before the next PONG.
     pub(crate) async fn may(&mut self, operation: &str) -> bool {
         self.stream.write_all(format!("{operation}\r\nPING\r\n").as_bytes()).await.unwrap();
         let mut is_granted = true;

@@ -1,4 +1,4 @@
-//! T17: NATS or a host goes away: an error at once, never a hang, and back by itself.
+//! T17: NATS or a host is lost: an error at once, never a hang, and recovery without a restart.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 
 use crate::programs::{Gateway, Host, gateway_and_host};
 
-/// A host that has gone without a word is noticed after three silent beats of 5 s.
+/// A host that vanishes is detected after three missed beats of 5 s.
 const NOTICED: Duration = Duration::from_secs(25);
 
-/// Asks, and leaves the answer to be read.
+/// Sends a request; the response is still to be read.
 async fn ask(gateway: &Gateway, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(gateway.url.trim_start_matches("http://")).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
@@ -21,11 +21,11 @@ async fn ask(gateway: &Gateway, path: &str) -> TcpStream {
     stream
 }
 
-/// The last bytes of what is sent until the connection ends.
+/// The last bytes before the connection ends.
 async fn last_bytes(mut stream: TcpStream) -> Vec<u8> {
     let mut last = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
-    // A reset is an end as well.
+    // A reset counts as the end.
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         last.extend_from_slice(&buffer[..count]);
         last.drain(..last.len().saturating_sub(1024));
@@ -55,7 +55,7 @@ over_both_buses! {
 
         host.process.kill().await;
         for _ in 0..20 {
-            // 504 is what a request gets that was on its way before the server had noticed.
+            // 504 for a request that was in flight before the server noticed.
             let status = gateway.status("/hello").await;
             assert!(matches!(status, 502..=504), "{status}");
         }
@@ -65,7 +65,7 @@ over_both_buses! {
     }
 
     async fn t17_a_host_is_killed_before_it_answers(bus) {
-        // given a request that a component has accepted, and will not answer
+        // given a request that a component has accepted, and does not answer
         let mut host = Host::start(&bus.url(), &[("/*", "guests")], &[]).await;
         let gateway = Gateway::start(&bus.url(), &["--request-timeout", "60s"]).await;
         let watcher = async_nats::connect(bus.url()).await.unwrap();
@@ -75,7 +75,7 @@ over_both_buses! {
         soon(frames.next()).await.unwrap();
         // when its host is killed
         host.process.kill().await;
-        // then the client hears of it
+        // then the client gets an error
         let answer = within(NOTICED, last_bytes(client)).await;
         assert!(answer.starts_with(b"HTTP/1.1 502 "), "{:?}", String::from_utf8_lossy(&answer));
     }
@@ -90,8 +90,8 @@ over_both_buses! {
 
         host.process.kill().await;
 
-        // The end of a whole body would be the empty chunk.
+        // A complete body would end with the empty chunk.
         let end = within(NOTICED, last_bytes(client)).await;
-        assert!(!end.ends_with(b"0\r\n\r\n"), "a cut body looked whole");
+        assert!(!end.ends_with(b"0\r\n\r\n"), "a truncated body looked complete");
     }
 }

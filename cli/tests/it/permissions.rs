@@ -1,63 +1,65 @@
-//! `h8s permissions`: what it prints is what a nats-server and the documentation take, and mistakes are all told.
+//! `h8s permissions`: nats-server and the documentation accept its output, and all errors are reported.
 
 use std::process::Output;
 
 use h8s_test_support::NatsServer;
+use h8s_test_support::{Tool, needs};
 use serde_json::Value;
 
 use crate::nats_users::{RawNats, permissions, printed, server, user};
 
 const EXAMPLE: &str = include_str!("../../../examples/least-rights.conf");
 
-fn said(output: &Output) -> Vec<String> {
+fn errors(output: &Output) -> Vec<String> {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{output:?}");
     String::from_utf8(output.stderr.clone()).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The lines without what indents them.
+/// The lines without indentation.
 fn trimmed(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
 #[test]
-fn mistakes_are_all_told_with_exit_code_2() {
+fn invalid_flags_are_all_reported_with_exit_code_2() {
     let bad = "--role king --host a..b,ok.example,*.example.com --queue-group a* --subject-prefix . --user a'b \
                --format xml --frobnicate";
-    let said = said(&permissions(bad).output().unwrap());
+    let errors = errors(&permissions(bad).output().unwrap());
     for part in
         ["king", "\"a..b\"", "\"*.example.com\"", "\"a*\"", "--subject-prefix", "a'b", "xml", "--frobnicate"]
     {
-        assert_eq!(said.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {said:#?}");
+        assert_eq!(errors.iter().filter(|line| line.contains(part)).count(), 1, "{part}: {errors:#?}");
     }
-    assert_eq!(said.len(), 8, "{said:#?}");
+    assert_eq!(errors.len(), 8, "{errors:#?}");
 }
 
 #[test]
-fn flags_that_do_not_fit_together_are_told() {
+fn flags_that_exclude_each_other_are_reported() {
     for (arguments, mistakes) in [
         ("", &["--role is missing"][..]),
-        ("--role daemon --format nsc", &["--role daemon answers for hosts", "--format nsc makes a user"]),
-        ("--role gateway --queue-group a", &["--role gateway is in no queue group"]),
-        ("--role host --host a.b --queue-group a", &["h8s-host is in the queue group h8s"]),
+        ("--role daemon --format nsc", &["--role daemon requires --host", "--format nsc requires --user"]),
+        ("--role gateway --queue-group a", &["--role gateway uses no queue group"]),
+        ("--role host --host a.b --queue-group a", &["h8s-host always uses the queue group h8s"]),
     ] {
-        let said = said(&permissions(arguments).output().unwrap());
-        assert_eq!(said.len(), mistakes.len(), "{arguments}: {said:#?}");
-        assert!(said.iter().zip(mistakes).all(|(line, mistake)| line.contains(mistake)), "{said:#?}");
+        let errors = errors(&permissions(arguments).output().unwrap());
+        assert_eq!(errors.len(), mistakes.len(), "{arguments}: {errors:#?}");
+        assert!(errors.iter().zip(mistakes).all(|(line, mistake)| line.contains(mistake)), "{errors:#?}");
     }
 }
 
 #[test]
-fn the_example_has_what_is_printed() {
+fn the_example_contains_the_output() {
     let example = trimmed(EXAMPLE).join("\n");
     for arguments in ["--role gateway --user gateway", "--role daemon --host app.localhost --user app"] {
         let printed = printed(arguments);
         let user: Vec<_> = trimmed(&printed).into_iter().skip_while(|line| line.starts_with('#')).collect();
-        assert!(user.len() > 15 && example.contains(&user.join("\n")), "the example has not:\n{printed}");
+        assert!(user.len() > 15 && example.contains(&user.join("\n")), "the example lacks:\n{printed}");
     }
 }
 
 #[tokio::test]
-async fn a_block_alone_and_json_are_configurations_of_a_server_too() {
+async fn the_block_alone_and_json_are_valid_server_configurations() {
+    needs!(Tool::NatsServer);
     // given the same permissions in three forms
     let role = "--role daemon --host app.example.com --queue-group shop";
     let block = printed(role);
@@ -72,7 +74,7 @@ async fn a_block_alone_and_json_are_configurations_of_a_server_too() {
     ];
     let nats = server(&users).await;
     for name in ["printed", "block", "json", "whole"] {
-        // when each tries something that is in them, and something that is not
+        // when each tries a permitted and a forbidden subject
         let mut client = RawNats::connect(&nats, name).await;
         let subject = "h8s.x.ANY.com.example.app._.%2A";
         // then they are the same
@@ -83,7 +85,7 @@ async fn a_block_alone_and_json_are_configurations_of_a_server_too() {
 }
 
 #[test]
-fn nsc_is_given_every_right_once() {
+fn the_nsc_command_grants_every_permission_once() {
     let role = "--role operator --host app.example.com --user eye";
     let json: Value = serde_json::from_str(&printed(&format!("{role} --format json"))).unwrap();
     let command = printed(&format!("{role} --format nsc"));
@@ -105,7 +107,8 @@ fn nsc_is_given_every_right_once() {
 }
 
 #[tokio::test]
-async fn the_example_is_a_configuration() {
+async fn the_example_is_a_valid_server_configuration() {
+    needs!(Tool::NatsServer);
     let example = EXAMPLE.replace("listen: 127.0.0.1:4222", "");
     let example = example.replace("$GATEWAY_PASSWORD", "pw").replace("$APP_PASSWORD", "pw");
     let nats = NatsServer::with_config(&example).await;
@@ -116,7 +119,7 @@ async fn the_example_is_a_configuration() {
 }
 
 #[test]
-fn the_readme_shows_how_it_begins() {
+fn the_readme_shows_the_beginning_of_the_output() {
     let readme = include_str!("../../../README.md");
     let (_, shown) = readme.split_once("$ h8s permissions ").unwrap();
     let (arguments, shown) = shown.split_once('\n').unwrap();

@@ -1,11 +1,11 @@
-//! The example of a plain responder, which is an independent client (nats-py).
+//! The example of a plain responder, on an independent NATS client (nats-py).
 
 use std::path::Path;
 
 use h8s_test_support::http_client::{self, full};
 use h8s_test_support::process::Process;
 use h8s_test_support::python::python;
-use h8s_test_support::{eventually, over_both_buses};
+use h8s_test_support::{Tool, eventually, needs, over_both_buses};
 use http::Request;
 
 use crate::programs::{Dev, Gateway, component};
@@ -35,6 +35,7 @@ fn check((status, headers, body): http_client::Answer) {
 
 over_both_buses! {
     async fn an_independent_client_answers(bus) {
+        needs!(Tool::Python);
         let mut responder = responder(&bus.url()).await;
         let gateway = Gateway::start(&bus.url(), &["--track-interest"]).await;
 
@@ -42,17 +43,18 @@ over_both_buses! {
 
         responder.terminate();
         assert!(responder.wait_for_exit().await.success());
-        eventually("it has taken its interest back", async || ask(&gateway.url).await.0.as_u16() == 404).await;
+        eventually("its interest is withdrawn", async || ask(&gateway.url).await.0.as_u16() == 404).await;
     }
 }
 
 #[tokio::test]
 async fn an_independent_client_answers_beside_components_in_development() {
-    // Not at `/*`: a component answers plain requests as well, and NATS would let the two share them.
+    needs!(Tool::Python);
+    // Not at `/*`: the component answers plain requests, too, and NATS would distribute them over both.
     let dev = Dev::start(&[&format!("/hello/*={}", component("hello"))]).await;
     let _responder = responder(&dev.nats_url).await;
 
-    eventually("dev has heard of it", async || ask(&dev.url).await.1.contains_key("x-powered-by")).await;
+    eventually("dev knows its interest", async || ask(&dev.url).await.1.contains_key("x-powered-by")).await;
 
     for _ in 0..10 {
         check(ask(&dev.url).await);

@@ -1,4 +1,4 @@
-//! The example of a plain responder for WebSockets, which is an independent client (nats-py).
+//! The example of a plain responder for WebSockets, on an independent NATS client (nats-py).
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use h8s_test_support::over_both_buses;
 use h8s_test_support::process::Process;
 use h8s_test_support::python::python;
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
+use h8s_test_support::{Tool, needs};
 
 use crate::programs::Gateway;
 
@@ -23,6 +24,7 @@ async fn connect(gateway: &Gateway, path: &str) -> WebSocketClient {
 
 over_both_buses! {
     async fn an_independent_client_answers_and_pushes(bus) {
+        needs!(Tool::Python);
         let mut responder = responder(&bus.url()).await;
         let gateway = Gateway::start(&bus.url(), &[]).await;
         let (mut one, mut other) = (connect(&gateway, "/").await, connect(&gateway, "/deep/er").await);
@@ -37,7 +39,7 @@ over_both_buses! {
 
         responder.terminate();
         assert!(responder.wait_for_exit().await.success());
-        one.text("nobody hears this").await;
+        one.text("no responder receives this").await;
         assert!(matches!(one.message().await, Event::Close(1011, _)));
         one.close(1011, "").await;
         assert_eq!(one.rest().await, [Event::End]);

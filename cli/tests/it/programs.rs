@@ -1,4 +1,4 @@
-//! The programs as processes, on ports of the system's choice.
+//! The programs as processes, on free ports.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,10 +11,10 @@ use h8s_test_support::process::{Process, program};
 use h8s_test_support::{Bus, eventually};
 use http::StatusCode;
 
-/// What the separate programs are made of, relative to the workspace.
+/// The sources of the separate programs, relative to the workspace.
 const SOURCES: [&str; 7] =
     ["Cargo.lock", "settings/src", "wire/src", "nats/src", "ingress/src", "host-provider/src", "reverse/src"];
-/// Them, and the packages that they are of.
+/// The programs, and their packages.
 const PROGRAMS: [(&str, &str); 3] =
     [("h8sd", "h8s-ingress"), ("h8s-host", "h8s-host"), ("h8srd", "h8s-reverse")];
 
@@ -51,7 +51,7 @@ impl Dev {
     }
 }
 
-/// `h8s dev` with these arguments. What it builds is built as if nobody were testing.
+/// `h8s dev` with these arguments. Its builds do not inherit the settings of the test's own build.
 pub(crate) fn h8s_dev(arguments: &[&str]) -> Command {
     let mut command = program(env!("CARGO_BIN_EXE_h8s"));
     for name in
@@ -112,7 +112,7 @@ pub(crate) fn host_command(nats_url: &str, host: &str, name: &str) -> Command {
     command
 }
 
-/// `h8s-host`, ready, serving components for the host `127.0.0.1`, which is what clients ask for here.
+/// `h8s-host`, ready, serving components for the host `127.0.0.1`, which the tests' clients request.
 pub(crate) struct Host {
     pub(crate) process: Process,
     _config: tempfile::NamedTempFile,
@@ -124,7 +124,7 @@ impl Host {
         Self::serving(nats_url, "127.0.0.1", served, flags).await
     }
 
-    /// The same, for another host.
+    /// [`start`](Self::start) for another host.
     pub(crate) async fn serving(nats_url: &str, host: &str, served: &[(&str, &str)], flags: &[&str]) -> Self {
         let table = |(path, name): &(&str, &str)| {
             format!("[[component]]\nfile = {:?}\npath = {path:?}\n", component(name))
@@ -146,14 +146,14 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Answers from this backend for the host `127.0.0.1`, which is what clients ask for here.
+    /// Answers from this backend for the host `127.0.0.1`, which the tests' clients request.
     pub(crate) async fn start(nats_url: &str, backend: &str, flags: &[&str]) -> Self {
         let mut command =
             h8srd(&["--nats-url", nats_url, "--hostname", "127.0.0.1", "--backend-url", backend]);
         Self::run(command.args(flags)).await
     }
 
-    /// Answers as a configuration file says.
+    /// Starts with a configuration file.
     pub(crate) async fn with_config(nats_url: &str, config: &str, flags: &[&str]) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), config).unwrap();
@@ -177,21 +177,21 @@ pub(crate) fn h8srd(arguments: &[&str]) -> Command {
     command
 }
 
-/// A gateway, and a daemon that answers for it from this backend.
+/// A gateway, and a daemon in front of this backend.
 pub(crate) async fn gateway_and_daemon(bus: &Bus, backend: &str) -> (Gateway, Daemon) {
     let daemon = Daemon::start(&bus.url(), backend, &[]).await;
     (Gateway::start(&bus.url(), &[]).await, daemon)
 }
 
-/// A gateway and a host that serves hello at `/*` and echo at `/echo/*`, which the gateway knows.
+/// A gateway, and a host that serves hello at `/*` and echo at `/echo/*`. The gateway knows both interests.
 pub(crate) async fn gateway_and_host(bus: &Bus) -> (Gateway, Host) {
     let host = Host::start(&bus.url(), &[("/*", "hello"), ("/echo/*", "echo")], &[]).await;
     let gateway = Gateway::start(&bus.url(), &["--request-timeout", "5s"]).await;
     (gateway, host)
 }
 
-/// A program of another crate of the workspace, in the directory where `h8s` is: cargo builds it there with the rest
-/// of the workspace, and is asked to where it has not, or not lately.
+/// A program of another crate of the workspace. Cargo builds it beside `h8s` with the rest of the workspace; if it is
+/// missing or out of date, it is built now.
 fn built(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let directory = BUILT.get_or_init(|| {
@@ -209,7 +209,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().ok()?.modified().ok()
 }
 
-/// When the last of the sources was changed.
+/// When the sources were last changed.
 fn sources_modified() -> SystemTime {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut paths: Vec<PathBuf> = SOURCES.iter().map(|source| workspace.join(source)).collect();
@@ -224,18 +224,18 @@ fn sources_modified() -> SystemTime {
     last
 }
 
-/// Into the directory that `h8s` was built into: `target/debug`, or that of another profile.
+/// Builds into the directory of `h8s`: `target/debug`, or that of another profile.
 fn build(directory: &Path) {
     let profile = match directory.file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
         profile => profile,
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo tells a test about its own package is news to some build scripts, and much would be built again.
+    // Cargo's variables about the test's own package would make some build scripts run again.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
             .iter()
-            .any(|told| name.to_string_lossy().starts_with(told))
+            .any(|prefix| name.to_string_lossy().starts_with(prefix))
         {
             cargo.env_remove(name);
         }

@@ -1,11 +1,11 @@
-//! What the README says about putting a local app online, done as it says.
+//! The README's instructions for putting a local app online.
 
 use std::process::Command;
 
 use h8s_test_support::http_client::{HttpClient, empty};
 use h8s_test_support::python::python;
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
-use h8s_test_support::{Bus, NatsServer, Process, eventually};
+use h8s_test_support::{Bus, NatsServer, Process, Tool, eventually, needs};
 use http::{Request, StatusCode};
 
 use crate::programs::{Daemon, Gateway, h8srd};
@@ -15,13 +15,13 @@ const HOST: &str = "app.localhost";
 const LEAST_RIGHTS: &str = include_str!("../../../examples/least-rights.conf");
 const BACKEND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/websocket-backend.py");
 
-/// A port that nobody has at the moment.
+/// A port that is free at the moment.
 fn free_port() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port().to_string()
 }
 
-/// `h8srd` as it stands in the README, with these in the place of its addresses.
+/// The README's `h8srd` command, with these addresses.
 fn daemon_of_the_readme(nats_url: &str, port: &str) -> Command {
     let line = README.lines().find(|line| line.starts_with("$ h8srd --nats-url")).unwrap();
     let arguments = line.trim_start_matches("$ h8srd ").replace("nats://127.0.0.1:4222", nats_url);
@@ -36,7 +36,7 @@ async fn get(gateway: &Gateway, path: &str) -> (StatusCode, String) {
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn hears_back(gateway: &Gateway) {
+async fn check_echo(gateway: &Gateway) {
     let upgrade = WebSocketClient::upgrade(&format!("{}/room", gateway.url)).host(HOST);
     let mut client = upgrade.send().await.unwrap_or_else(|refused| panic!("{}", refused.text()));
     client.text("hello").await;
@@ -44,7 +44,8 @@ async fn hears_back(gateway: &Gateway) {
 }
 
 #[tokio::test]
-async fn the_file_server_that_comes_with_python() {
+async fn the_file_server_of_python() {
+    needs!(Tool::NatsServer);
     let (bus, directory, port) = (Bus::real().await, tempfile::tempdir().unwrap(), free_port());
     std::fs::write(directory.path().join("here.txt"), "found").unwrap();
     let mut server = Command::new("python3");
@@ -62,6 +63,7 @@ async fn the_file_server_that_comes_with_python() {
 
 #[tokio::test]
 async fn a_websocket_and_the_least_rights() {
+    needs!(Tool::NatsServer, Tool::Python);
     let configuration = LEAST_RIGHTS.replace("listen: 127.0.0.1:4222\n", "");
     let configuration = configuration.replace("$GATEWAY_PASSWORD", "gate").replace("$APP_PASSWORD", "back");
     let (nats, port) = (NatsServer::with_config(&configuration).await, free_port());
@@ -71,19 +73,20 @@ async fn a_websocket_and_the_least_rights() {
     let mut daemon = Daemon::run(daemon.envs([("NATS_USER", "app"), ("NATS_PASSWORD", "back")])).await;
     let gateway = Gateway::start(&nats.url(), &["--nats-user", "gateway", "--nats-password", "gate"]).await;
 
-    hears_back(&gateway).await;
+    check_echo(&gateway).await;
 
-    // An ordinary request to it is one, too, and gets its own words.
+    // An ordinary request reaches the backend, too, and gets its response.
     assert_eq!(get(&gateway, "/").await.0, StatusCode::UPGRADE_REQUIRED);
     daemon.process.terminate();
     assert!(daemon.process.wait_for_exit().await.success());
-    let said = [daemon.process.output(), gateway.process.output()].concat();
-    assert!(!said.to_lowercase().contains("permission"), "{said}");
+    let output = [daemon.process.output(), gateway.process.output()].concat();
+    assert!(!output.to_lowercase().contains("permission"), "{output}");
 }
 
-/// What one may not say to the server, from the file above: another host's daemon gets nothing.
+/// The same configuration denies a daemon for another host.
 #[tokio::test]
 async fn the_least_rights_are_for_one_host() {
+    needs!(Tool::NatsServer);
     let configuration = LEAST_RIGHTS.replace("listen: 127.0.0.1:4222\n", "");
     let configuration = configuration.replace("$GATEWAY_PASSWORD", "gate").replace("$APP_PASSWORD", "back");
     let nats = NatsServer::with_config(&configuration).await;

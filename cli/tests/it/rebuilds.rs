@@ -1,4 +1,4 @@
-//! `h8s dev` while its components change: what is saved is served.
+//! `h8s dev` while its components change: saved changes are served.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +12,10 @@ use tokio::time::sleep;
 
 use crate::programs::{Dev, component};
 
-/// A build takes a second or two, and on a busy machine much longer.
+/// A build takes a second or two, and much longer on a loaded machine.
 const BUILD_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Waits until the component answers like this. Whatever it answers before, it answers well.
+/// Waits until the component answers like this. Every answer before must be a 200.
 async fn answers(dev: &Dev, expected: &str) {
     let answered = async {
         loop {
@@ -31,27 +31,27 @@ async fn answers(dev: &Dev, expected: &str) {
 }
 
 #[tokio::test]
-async fn a_file_that_is_saved_is_served() {
+async fn a_saved_file_is_served() {
     // given a component's file
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("app.wasm");
     std::fs::copy(guest("guests"), &file).unwrap();
     let mut dev = Dev::start(&[file.to_str().unwrap()]).await;
     answers(&dev, "ok\n").await;
-    // when another is written over it, then that one is served
+    // when another component is written over it, then that one is served
     std::fs::copy(guest("hello"), &file).unwrap();
     answers(&dev, "<code>/ok</code>").await;
     dev.process.wait_for_line("component app: swapped (").await;
-    // and when it is no component, then that is said, and what was served still is
+    // and when it is not a component, then that is logged, and the running version is still served
     std::fs::write(&file, "not at all").unwrap();
-    dev.process.wait_for_line("app.wasm: not a WebAssembly file; the one before stays").await;
+    dev.process.wait_for_line("app.wasm: not a WebAssembly file; ").await;
     answers(&dev, "<code>/ok</code>").await;
-    // and it may be one again
+    // and a component is served again
     std::fs::copy(guest("guests"), &file).unwrap();
     answers(&dev, "ok\n").await;
 }
 
-/// A component's directory: a package of its own, built together with the guests for the sake of its dependencies.
+/// A component's directory: a separate package that shares the guests' target directory, and so their dependencies.
 struct Package(TempDir);
 
 const MANIFEST: &str = r#"
@@ -110,7 +110,7 @@ impl Package {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// Once before the test, which then need not wait for the dependencies.
+    /// Builds the dependencies before the test.
     fn build(&self) {
         let mut cargo = Command::new("cargo");
         for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
@@ -124,26 +124,26 @@ impl Package {
 }
 
 #[tokio::test]
-async fn sources_that_are_saved_are_built_and_served() {
+async fn saved_sources_are_built_and_served() {
     // given a component that is built from a directory
     let package = Package::new();
     let mut dev = Dev::start(&[package.0.path().to_str().unwrap()]).await;
     answers(&dev, "first, second").await;
-    // when its source is another, then so is its answer
+    // when its source changes, then so does its answer
     package.write("src/lib.rs", &SOURCE.replace("first", "1st"));
     answers(&dev, "1st, second").await;
-    let said = dev.process.wait_for_line("s and swapped").await;
-    assert!(said.contains("edited: rebuilt in "), "{said}");
-    // when it is no Rust, then cargo says so, and what was served still is
+    let line = dev.process.wait_for_line("s and swapped").await;
+    assert!(line.contains("edited: rebuilt in "), "{line}");
+    // when it does not compile, then cargo reports it, and the running version is still served
     package.write("src/lib.rs", "this is not Rust");
     within(BUILD_DEADLINE, async {
-        while !dev.process.output().contains("edited: does not build; the one before stays") {
+        while !dev.process.output().contains("edited: build failed; keeping the running version") {
             answers(&dev, "1st, second").await;
         }
     })
     .await;
     assert!(dev.process.stderr().contains("error: expected one of"), "{}", dev.process.stderr());
-    // when it is again, and so is another file that it is made of, then both are seen
+    // when it compiles again, and another of its files changes, then both are served
     package.write("src/lib.rs", SOURCE);
     answers(&dev, "first, second").await;
     package.write("answer.txt", "2nd");

@@ -1,4 +1,4 @@
-//! Local services behind the reverse daemon: clients over sockets, gateway, NATS, daemon and backend, all of them real.
+//! Local services behind the reverse daemon: clients over sockets, gateway, NATS, daemon and backend, all real.
 
 mod bodies;
 mod endings;
@@ -18,18 +18,18 @@ mod websockets;
 
 use h8s_test_support::raw_origin::{RawOrigin, RawRequest, ServingOrigin};
 
-/// A response with this body, over a connection that stays.
+/// A response with this body on a persistent connection.
 fn ok(body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
-/// A backend that says which method and target it was asked for.
-async fn telling_origin() -> ServingOrigin {
-    RawOrigin::bind().await.serve(told)
+/// A backend that answers with the method and target of the request.
+async fn echoing_origin() -> ServingOrigin {
+    RawOrigin::bind().await.serve(request_line)
 }
 
-fn told(request: &RawRequest) -> Vec<u8> {
+fn request_line(request: &RawRequest) -> Vec<u8> {
     ok(format!("{} {}", request.head.method, request.head.target))
 }

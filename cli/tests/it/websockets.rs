@@ -1,4 +1,4 @@
-//! WebSockets through the real programs, and what they outlive.
+//! WebSockets through the real programs, and failures that they survive.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -7,16 +7,16 @@ use futures_util::future::join_all;
 use h8s_nats::{Connections, Link, NatsConfig};
 use h8s_test_support::http_client::{get, post};
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
-use h8s_test_support::{eventually, over_both_buses, soon, within};
+use h8s_test_support::{Tool, eventually, needs, over_both_buses, soon, within};
 use serde_json::Value;
 
 use crate::programs::{Gateway, Host};
 
-/// A gateway that has gone without a word is noticed after three silent beats of 5 s.
+/// A gateway that vanishes is detected after three missed beats of 5 s.
 const LEASE: Duration = Duration::from_secs(25);
-/// What NATS clients take to come back, and a beat.
-const BACK: Duration = Duration::from_secs(30);
-/// So many that a list has many pages, and so few that any machine has the descriptors: each costs two on this one.
+/// How long NATS clients take to reconnect, and a beat.
+const RECONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// Enough for many pages of a list, but within the descriptors of any machine: each connection costs two.
 const MANY: usize = 2_000;
 
 async fn connect(gateway: &Gateway, path: &str) -> WebSocketClient {
@@ -26,14 +26,14 @@ async fn connect(gateway: &Gateway, path: &str) -> WebSocketClient {
 async fn connect_many(gateway: &Gateway, path: &str, count: usize) -> Vec<WebSocketClient> {
     let mut clients = Vec::with_capacity(count);
     while clients.len() < count {
-        // As many as a listener's backlog takes at once.
+        // At most a listener's backlog at once.
         let next = (count - clients.len()).min(100);
         clients.extend(join_all((0..next).map(|_| connect(gateway, path))).await);
     }
     clients
 }
 
-/// What is known to somebody who starts now.
+/// A registry that starts now.
 async fn connections(nats_url: &str) -> Connections {
     let link = Link::connect(&NatsConfig::anonymous(nats_url).unwrap()).await.unwrap();
     Connections::start(link, &["127.0.0.1".parse().unwrap()]).await.unwrap()
@@ -44,7 +44,7 @@ async fn echoed(client: &mut WebSocketClient, text: &str) {
     assert_eq!(client.message().await, Event::Text(text.into()));
 }
 
-/// Each client says each number.
+/// Each client sends each number.
 async fn say(clients: &mut [WebSocketClient], numbers: Range<u32>) {
     for number in numbers {
         for client in &mut *clients {
@@ -56,7 +56,7 @@ async fn say(clients: &mut [WebSocketClient], numbers: Range<u32>) {
 async fn answers_until(client: &mut WebSocketClient, last: u32) -> Vec<u32> {
     let mut answers = Vec::new();
     while answers.last() != Some(&last) {
-        match client.next_within(BACK).await {
+        match client.next_within(RECONNECT_DEADLINE).await {
             Event::Text(text) => answers.push(text.parse().unwrap()),
             event => panic!("{event:?} after {answers:?}"),
         }
@@ -64,7 +64,7 @@ async fn answers_until(client: &mut WebSocketClient, last: u32) -> Vec<u32> {
     answers
 }
 
-/// All in order; twice only what may have been in the hands of the host that was killed.
+/// All in order. Only messages that the killed host may have been handling are repeated.
 fn check_answers(answers: &[u32]) {
     let mut without_repeats = answers.to_vec();
     without_repeats.sort_unstable();
@@ -75,7 +75,7 @@ fn check_answers(answers: &[u32]) {
 }
 
 over_both_buses! {
-    async fn what_is_posted_reaches_everybody(bus) {
+    async fn a_post_reaches_all_clients(bus) {
         // given two gateways with a client each, and a component that pushes
         let _host = Host::start(&bus.url(), &[("/room/*", "websocket-echo"), ("/send", "sender")], &[]).await;
         let (one, other) = (Gateway::start(&bus.url(), &[]).await, Gateway::start(&bus.url(), &[]).await);
@@ -94,8 +94,8 @@ over_both_buses! {
         echoed(&mut clients[0], "not for me").await;
     }
 
-    async fn a_killed_host_is_not_noticed(bus) {
-        // given conversations with one host, and another in its queue group
+    async fn clients_continue_when_a_host_is_killed(bus) {
+        // given connections served by one host, and another host in its queue group
         let mut owner = Host::start(&bus.url(), &[("/*", "websocket-echo")], &[]).await;
         let gateway = Gateway::start(&bus.url(), &[]).await;
         let mut clients = connect_many(&gateway, "/", 20).await;
@@ -103,11 +103,11 @@ over_both_buses! {
             echoed(client, "before").await;
         }
         let _another = Host::start(&bus.url(), &[("/*", "websocket-echo")], &[]).await;
-        // when the one is killed while messages come
+        // when the first is killed while messages arrive
         say(&mut clients, 0..50).await;
         owner.process.kill().await;
         say(&mut clients, 50..100).await;
-        // then nobody is disconnected, and nothing is lost
+        // then no client is disconnected, and nothing is lost
         for client in &mut clients {
             let answers = answers_until(client, 99).await;
             check_answers(&answers);
@@ -115,7 +115,7 @@ over_both_buses! {
         }
     }
 
-    async fn a_host_that_drains_is_not_noticed(bus) {
+    async fn clients_continue_when_a_host_drains(bus) {
         let mut leaving = Host::start(&bus.url(), &[("/*", "websocket-echo")], &[]).await;
         let gateway = Gateway::start(&bus.url(), &[]).await;
         let mut client = connect(&gateway, "/").await;
@@ -131,24 +131,24 @@ over_both_buses! {
         echoed(&mut client, "after").await;
     }
 
-    async fn a_restart_of_nats_is_not_noticed(mut bus) {
-        // given a conversation
+    async fn clients_continue_when_nats_restarts(mut bus) {
+        // given a connection
         let _host = Host::start(&bus.url(), &[("/*", "websocket-echo")], &[]).await;
         let gateway = Gateway::start(&bus.url(), &[]).await;
         let mut client = connect(&gateway, "/").await;
         echoed(&mut client, "before").await;
-        // when NATS goes away, and something is said meanwhile
+        // when NATS stops, and a message is sent meanwhile
         bus.stop().await;
         eventually("the gateway has noticed", async || !gateway.is_ready().await).await;
         client.text("meanwhile").await;
         assert_eq!(client.until_pong().await, []);
         bus.restart().await;
-        // then it goes on by itself
-        assert_eq!(client.next_within(BACK).await, Event::Text("meanwhile".into()));
+        // then it continues
+        assert_eq!(client.next_within(RECONNECT_DEADLINE).await, Event::Text("meanwhile".into()));
         echoed(&mut client, "after").await;
     }
 
-    async fn a_killed_gateway_takes_its_connections_with_it(bus) {
+    async fn connections_of_a_killed_gateway_are_removed(bus) {
         let _host = Host::start(&bus.url(), &[("/*", "websocket-echo")], &[]).await;
         let (mut doomed, staying) = (Gateway::start(&bus.url(), &[]).await, Gateway::start(&bus.url(), &[]).await);
         let (mut lost, _kept) = (connect_many(&doomed, "/", 30).await, connect_many(&staying, "/", 20).await);
@@ -170,22 +170,23 @@ over_both_buses! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_starts_late_knows_everybody() {
+async fn a_host_that_starts_late_knows_all_connections() {
+    needs!(Tool::NatsServer);
     // given thousands of connections
     let bus = h8s_test_support::Bus::real().await;
     let _host = Host::start(&bus.url(), &[("/*", "websocket-echo")], &[]).await;
     let gateway = Gateway::start(&bus.url(), &["--max-connections-per-address", "10000"]).await;
     let clients = connect_many(&gateway, "/", MANY).await;
-    // when somebody starts who wants to know
+    // when a registry and a host start
     let begin = Instant::now();
     let registry = connections(&bus.url()).await;
     let took = begin.elapsed();
     let _late = Host::start(&bus.url(), &[("/send", "sender")], &[]).await;
     let list = soon(get(&format!("{}/send", gateway.url))).await.2;
-    // then they know at once
+    // then both know all connections at once
     assert_eq!(registry.len(), MANY);
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(serde_json::from_slice::<Vec<Value>>(&list).unwrap().len(), MANY);
     drop(clients);
-    eventually("all are gone again", async || registry.is_empty()).await;
+    eventually("all are removed", async || registry.is_empty()).await;
 }

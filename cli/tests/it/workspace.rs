@@ -1,10 +1,10 @@
-//! Arrows between crates only point down: programs → ingress, host-provider, reverse → nats → wire.
+//! Dependencies between crates form layers: programs → ingress, host-provider, reverse → nats → wire.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Which crates of the workspace each may use. A new crate needs a line here.
+/// The crates of the workspace that each crate may depend on. A new crate needs an entry.
 const MAY_USE: [(&str, &[&str]); 11] = [
     ("h8s-wire", &[]),
     ("h8s-settings", &[]),
@@ -25,7 +25,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ),
 ];
 
-/// What is measured against may be named where it is measured.
+/// Benches may depend on what they compare with.
 const BENCHES: &str = "h8s-benches";
 
 /// An entry of a manifest, of any kind but `[dev-dependencies]`.
@@ -68,7 +68,7 @@ fn workspace() -> Workspace {
 }
 
 #[test]
-fn every_crate_has_its_place() {
+fn every_crate_is_in_the_table() {
     let mut members = workspace().members;
     members.sort();
     let mut known = MAY_USE.map(|(name, _)| name);
@@ -78,7 +78,7 @@ fn every_crate_has_its_place() {
 }
 
 #[test]
-fn arrows_point_down() {
+fn dependencies_follow_the_table() {
     let wrong: Vec<Dependency> = workspace()
         .dependencies
         .into_iter()
@@ -94,7 +94,7 @@ fn arrows_point_down() {
 }
 
 #[test]
-fn only_nats_names_the_nats_client() {
+fn only_nats_depends_on_the_nats_client() {
     let users: Vec<String> = workspace()
         .dependencies
         .into_iter()
@@ -107,7 +107,7 @@ fn only_nats_names_the_nats_client() {
 }
 
 #[test]
-fn only_the_host_names_wasmtime() {
+fn only_the_host_depends_on_wasmtime() {
     let Workspace { dependencies, dev_dependencies, .. } = workspace();
     let mut users: Vec<String> = dependencies
         .into_iter()

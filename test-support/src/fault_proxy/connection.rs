@@ -11,22 +11,22 @@ use super::State;
 use super::lane::Lane;
 use super::message_reader::MessageReader;
 
-/// How many stretches of one direction may be on their way. When there are more, the proxy stops reading.
+/// The most stretches of one direction in flight. Beyond it the proxy stops reading.
 const ON_THE_WAY: usize = 1024;
-/// How much is written at once, if it is due: as much as a socket's buffer takes.
+/// The most bytes per write: about a socket's buffer.
 const WRITE_BYTES: usize = 128 * 1024;
 
-/// What is on its way, and when it may arrive.
+/// Bytes in flight, and when they are due.
 type Parcel = (Instant, Bytes);
 
-/// Forwards until both sides have ended.
+/// Forwards until both directions have ended.
 pub(super) async fn forward(
     client: TcpStream,
     server: TcpStream,
     [to_server, to_client]: [Lane; 2],
     state: &watch::Receiver<State>,
 ) {
-    // Small messages go out at once; without it they still go out, only later.
+    // Sends small messages at once; a failure only delays them.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, into_client) = client.into_split();
     let (from_server, into_server) = server.into_split();
@@ -41,7 +41,7 @@ async fn one_way(from: OwnedReadHalf, into: OwnedWriteHalf, lane: Lane, state: w
     tokio::join!(read(from, lane, state.clone(), sender), write(into, parcels, state));
 }
 
-/// Ends when the one side has said all, or the other does not listen any more.
+/// Ends when the sender has closed, or the receiver is gone.
 async fn read(
     mut from: OwnedReadHalf,
     mut lane: Lane,
@@ -73,7 +73,7 @@ async fn read(
     send(&sender, &lane, last).await;
 }
 
-/// Whether anybody still takes it.
+/// Returns whether the writer is still running.
 async fn send(sender: &mpsc::Sender<Parcel>, lane: &Lane, all: impl IntoIterator<Item = Bytes>) -> bool {
     let due = Instant::now() + lane.delay();
     for bytes in all {
@@ -92,7 +92,7 @@ async fn write(
     let (mut batch, mut next) = (BytesMut::new(), None);
     loop {
         let Some((due, bytes)) = or_receive(next.take(), &mut parcels).await else { break };
-        // A timer takes a millisecond even when its time has passed.
+        // A timer takes a millisecond even if it is due.
         if due > Instant::now() {
             tokio::time::sleep_until(due).await;
         }
@@ -111,7 +111,7 @@ async fn write(
         }
         batch.clear();
     }
-    // The other side may have closed already, which is the same.
+    // The peer may have closed already.
     let _ = into.shutdown().await;
 }
 

@@ -1,19 +1,19 @@
-//! What is to go wrong, and how often.
+//! The faults, and their shares.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a message is going.
+/// The direction of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From a client: what it publishes.
+    /// From a client: a publication.
     ToServer,
-    /// To a client: what it subscribed to.
+    /// To a client: a delivery.
     ToClient,
 }
 
-/// What happens to one message.
+/// The fault of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Passes,
@@ -22,10 +22,10 @@ pub(super) enum Fate {
     IsSwapped,
 }
 
-/// What a [`FaultProxy`](super::FaultProxy) does to the messages it sees. Without further words: nothing.
+/// What a [`FaultProxy`](super::FaultProxy) does to messages. Nothing by default.
 ///
-/// Each message meets one fault at most, and only messages whose subject is chosen, in the chosen direction. A message
-/// has two chances when both its publisher and its subscriber are behind the proxy: choose a direction then.
+/// A message gets at most one fault, and only if its subject and direction are selected. A message passes the proxy twice
+/// if both its publisher and its subscriber are behind it: select one direction then.
 #[derive(Clone)]
 pub struct Faults {
     drop: f64,
@@ -39,7 +39,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Everything goes through unharmed.
+    /// Forwards everything.
     pub fn none() -> Self {
         Self {
             drop: 0.0,
@@ -57,7 +57,7 @@ impl Faults {
     ///
     /// # Panics
     ///
-    /// When the shares of all faults are not between 0 and 1 together. So do the next two.
+    /// When the sum of all shares is not between 0 and 1. So do the next two.
     #[must_use]
     pub fn dropping(self, share: f64) -> Self {
         Self { drop: share, ..self }.checked()
@@ -69,40 +69,40 @@ impl Faults {
         Self { duplicate: share, ..self }.checked()
     }
 
-    /// Lets the next chosen message of the same connection and direction overtake this share of the messages. If none
-    /// comes soon, the message goes on where it was.
+    /// Lets the next selected message of the same connection and direction overtake this share of the messages. If none
+    /// follows soon, the message is forwarded in its order.
     #[must_use]
     pub fn swapping(self, share: f64) -> Self {
         Self { swap: share, ..self }.checked()
     }
 
-    /// What chance begins with, so that a run can be repeated. Default 0. Each connection's directions have a chance of
-    /// their own, made from this and the number of the connection.
+    /// The seed of the random numbers, so that a run can be repeated. Default 0. Each direction of each connection has
+    /// its own generator, seeded with this and the connection's number.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// Harms only messages to subjects that begin so.
+    /// Selects messages by a prefix of their subject.
     #[must_use]
     pub fn on_prefix(self, prefix: &str) -> Self {
         let prefix = prefix.to_owned();
         self.on_subjects(move |subject| subject.starts_with(&prefix))
     }
 
-    /// Harms only messages to subjects that `chosen` says yes to. It is asked once for each message, so it may count.
+    /// Selects messages by subject. `chosen` is called once for each message, so it may count.
     #[must_use]
     pub fn on_subjects(self, chosen: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self { subjects: Arc::new(chosen), ..self }
     }
 
-    /// Harms only messages that go this way. Default: both ways.
+    /// Selects messages of this direction. Default: both.
     #[must_use]
     pub fn only(self, direction: Direction) -> Self {
         Self { only: Some(direction), ..self }
     }
 
-    /// Delivers everything that goes this way so much later, in order, chosen or not. Default: at once.
+    /// Delays everything in this direction, in order, selected or not. Default: no delay.
     #[must_use]
     pub fn delayed(mut self, direction: Direction, delay: Duration) -> Self {
         match direction {
@@ -129,7 +129,7 @@ impl Faults {
         self.only.is_none_or(|only| only == direction) && (self.subjects)(subject)
     }
 
-    /// What happens to a message that is concerned, for a number drawn from `0.0..1.0`.
+    /// The fault of a selected message, for a random number in `0.0..1.0`.
     pub(super) fn fate(&self, drawn: f64) -> Fate {
         if drawn < self.drop {
             Fate::IsDropped
@@ -145,7 +145,7 @@ impl Faults {
     fn checked(self) -> Self {
         let shares = [self.drop, self.duplicate, self.swap];
         let possible = shares.iter().all(|share| *share >= 0.0) && shares.iter().sum::<f64>() <= 1.0;
-        assert!(possible, "the shares of all faults are between 0 and 1 together: {self:?}");
+        assert!(possible, "the sum of all shares must be between 0 and 1: {self:?}");
         self
     }
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_chosen_is_concerned() {
+    fn only_selected_messages_get_faults() {
         let faults = Faults::none().on_prefix("h8s.x.").only(Direction::ToServer);
 
         assert!(faults.concern("h8s.x.GET", Direction::ToServer));
@@ -190,8 +190,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "between 0 and 1 together")]
-    fn more_than_all_is_refused() {
+    #[should_panic(expected = "must be between 0 and 1")]
+    fn shares_above_1_are_refused() {
         let _ = Faults::none().dropping(0.6).swapping(0.6);
     }
 }

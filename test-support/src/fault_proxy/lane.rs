@@ -1,4 +1,4 @@
-//! One direction of one connection: decides what becomes of each message.
+//! One direction of one connection: applies the faults to each message.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use tokio::time::Instant;
 use super::faults::{Direction, Fate, Faults};
 use super::message_reader::Stretch;
 
-/// How long a message waits for one that overtakes it: longer than the next of a stream takes to come, and shorter than
-/// anybody's patience.
+/// How long a message waits to be overtaken: longer than the gap between messages of a stream, and shorter than any
+/// timeout.
 const OVERTAKING: Duration = Duration::from_millis(50);
 
-/// What a proxy has seen and done since it was started.
+/// What a proxy has counted since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Connections of clients that were let through.
+    /// Client connections that were forwarded.
     pub connections: u64,
-    /// Messages that the faults were about, harmed or not.
+    /// Selected messages, with or without a fault.
     pub concerned: u64,
-    /// Messages that were not sent on.
+    /// Messages that were dropped.
     pub dropped: u64,
-    /// Messages that were sent on twice.
+    /// Messages that were forwarded twice.
     pub duplicated: u64,
-    /// Messages that the following one to the same subject overtook.
+    /// Messages that were overtaken by the next one to the same subject.
     pub swapped: u64,
 }
 
@@ -59,7 +59,7 @@ impl Lane {
         Self { connection, direction, faults, chance, held: None, counts }
     }
 
-    /// Takes other faults from now on, if these are others.
+    /// Replaces the faults, if they differ.
     pub(super) fn set_faults(&mut self, faults: &Arc<Faults>) {
         if !Arc::ptr_eq(&self.faults, faults) {
             self.chance = StdRng::seed_from_u64(faults.chance_seed(self.connection, self.direction));
@@ -71,7 +71,7 @@ impl Lane {
         self.faults.delay(self.direction)
     }
 
-    /// What is to be sent on, now that this has come.
+    /// Applies the faults to a received stretch; returns what to forward.
     pub(super) fn pass(&mut self, stretch: Stretch) -> Vec<Bytes> {
         let (subject, bytes) = match stretch {
             Stretch::Message { subject, bytes } if self.faults.concern(&subject, self.direction) => {
@@ -98,7 +98,7 @@ impl Lane {
         }
     }
 
-    /// Returns when the held message has waited long enough; never, when there is none.
+    /// Waits until the held message is due; forever if there is none.
     pub(super) async fn overdue(&self) {
         match &self.held {
             Some(held) => tokio::time::sleep_until(held.until).await,
@@ -106,7 +106,7 @@ impl Lane {
         }
     }
 
-    /// The message that waits, which does not any more.
+    /// Releases the held message.
     pub(super) fn release(&mut self) -> Option<Bytes> {
         self.held.take().map(|held| held.bytes)
     }
@@ -120,7 +120,7 @@ impl Lane {
     }
 
     fn count(&self, add: impl FnOnce(&mut Counts)) {
-        add(&mut self.counts.lock().expect("nothing panics while it counts"));
+        add(&mut self.counts.lock().expect("counting does not panic"));
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_message_is_gone_and_a_duplicated_one_comes_twice() {
+    fn a_dropped_message_is_lost_and_a_duplicated_one_arrives_twice() {
         let mut dropping = lane(Faults::none().dropping(1.0));
         assert_eq!(dropping.pass(message("x", "m")), [""; 0]);
         assert_eq!(counts(&dropping).dropped, 1);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_does_the_same_again_and_another_something_else() {
+    fn a_seed_determines_the_faults() {
         let run = |seed| {
             let mut lane = lane(Faults::none().dropping(0.5).seed(seed));
             (0..64).map(|_| lane.pass(message("x", "m")).len()).collect::<Vec<_>>()
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_about_that_share() {
+    fn shares_are_met_approximately() {
         let mut lane = lane(Faults::none().dropping(0.01).duplicating(0.01));
 
         for _ in 0..10_000 {

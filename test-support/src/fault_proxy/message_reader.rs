@@ -1,43 +1,43 @@
-//! Finds whole messages in one direction of a NATS connection, without changing a byte.
+//! Splits one direction of a NATS connection into messages, without changing a byte.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
-/// Longer than any line a server takes (4 KiB) or sends (an `INFO`): what has no end after so many bytes is not NATS.
+/// Longer than any line that a server accepts (4 KiB) or sends (`INFO`). A longer line is not NATS.
 const LONGEST_LINE_BYTES: usize = 256 * 1024;
-/// More than any server's largest message (64 MiB), so that a wrong number cannot make the proxy wait for ever.
+/// More than any server's `max_payload` (64 MiB), so that an invalid length cannot block the proxy.
 const LARGEST_MESSAGE_BYTES: usize = 128 * 1024 * 1024;
-/// What follows every payload.
+/// The end of every payload.
 const LINE_END_BYTES: usize = 2;
 
-/// A stretch of what one side says to the other; all of them in order are exactly what was said.
+/// A part of the stream. All stretches in order are exactly the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stretch {
-    /// A whole `PUB`, `HPUB`, `MSG` or `HMSG`: line, headers, payload and line end.
+    /// A complete `PUB`, `HPUB`, `MSG` or `HMSG`: line, headers, payload and line end.
     Message { subject: String, bytes: Bytes },
-    /// Any other line; or anything, once something was said that is not NATS.
+    /// Any other line; or any bytes after the stream stopped being NATS.
     Other(Bytes),
 }
 
-/// Collects what was read, and takes stretches from it.
+/// Buffers received bytes, and splits them into stretches.
 #[derive(Debug, Default)]
 pub(super) struct MessageReader {
     pub(super) buffer: BytesMut,
-    /// How far the buffer was looked through for a line's end.
+    /// How far the buffer has been searched for a line end.
     searched: usize,
-    /// How long the message at the buffer's beginning is, and its subject.
+    /// The length and the subject of the message at the beginning of the buffer.
     message: Option<(usize, String)>,
-    /// What is said is not understood any more, and passed on as it comes.
+    /// The stream is not NATS, and is forwarded unparsed.
     lost: bool,
 }
 
 impl MessageReader {
-    /// All that waits for its end.
+    /// The incomplete rest.
     pub(super) fn rest(&mut self) -> Bytes {
         self.buffer.split().freeze()
     }
 
-    /// The next whole stretch, if that much has been read.
+    /// The next complete stretch, if any.
     pub(super) fn next(&mut self) -> Option<Stretch> {
         if self.buffer.is_empty() {
             return None;
@@ -59,7 +59,7 @@ impl MessageReader {
         Some(Stretch::Message { subject, bytes: self.take(length) })
     }
 
-    /// How long the line at the beginning is, with its end.
+    /// The length of the first line, including its end.
     fn line_bytes(&mut self) -> Option<usize> {
         if self.lost {
             return None;
@@ -88,7 +88,7 @@ enum Line {
     NotNats,
 }
 
-/// What a line says of what follows it. The subject is the first argument and the length the last one of
+/// The message that a line announces. The subject is the first argument and the length the last one of
 /// `PUB subject [reply] length`, `HPUB subject [reply] headers length`, `MSG subject sid [reply] length` and
 /// `HMSG subject sid [reply] headers length`.
 fn announced(line: &[u8]) -> Line {
@@ -119,7 +119,7 @@ mod tests {
         Stretch::Other(Bytes::from_static(bytes.as_bytes()))
     }
 
-    /// What is found when the input comes in pieces of that size.
+    /// The stretches of an input that arrives in pieces of this size.
     fn read(input: &str, piece_bytes: usize) -> Vec<Stretch> {
         let mut reader = MessageReader::default();
         let mut found = Vec::new();
@@ -127,12 +127,12 @@ mod tests {
             reader.buffer.extend_from_slice(piece);
             found.extend(std::iter::from_fn(|| reader.next()));
         }
-        assert!(reader.buffer.is_empty(), "all was taken");
+        assert!(reader.buffer.is_empty(), "the buffer is empty");
         found
     }
 
     #[test]
-    fn messages_of_both_sides_are_found_however_they_are_cut() {
+    fn messages_of_both_directions_are_found_for_any_piece_size() {
         let input = "CONNECT {}\r\nPING\r\nPUB a.b 3\r\nM\r\n\r\nhpub a.b re.ply 12 14\r\nNATS/1.0\r\n\r\nhi\r\n\
                      MSG x 9 0\r\n\r\nHMSG x 9 re 12 12\r\nNATS/1.0\r\n\r\n\r\n+OK\r\n";
         let expected = [
@@ -151,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_nats_goes_through_as_it_comes() {
+    fn bytes_that_are_not_nats_are_forwarded() {
         assert_eq!(read("PUB a x\r\nPUB a 1\r\n", 100), [other("PUB a x\r\nPUB a 1\r\n")]);
         assert_eq!(read("MSG a 99999999999\r\n", 100), [other("MSG a 99999999999\r\n")]);
     }
 
     #[test]
-    fn a_line_without_an_end_is_not_kept_for_ever() {
+    fn a_line_without_an_end_is_not_buffered_forever() {
         let endless = "x".repeat(LONGEST_LINE_BYTES + 1);
 
         let found = read(&endless, 1000);

@@ -20,7 +20,7 @@ async fn wait_for(events: &mut mpsc::Receiver<Event>, wanted: &Event) {
     while soon(events.recv()).await.as_ref() != Some(wanted) {}
 }
 
-/// Numbers 0 to 99 to `x`, then `end` to `y`: what arrives of them, once the end has arrived.
+/// Publishes 0 to 99 to `x`, then `end` to `y`. Returns the numbers that arrived before the end.
 async fn hundred_and_end(client: &Client) -> Vec<String> {
     let mut all: Subscriber = client.subscribe(">").await.unwrap();
     for number in 0..100 {
@@ -76,7 +76,7 @@ crate::over_both_buses! {
         assert!(!arrived.is_sorted_by_key(|number| number.parse::<u32>().unwrap()));
     }
 
-    async fn a_cut_client_is_kept_out_until_the_network_heals(bus) {
+    async fn a_disconnected_client_is_refused_until_the_network_heals(bus) {
         let proxy = FaultProxy::start(&bus.url(), Faults::none().dropping(1.0)).await;
         let (client, mut events) = connect(&proxy).await;
         wait_for(&mut events, &Event::Connected).await;

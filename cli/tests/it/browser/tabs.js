@@ -1,4 +1,4 @@
-// Two tabs of a chat. Arguments: its address, and what somebody else will push.
+// Two tabs of a chat. Arguments: its address, and the text that the test will push.
 (async () => {
   const [url, pushed] = args;
   const browser = await launch();

@@ -1,8 +1,8 @@
-//! T24: messages that a NATS client library cannot read, published to everything that our programs subscribe to.
+//! T24: messages that a NATS client library cannot parse, published to every subscription of the programs.
 
+use h8s_test_support::execution_log::ExecutionLog;
 use h8s_test_support::http_client::get;
-use h8s_test_support::ledger::Ledger;
-use h8s_test_support::{NatsServer, eventually, soon};
+use h8s_test_support::{NatsServer, Tool, eventually, needs, soon};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -12,26 +12,26 @@ use super::load::{Load, REQUEST_TIMEOUT};
 use super::work::jobs_and_echoes;
 use crate::programs::{Daemon, Gateway, Host};
 
-/// Right answers after all subjects of one connection have been tried: all clients are at work again.
+/// Correct responses after all subjects of one connection: all clients work again.
 const SETTLED: u64 = 30;
-/// Makes what is published to a subject.
+/// Makes the publication to a subject.
 type Broken = fn(&[u8]) -> Vec<u8>;
-/// What is said to one subject after the other.
+/// The messages for each subject.
 const KINDS: [Broken; 6] = [
-    value_that_is_no_text,
-    value_with_half_a_line_end,
+    value_that_is_not_utf8,
+    value_with_a_bare_cr,
     line_without_a_colon,
     unknown_version,
-    reply_that_is_no_text,
-    subject_that_is_no_text,
+    reply_that_is_not_utf8,
+    subject_that_is_not_utf8,
 ];
 
-fn value_that_is_no_text(subject: &[u8]) -> Vec<u8> {
+fn value_that_is_not_utf8(subject: &[u8]) -> Vec<u8> {
     with_headers(subject, b"NATS/1.0\r\nX: \xff\r\n\r\n")
 }
 
-/// The NATS client does not just connect anew at this one: it panics.
-fn value_with_half_a_line_end(subject: &[u8]) -> Vec<u8> {
+/// The NATS client panics on this one, rather than reconnecting.
+fn value_with_a_bare_cr(subject: &[u8]) -> Vec<u8> {
     with_headers(subject, b"NATS/1.0\r\nX: y\rz\r\n\r\n")
 }
 
@@ -43,12 +43,12 @@ fn unknown_version(subject: &[u8]) -> Vec<u8> {
     with_headers(subject, b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n")
 }
 
-fn reply_that_is_no_text(subject: &[u8]) -> Vec<u8> {
+fn reply_that_is_not_utf8(subject: &[u8]) -> Vec<u8> {
     [b"PUB ", subject, b" re\xffply 0\r\n\r\n"].concat()
 }
 
-/// Reaches who subscribes to everything below the subject.
-fn subject_that_is_no_text(subject: &[u8]) -> Vec<u8> {
+/// Reaches subscribers to everything below the subject.
+fn subject_that_is_not_utf8(subject: &[u8]) -> Vec<u8> {
     [b"PUB ", subject, b".\xff 0\r\n\r\n"].concat()
 }
 
@@ -57,7 +57,7 @@ fn with_headers(subject: &[u8], block: &[u8]) -> Vec<u8> {
     [b"HPUB ", subject, format!(" {length} {length}\r\n").as_bytes(), block, b"\r\n"].concat()
 }
 
-/// A server that tells who subscribes to what.
+/// A server with monitoring of subscriptions.
 struct Bus {
     server: NatsServer,
     monitor: String,
@@ -84,7 +84,7 @@ impl Bus {
         all["connections"].as_array().unwrap().iter().map(connection).collect()
     }
 
-    /// Publishes bytes as they are; the server has them when this returns.
+    /// Publishes raw bytes; the server has received them when this returns.
     async fn publish(&self, message: &[u8]) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.server.port())).await.unwrap();
         let hello = b"CONNECT {\"verbose\":false,\"headers\":true,\"name\":\"liar\"}\r\n";
@@ -96,22 +96,23 @@ impl Bus {
     }
 }
 
-/// A subject that a subscription gets.
+/// A subject that the subscription matches.
 fn literal(subscription: &str) -> String {
     subscription.replace('*', "any").replace('>', "x")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t24_messages_that_cannot_be_read_end_no_process_and_no_traffic() {
+    needs!(Tool::NatsServer);
     // given traffic through all programs
     let bus = Bus::start().await;
-    let (url, ledger) = (bus.server.url(), Ledger::start().await);
-    let mut daemon = Daemon::start(&url, &ledger.url(), &[]).await;
+    let (url, log) = (bus.server.url(), ExecutionLog::start().await);
+    let mut daemon = Daemon::start(&url, &log.url(), &[]).await;
     let mut host = Host::start(&url, &[("/echo", "echo"), ("/sender", "sender")], &[]).await;
     let mut gateway = Gateway::start(&url, &REQUEST_TIMEOUT).await;
     let load = Load::start(&[&gateway.url], jobs_and_echoes);
     load.more(SETTLED).await;
-    // when each of their subscriptions gets what cannot be read
+    // when each of their subscriptions receives unreadable messages
     let connections = bus.connections().await;
     assert!(connections.len() >= 6, "two for each program: {connections:?}");
     for (name, subscriptions) in &connections {
@@ -124,7 +125,7 @@ async fn t24_messages_that_cannot_be_read_end_no_process_and_no_traffic() {
                 bus.publish(&broken(literal(subscription).as_bytes())).await;
             }
         }
-        // then there is traffic again soon,
+        // then traffic continues soon,
         let start = Instant::now();
         load.more(SETTLED).await;
         println!(
@@ -133,11 +134,11 @@ async fn t24_messages_that_cannot_be_read_end_no_process_and_no_traffic() {
             start.elapsed()
         );
     }
-    // every process lives, and every client was told the truth
+    // every process is running, and no client got a wrong response
     let tally = load.stop().await;
     println!("{tally}");
     assert!(
         [&mut gateway.process, &mut host.process, &mut daemon.process].into_iter().all(|p| p.is_running())
     );
-    assert_eq!(ledger.repeated(), [0_u64; 0], "done twice");
+    assert_eq!(log.repeated(), [0_u64; 0], "executed twice");
 }

@@ -1,12 +1,12 @@
-//! Clients that ask without a pause, and look at every byte of what they get.
+//! Clients that send requests continuously, and check every byte of the responses.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use h8s_test_support::execution_log::ExecutionLog;
 use h8s_test_support::http_client::HttpClient;
-use h8s_test_support::ledger::Ledger;
 use h8s_test_support::{soon, within};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
@@ -19,13 +19,13 @@ use super::work::{Plan, Work};
 
 /// Half of them over HTTP/1.1, half over HTTP/2.
 const CLIENTS: usize = 8;
-/// What a gateway waits for a response's head in these tests, as its flag says it.
+/// The gateway's request timeout in these tests, as a flag.
 pub(crate) const REQUEST_TIMEOUT: [&str; 2] = ["--request-timeout", "2s"];
-/// The same, and what a busy machine may add to it.
+/// The request timeout, and what a loaded machine may add to it.
 const HEAD_DEADLINE: Duration = Duration::from_secs(6);
-/// A head has come, and then nothing: a dead peer is noticed at the second beat of 5 s.
+/// For a body that stops: a dead peer is detected at the second missed beat of 5 s.
 const BODY_DEADLINE: Duration = Duration::from_secs(18);
-/// After a failure, so that nobody spins.
+/// The pause after a failure, which prevents busy loops.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Running clients.
@@ -35,33 +35,33 @@ pub(crate) struct Load {
 }
 
 struct Shared {
-    /// Gateways. Clients of one that is not here any more go on until it closes their connection.
+    /// The gateways for new connections. Clients of a removed one continue until it closes their connection.
     gateways: RwLock<Vec<String>>,
     plan: Plan,
     next: AtomicU64,
     exact: watch::Sender<u64>,
     is_over: AtomicBool,
-    /// Whether what had no response is asked for again, with the same number.
+    /// Whether a request without a response is repeated, with the same number.
     repeats: bool,
 }
 
-/// What came of requests.
+/// The results of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Those whose answers were whole, and right.
+    /// Complete and correct responses.
     pub(crate) exact: Vec<u64>,
-    /// Those that were told that they failed.
+    /// Error responses by status.
     pub(crate) refused: BTreeMap<StatusCode, u64>,
-    /// Those whose answer broke off, visibly.
+    /// Visibly truncated responses.
     pub(crate) cut: u64,
-    /// Those whose connection or stream ended without a response: a head that came with the news that its body is
-    /// broken may not be sent any more.
+    /// Requests whose connection or stream ended without a response: a gateway that learns of a broken body together with
+    /// the head may not send the head.
     pub(crate) unanswered: u64,
-    /// How often nobody listened.
+    /// Refused connections.
     pub(crate) unreached: u64,
-    /// How often a request without a response was sent again.
+    /// Repeated requests.
     pub(crate) repeated: u64,
-    /// The longest time between two exact answers of any one client.
+    /// The longest time between two correct responses to one client.
     pub(crate) longest_gap: Duration,
 }
 
@@ -72,19 +72,19 @@ enum Outcome {
 }
 
 enum Sent {
-    /// The connection had been closed: nobody can have seen it.
+    /// The connection had been closed before: the request was not sent.
     Never,
     Unanswered,
     Answered(Outcome),
 }
 
 impl Load {
-    /// Starts to ask these gateways. Nothing is asked for twice.
+    /// Starts sending to these gateways. No request is repeated.
     pub(crate) fn start(gateways: &[&str], plan: Plan) -> Self {
         Self::with(gateways, plan, false)
     }
 
-    /// What got no response, is asked for again.
+    /// Requests without a response are repeated.
     pub(crate) fn repeating(gateways: &[&str], plan: Plan) -> Self {
         Self::with(gateways, plan, true)
     }
@@ -105,19 +105,19 @@ impl Load {
         Self { shared, clients }
     }
 
-    /// Other gateways from now on.
+    /// Replaces the gateways.
     pub(crate) fn set_gateways(&self, gateways: &[&str]) {
         *self.shared.gateways.write().unwrap() = gateways.iter().map(|url| (*url).to_owned()).collect();
     }
 
-    /// Waits until so many more answers were right.
+    /// Waits for this many more correct responses.
     pub(crate) async fn more(&self, count: u64) {
         let mut exact = self.shared.exact.subscribe();
         let goal = *exact.borrow() + count;
         within(HEAD_DEADLINE + BODY_DEADLINE, exact.wait_for(|exact| *exact >= goal)).await.unwrap();
     }
 
-    /// Lets everybody end what they are at.
+    /// Stops the clients after their current requests.
     pub(crate) async fn stop(mut self) -> Tally {
         self.shared.is_over.store(true, Ordering::Relaxed);
         let mut all = Tally::default();
@@ -163,7 +163,7 @@ impl Client {
         self.tally
     }
 
-    /// `None` when it was sent, and there was no response.
+    /// `None` when it was sent, but got no response.
     async fn done(&mut self, number: u64) -> Option<Outcome> {
         loop {
             match self.exchange((self.shared.plan)(number)).await {
@@ -175,7 +175,7 @@ impl Client {
         }
     }
 
-    /// Sends the request, over a new connection if it must be, and reads all of the answer.
+    /// Sends the request, over a new connection if necessary, and reads the complete response.
     async fn exchange(&mut self, work: Work) -> Sent {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -192,14 +192,14 @@ impl Client {
             }
         };
         let outcome = within(BODY_DEADLINE, read(&asked, response, &answer)).await;
-        // After a cut answer over HTTP/1.1 the connection is of no use.
+        // After a truncated response over HTTP/1.1 the connection cannot be reused.
         if !matches!(outcome, Outcome::Cut) {
             self.connection = Some(connection);
         }
         Sent::Answered(outcome)
     }
 
-    /// To one of the gateways that are there.
+    /// Connects to one of the gateways.
     async fn connect(&mut self) -> HttpClient {
         let (shared, number, version) = (Arc::clone(&self.shared), self.number, self.version);
         soon(async {
@@ -255,16 +255,16 @@ impl Tally {
         self.longest_gap = self.longest_gap.max(other.longest_gap);
     }
 
-    /// Every request had its answer, whole and right.
+    /// Checks that every request got a complete and correct response.
     pub(crate) fn check_nothing_lost(&self) {
         let lost = self.refused.values().sum::<u64>() + self.cut + self.unanswered;
         assert_eq!(lost, 0, "{self}");
     }
 
-    /// Nothing was done twice, and what was answered was done.
-    pub(crate) fn check_against(&self, ledger: &Ledger) {
-        assert_eq!(ledger.repeated(), [0_u64; 0], "done twice; {self}");
-        let undone = self.exact.iter().filter(|number| ledger.times_begun(**number) != 1).count();
+    /// Checks that nothing was executed twice, and that answered requests were executed.
+    pub(crate) fn check_against(&self, log: &ExecutionLog) {
+        assert_eq!(log.repeated(), [0_u64; 0], "executed twice; {self}");
+        let undone = self.exact.iter().filter(|number| log.times_started(**number) != 1).count();
         assert_eq!(undone, 0, "answered, and not done; {self}");
     }
 }
@@ -274,7 +274,7 @@ impl std::fmt::Display for Tally {
         let Self { exact, refused, cut, unanswered, unreached, repeated, longest_gap } = self;
         write!(
             f,
-            "{} exact, refused {refused:?}, {cut} cut, {unanswered} unanswered, nobody listened {unreached} times, \
+            "{} exact, refused {refused:?}, {cut} cut, {unanswered} unanswered, connection refused {unreached} times, \
              {repeated} repeated, at most {longest_gap:?} without an exact answer",
             exact.len()
         )

@@ -1,28 +1,28 @@
-//! What clients ask for, and the one right answer to it.
+//! Requests, and the one correct response to each.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use h8s_test_support::execution_log::Job;
 use h8s_test_support::http_client::{RequestBody, empty, full};
-use h8s_test_support::ledger::Job;
 use http::Request;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 
-/// One request, and all of the answer's body.
+/// One request, and the complete response body.
 pub(crate) struct Work {
     pub(crate) request: Request<RequestBody>,
     pub(crate) answer: Vec<u8>,
 }
 
-/// Makes the work of this number, again and again the same.
+/// Makes the work of a number, the same at each call.
 pub(crate) type Plan = fn(u64) -> Work;
 
-/// Between the pieces of what takes its time.
+/// The pause between pieces.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// For a [`Ledger`](h8s_test_support::ledger::Ledger) behind a daemon. The number is the job's id.
+/// For an [`ExecutionLog`](h8s_test_support::execution_log::ExecutionLog) behind a daemon. The number is the job's id.
 pub(crate) fn jobs(number: u64) -> Work {
     let quick = Job::new(number);
     let slow = Job { wait: Duration::from_millis(100 + number * 7 % 400), ..quick };
@@ -57,23 +57,23 @@ pub(crate) fn components(number: u64) -> Work {
     match number % 5 {
         0 => get("/ok", "ok\n"),
         1 => get("/slow-stream", "data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n"),
-        // The answer comes when the last byte has: after 300 ms.
+        // The response follows the last byte: after 300 ms.
         2 => post("/read-first", upload(number), format!("{}\n", body(number).len()).into()),
         3 => post("/echo", full(body(number)), body(number)),
         _ => post("/echo", upload(number), body(number)),
     }
 }
 
-/// What answers [`components`].
+/// The components that answer [`components`].
 pub(crate) const COMPONENTS: &[(&str, &str)] = &[("/*", "guests"), ("/echo", "echo")];
 
-/// Up to 100 KiB, more than is sent with a head at times.
+/// Up to 100 KiB, which may exceed what is sent with a head.
 fn body(number: u64) -> Vec<u8> {
     let bytes = 1 + number * 7919 % (100 * 1024);
     (0..bytes).map(|at| (at.wrapping_mul(number + 11) >> 3) as u8).collect()
 }
 
-/// The same in six pieces, with pauses between them.
+/// [`body`] in six pieces with pauses.
 fn upload(number: u64) -> RequestBody {
     let body = Bytes::from(body(number));
     let pieces = stream::unfold(body, |mut rest| async move {

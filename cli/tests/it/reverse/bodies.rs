@@ -8,7 +8,7 @@ use h8s_test_support::{Bus, over_both_buses};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 
-use super::{ok, telling_origin};
+use super::{echoing_origin, ok};
 use crate::programs::gateway_and_daemon;
 
 /// Around the sizes where buffers, frames and windows end.
@@ -19,7 +19,7 @@ fn bytes(count: usize) -> Vec<u8> {
 }
 
 over_both_buses! {
-    async fn bodies_of_any_size_go_there_and_back(bus) {
+    async fn bodies_of_any_size_are_echoed(bus) {
         let origin = RawOrigin::bind().await.serve(|request| ok(&request.body));
         let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
         for mut client in [HttpClient::http1(&gateway.url).await, HttpClient::http2(&gateway.url).await] {
@@ -37,17 +37,17 @@ over_both_buses! {
     }
 
     async fn an_expectation_is_met_when_the_backend_meets_it(bus) {
-        // given a request whose body waits to be wanted
+        // given a request whose body waits for 100 Continue
         let origin = RawOrigin::bind().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
         let mut client = RawClient::connect(&gateway.url).await;
         client.send("POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n").await;
-        // when the backend wants it
+        // when the backend sends 100 Continue
         let mut backend = origin.accept().await;
         let head = backend.head().await;
         assert_eq!(head.header("expect"), Some("100-continue"));
         backend.send("HTTP/1.1 100 Continue\r\n\r\n").await;
-        // then the client hears of it
+        // then the client receives it
         assert_eq!(client.response().await.head.status, 100);
         client.send("hello").await;
         assert_eq!(backend.body(head).await.body, b"hello");
@@ -65,7 +65,7 @@ over_both_buses! {
         backend.head().await;
         backend.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno").await;
 
-        // No 100 came before it, and the body that was not sent reaches nobody.
+        // No 100 came before it, and no body reached the backend.
         let refusal = client.response().await;
         assert_eq!((refusal.head.status, refusal.text().as_str()), (401, "no"));
         assert_eq!(backend.read_to_end().await, b"");
@@ -84,7 +84,7 @@ async fn a_body_of_unknown_length_arrives_piece_by_piece() {
         (response, client)
     });
 
-    // Each piece is there before the next is sent, and the answer begins before the request ends.
+    // Each piece arrives before the next is sent, and the response begins before the request ends.
     let mut backend = origin.accept().await;
     body.send("one").await;
     assert_eq!(backend.head().await.header("transfer-encoding"), Some("chunked"));
@@ -102,7 +102,7 @@ async fn a_body_of_unknown_length_arrives_piece_by_piece() {
 }
 
 #[tokio::test]
-async fn what_ends_with_the_connection_is_whole() {
+async fn a_body_that_ends_with_the_connection_is_complete() {
     let bus = Bus::embedded().await;
     let origin = RawOrigin::answering("HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nuntil the end").await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
@@ -113,9 +113,9 @@ async fn what_ends_with_the_connection_is_whole() {
 }
 
 #[tokio::test]
-async fn a_body_can_come_with_any_method() {
+async fn any_method_can_have_a_body() {
     let bus = Bus::embedded().await;
-    let origin = telling_origin().await;
+    let origin = echoing_origin().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
     let mut client = RawClient::connect(&gateway.url).await;
     for method in ["GET", "DELETE", "OPTIONS", "QUERY"] {
@@ -134,7 +134,7 @@ async fn a_body_can_come_with_any_method() {
 #[tokio::test]
 async fn trailers_of_a_request_arrive() {
     let bus = Bus::embedded().await;
-    let origin = telling_origin().await;
+    let origin = echoing_origin().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
     let mut client = RawClient::connect(&gateway.url).await;
 

@@ -1,4 +1,4 @@
-//! Exchanges that end early: whoever leaves, the others hear of it, and a cut body never looks whole.
+//! Exchanges that end early: each side learns that the other has left, and a truncated body never looks complete.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::io::AsyncReadExt as _;
 
-use super::{ok, telling_origin};
+use super::{echoing_origin, ok};
 use crate::programs::{Daemon, Gateway, gateway_and_daemon};
 
-/// A daemon that has gone without a word is noticed after three silent beats of 5 s.
+/// A daemon that vanishes is detected after three missed beats of 5 s.
 const NOTICED: Duration = Duration::from_secs(25);
 const BEGUN: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n";
 const ENDED: &str = "5\r\nended\r\n0\r\n\r\n";
 
-/// A client in the midst of a download, and the backend's side of it.
+/// A client during a download, and the backend's connection.
 async fn downloading(origin: &RawOrigin, gateway: &Gateway) -> (RawClient, RawConnection) {
     let mut client = RawClient::connect(&gateway.url).await;
     client.send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
@@ -32,16 +32,16 @@ async fn downloading(origin: &RawOrigin, gateway: &Gateway) -> (RawClient, RawCo
 }
 
 over_both_buses! {
-    async fn a_client_leaves_and_the_backend_hears_of_it(bus) {
+    async fn the_backend_learns_that_a_client_has_left(bus) {
         let origin = RawOrigin::bind().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
 
-        // in the midst of a download,
+        // during a download,
         let (client, mut backend) = downloading(&origin, &gateway).await;
         client.reset();
         assert_eq!(backend.read_to_end().await, b"");
 
-        // of an upload,
+        // an upload,
         let mut client = RawClient::connect(&gateway.url).await;
         client.send("PUT / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nbegun").await;
         let mut backend = origin.accept().await;
@@ -49,7 +49,7 @@ over_both_buses! {
         client.reset();
         assert_eq!(backend.read_to_end().await, b"begun");
 
-        // or before there is an answer.
+        // or before the response.
         let mut client = RawClient::connect(&gateway.url).await;
         client.send("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
         let mut backend = origin.accept().await;
@@ -58,7 +58,7 @@ over_both_buses! {
         assert_eq!(backend.read_to_end().await, b"");
     }
 
-    async fn a_backend_that_breaks_off_breaks_off_the_response(bus) {
+    async fn a_response_that_the_backend_truncates_is_truncated(bus) {
         let origin = RawOrigin::bind().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
         for answer in [
@@ -80,8 +80,8 @@ over_both_buses! {
         }
     }
 
-    async fn a_daemon_that_is_told_to_end_ends_what_is_under_way(bus) {
-        // given a download and an upload that have begun
+    async fn a_daemon_that_drains_completes_requests_in_flight(bus) {
+        // given a started download and a started upload
         let origin = RawOrigin::bind().await;
         let (gateway, mut daemon) = gateway_and_daemon(&bus, &origin.url()).await;
         let (mut client, mut backend) = downloading(&origin, &gateway).await;
@@ -94,7 +94,7 @@ over_both_buses! {
         // when
         daemon.process.terminate();
         daemon.process.wait_for_line("draining").await;
-        // then both end well, and then the daemon does
+        // then both complete, and then the daemon ends with exit code 0
         backend.send(ENDED).await;
         assert_eq!(client.chunk().await.unwrap(), b"ended");
         assert_eq!(client.chunk().await.unwrap(), b"");
@@ -106,8 +106,8 @@ over_both_buses! {
         assert!(daemon.process.wait_for_exit().await.success());
     }
 
-    async fn a_daemon_that_is_killed_cuts_what_was_under_way(bus) {
-        // given a request without an answer that the daemon has accepted, and downloads over HTTP/1.1 and HTTP/2
+    async fn a_daemon_that_is_killed_truncates_responses_in_flight(bus) {
+        // given an accepted request without a response, and downloads over HTTP/1.1 and HTTP/2
         let origin = RawOrigin::bind().await;
         let (gateway, mut daemon) = gateway_and_daemon(&bus, &origin.url()).await;
         let watcher = async_nats::connect(bus.url()).await.unwrap();
@@ -130,7 +130,7 @@ over_both_buses! {
         let (response, mut second) = tokio::join!(response, begin);
         // when
         daemon.process.kill().await;
-        // then the backend hears of it at once, and the clients see no whole answer
+        // then the backend learns it at once, and no client sees a complete response
         for backend in [&mut first, &mut second, &mut third] {
             assert_eq!(backend.read_to_end().await, b"");
         }
@@ -142,16 +142,16 @@ over_both_buses! {
         assert!(waiting.starts_with(b"HTTP/1.1 502 "), "{:?}", String::from_utf8_lossy(&waiting));
     }
 
-    async fn a_backend_that_is_away_is_502_at_once_and_found_again(bus) {
-        // given a backend that was there
-        let backend = telling_origin().await;
+    async fn a_backend_that_is_down_is_502_at_once_and_used_again_when_up(bus) {
+        // given a backend
+        let backend = echoing_origin().await;
         let (url, address) = (backend.url(), backend.address());
         let (gateway, _daemon) = gateway_and_daemon(&bus, &url).await;
         assert_eq!(gateway.status("/").await, 200);
-        // when it is away
+        // when it is down
         drop(backend);
         eventually("it is gone", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
-        // then each request is answered at once, and says nothing of what is behind
+        // then each request is answered at once, without details of the backend
         for _ in 0..20 {
             let asked = Instant::now();
             let (status, _, body) = gateway.get("/").await;
@@ -162,15 +162,15 @@ over_both_buses! {
                 assert!(!body.contains(word), "{body}");
             }
         }
-        // and when it is back, it answers
+        // and when it is up again, it answers
         let again = RawOrigin::bind_to(address).await.serve(|_| ok("again"));
-        eventually("the backend is found", async || gateway.status("/").await == 200).await;
+        eventually("the backend answers", async || gateway.status("/").await == 200).await;
         assert_eq!((gateway.get("/").await.2, again.faults()), ("again".into(), vec![]));
     }
 
     async fn one_of_three_daemons_is_killed_under_load(bus) {
-        // given three daemons, and clients that go on asking
-        let origin = telling_origin().await;
+        // given three daemons, and clients that send continuously
+        let origin = echoing_origin().await;
         let mut daemons = Vec::new();
         for _ in 0..3 {
             daemons.push(Daemon::start(&bus.url(), &origin.url(), &[]).await);
@@ -178,11 +178,11 @@ over_both_buses! {
         let gateway = Gateway::start(&bus.url(), &["--request-timeout", "5s"]).await;
         let clients: Vec<_> = (0..4).map(|client| tokio::spawn(ask(gateway.url.clone(), client))).collect();
         // when one is killed
-        eventually("the clients are asking", async || origin.requests().len() > 200).await;
+        eventually("the clients are sending", async || origin.requests().len() > 200).await;
         daemons[1].process.kill().await;
         let before = origin.requests().len();
-        eventually("the clients go on", async || origin.requests().len() > before + 400).await;
-        // then all are answered, rightly or with an error, and few with an error
+        eventually("the clients continue", async || origin.requests().len() > before + 400).await;
+        // then all are answered, correctly or with an error, and few with an error
         let mut failed = 0;
         for client in clients {
             failed += within(NOTICED, client).await.unwrap();
@@ -192,7 +192,7 @@ over_both_buses! {
     }
 }
 
-/// How many of many requests were answered with an error; each other has the right answer.
+/// Sends many requests; returns how many got an error. All others must be correct.
 async fn ask(url: String, client: usize) -> usize {
     let mut failed = 0;
     for number in 0..300 {
@@ -206,11 +206,11 @@ async fn ask(url: String, client: usize) -> usize {
     failed
 }
 
-/// All that comes, with more patience than a deadline has.
+/// Everything received, with a longer deadline.
 async fn rest(client: RawClient) -> Vec<u8> {
     let (mut stream, bytes) = client.into_parts();
     let mut all = bytes.to_vec();
-    // A reset is an end as well.
+    // A reset counts as the end.
     let _ = stream.read_to_end(&mut all).await;
     all
 }

@@ -1,20 +1,20 @@
-//! T13: the daemon talks to its backend and to nobody else, whatever clients, backends and the environment say.
+//! T13: the daemon connects to its backend only, whatever clients, backends and the environment name.
 
 use h8s_test_support::http_client::{empty, exchange};
 use h8s_test_support::raw_client::RawClient;
 use h8s_test_support::raw_origin::RawOrigin;
-use h8s_test_support::{Bus, eventually, over_both_buses};
+use h8s_test_support::{Bus, Tool, eventually, needs, over_both_buses};
 use http::Request;
 
-use super::{ok, telling_origin};
+use super::{echoing_origin, ok};
 use crate::programs::{Daemon, Gateway, gateway_and_daemon, h8srd};
 
-/// What would be of use to somebody who reads the answers of a daemon that cannot reach its backend.
+/// Details that a response must not reveal when the daemon cannot reach its backend.
 const SECRETS: [&str; 6] = ["refused", "connect", "localhost", "os error", "h8s_reverse", "http://"];
 
 over_both_buses! {
     async fn t13_redirects_pass_through(bus) {
-        let elsewhere = telling_origin().await;
+        let elsewhere = echoing_origin().await;
         for location in
             [format!("{}/private", elsewhere.url()), "http://169.254.169.254/latest/meta-data/".into(), "//evil/".into()]
         {
@@ -33,8 +33,8 @@ over_both_buses! {
     }
 
     async fn t13_whatever_host_is_named_only_the_backend_is_asked(bus) {
-        let elsewhere = telling_origin().await;
-        let origin = telling_origin().await;
+        let elsewhere = echoing_origin().await;
+        let origin = echoing_origin().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
         let other = elsewhere.address();
         for request in [
@@ -63,8 +63,9 @@ over_both_buses! {
 
 #[tokio::test]
 async fn t13_proxies_of_the_environment_are_not_asked() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
-    let (proxy, origin) = (telling_origin().await, telling_origin().await);
+    let (proxy, origin) = (echoing_origin().await, echoing_origin().await);
     let mut command =
         h8srd(&["--nats-url", &bus.url(), "--hostname", "127.0.0.1", "--backend-url", &origin.url()]);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
@@ -80,6 +81,7 @@ async fn t13_proxies_of_the_environment_are_not_asked() {
 
 #[tokio::test]
 async fn t13_what_goes_wrong_behind_is_not_told() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let origin = RawOrigin::answering("no HTTP at all\r\n\r\n").await;
@@ -115,7 +117,7 @@ async fn t13_what_goes_wrong_behind_is_not_told() {
         for secret in SECRETS.into_iter().chain(ports.iter().map(String::as_str)) {
             assert!(!all.contains(secret), "{host}: {secret} in {all}");
         }
-        // The log says it, though.
+        // The log has the details.
         let why = match host {
             "refused.example" => &ports[0],
             "garbled.example" => &ports[1],

@@ -1,15 +1,15 @@
-//! What of requests' and responses' heads arrives: all of it, as it was sent.
+//! Heads of requests and responses arrive complete and unchanged.
 
 use h8s_test_support::http_client::{HttpClient, empty, full, get};
 use h8s_test_support::raw_client::{RawClient, RawResponse};
 use h8s_test_support::raw_origin::RawOrigin;
-use h8s_test_support::{Bus, over_both_buses};
+use h8s_test_support::{Bus, Tool, needs, over_both_buses};
 use http::Request;
 
-use super::{ok, telling_origin};
+use super::{echoing_origin, ok};
 use crate::programs::{Daemon, Gateway, gateway_and_daemon};
 
-/// What clients may ask for, strange as it is.
+/// Unusual, but valid targets.
 const TARGETS: [&str; 10] = [
     "/",
     "/?",
@@ -31,7 +31,7 @@ async fn sent(gateway: &Gateway, request: impl AsRef<[u8]>) -> RawResponse {
 
 over_both_buses! {
     async fn methods_and_targets_arrive_as_they_were_sent(bus) {
-        let origin = telling_origin().await;
+        let origin = echoing_origin().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
         let methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH", "get"];
         let gets = TARGETS.map(|target| ("GET", target));
@@ -49,7 +49,7 @@ over_both_buses! {
 #[tokio::test]
 async fn fields_arrive_in_their_order_with_any_byte() {
     let bus = Bus::embedded().await;
-    let origin = telling_origin().await;
+    let origin = echoing_origin().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
     let many: String = (0..90).map(|number| format!("X-Many: {number}\r\n")).collect();
     let request = [
@@ -74,7 +74,7 @@ async fn fields_arrive_in_their_order_with_any_byte() {
 #[tokio::test]
 async fn cookies_of_http2_are_one_field_again() {
     let bus = Bus::embedded().await;
-    let origin = telling_origin().await;
+    let origin = echoing_origin().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
     let mut client = HttpClient::http2(&gateway.url).await;
 
@@ -86,9 +86,10 @@ async fn cookies_of_http2_are_one_field_again() {
 }
 
 #[tokio::test]
-async fn the_backend_sees_who_asks_and_the_host_it_is_told_to() {
+async fn the_backend_sees_the_client_and_the_configured_host() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
-    let origin = telling_origin().await;
+    let origin = echoing_origin().await;
     let backend = origin.address().to_string();
     for host_header in ["keep", "backend", "app.internal:8443"] {
         let mut daemon = Daemon::start(&bus.url(), &origin.url(), &["--host-header", host_header]).await;
@@ -115,9 +116,9 @@ async fn the_backend_sees_who_asks_and_the_host_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn what_strangers_say_of_themselves_does_not_arrive() {
+async fn claims_of_untrusted_clients_do_not_arrive() {
     let bus = Bus::embedded().await;
-    let origin = telling_origin().await;
+    let origin = echoing_origin().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
     let lies = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: gopher\r\nX-H8s-Connection: 1\r\n";
 
@@ -130,7 +131,7 @@ async fn what_strangers_say_of_themselves_does_not_arrive() {
 }
 
 #[tokio::test]
-async fn a_response_arrives_as_it_was_given() {
+async fn a_response_arrives_unchanged() {
     let bus = Bus::embedded().await;
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb\x48\xcd\xc9\xc9\x07\x00\x86\xa6\x10\x36\x05\x00\x00\x00";
     let head = format!(
@@ -159,7 +160,7 @@ async fn a_response_arrives_as_it_was_given() {
 
 #[tokio::test]
 async fn responses_without_a_body_have_none_and_keep_their_length() {
-    // given a backend whose answers are followed by others on the same connections
+    // given a backend with persistent connections
     let bus = Bus::embedded().await;
     let origin = RawOrigin::bind().await.serve(|request| match request.head.target.as_str() {
         "/head" => b"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\nX-A: head\r\n\r\n".to_vec(),

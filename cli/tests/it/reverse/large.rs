@@ -1,7 +1,7 @@
-//! Bodies that fit no buffer, byte for byte.
+//! Bodies larger than any buffer, byte for byte.
 
 use h8s_test_support::raw_origin::RawOrigin;
-use h8s_test_support::{Bus, within};
+use h8s_test_support::{Bus, Tool, needs, within};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -10,9 +10,9 @@ use super::ok;
 use crate::programs::{Gateway, gateway_and_daemon};
 
 const BYTES: usize = 300_000_000;
-/// An odd size: neither chunks nor frames nor buffers repeat with it.
+/// An odd size, not aligned with chunks, frames or buffers.
 const PATTERN_BYTES: usize = 65_521;
-/// Unoptimised programs on a machine that does other things as well.
+/// For unoptimised programs on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn pattern() -> Vec<u8> {
@@ -51,7 +51,8 @@ async fn connect(gateway: &Gateway) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_upload_arrives_whole() {
+async fn a_large_upload_arrives_complete() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
     let origin = RawOrigin::bind().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
@@ -77,7 +78,8 @@ async fn a_large_upload_arrives_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_download_arrives_whole() {
+async fn a_large_download_arrives_complete() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
     let origin = RawOrigin::bind().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;

@@ -1,10 +1,10 @@
-//! Several hosts and paths to several backends, as a configuration file says.
+//! Several hosts and paths with several backends, from a configuration file.
 
 use h8s_test_support::Bus;
 use h8s_test_support::http_client::{empty, exchange};
 use http::Request;
 
-use super::telling_origin;
+use super::echoing_origin;
 use crate::programs::{Daemon, Gateway};
 
 async fn answer(gateway: &Gateway, host: &str, path: &str) -> (u16, String) {
@@ -15,9 +15,9 @@ async fn answer(gateway: &Gateway, host: &str, path: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn each_host_and_path_has_its_backend() {
-    // given two backends, one of them below a path of its own
+    // given two backends, one of them below a path
     let bus = Bus::embedded().await;
-    let (app, api) = (telling_origin().await, telling_origin().await);
+    let (app, api) = (echoing_origin().await, echoing_origin().await);
     let config = format!(
         r#"
         [[backend]]
@@ -58,9 +58,9 @@ async fn each_host_and_path_has_its_backend() {
 }
 
 #[tokio::test]
-async fn nothing_leads_out_of_the_part_that_is_served() {
+async fn no_path_leads_out_of_the_served_part() {
     let bus = Bus::embedded().await;
-    let origin = telling_origin().await;
+    let origin = echoing_origin().await;
     let _daemon = Daemon::start(&bus.url(), &origin.url(), &["--path", "/public/*"]).await;
     let gateway = Gateway::start(&bus.url(), &[]).await;
 

@@ -1,11 +1,11 @@
-//! What `h8srd` says to mistakes: one sentence each, all at once, and exit code 2.
+//! Errors of `h8srd`: one sentence each, all together, and exit code 2.
 
 use h8s_test_support::process::Process;
 
 use crate::programs::h8srd;
 
-/// The lines that it says, having checked the exit code.
-async fn said(arguments: &[&str]) -> Vec<String> {
+/// The lines on standard error, after checking the exit code.
+async fn errors(arguments: &[&str]) -> Vec<String> {
     let mut daemon = Process::start(&mut h8srd(arguments));
     let code = daemon.wait_for_exit().await.code();
     assert_eq!(code, Some(2), "{}", daemon.output());
@@ -13,29 +13,29 @@ async fn said(arguments: &[&str]) -> Vec<String> {
     daemon.stderr().lines().map(str::to_owned).collect()
 }
 
-async fn said_to_file(text: &str) -> Vec<String> {
+async fn errors_of_file(text: &str) -> Vec<String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    said(&["--nats-url", "nats://127.0.0.1:1", "--config", file.path().to_str().unwrap()]).await
+    errors(&["--nats-url", "nats://127.0.0.1:1", "--config", file.path().to_str().unwrap()]).await
 }
 
 /// One line has all of these words.
-fn assert_said(said: &[String], words: &[&str]) {
-    let lines = said.iter().filter(|line| words.iter().all(|word| line.contains(word)));
-    assert_eq!(lines.count(), 1, "{words:?} in {said:#?}");
+fn assert_error(errors: &[String], words: &[&str]) {
+    let lines = errors.iter().filter(|line| words.iter().all(|word| line.contains(word)));
+    assert_eq!(lines.count(), 1, "{words:?} in {errors:#?}");
 }
 
 #[tokio::test]
-async fn what_is_missing_is_all_told() {
-    let said = said(&["--nats-url", "nats://127.0.0.1:1"]).await;
+async fn missing_flags_are_all_reported() {
+    let errors = errors(&["--nats-url", "nats://127.0.0.1:1"]).await;
 
-    assert_eq!(said.len(), 2, "{said:#?}");
-    assert_said(&said, &["--hostname", "missing", "H8SRD_HOSTNAME"]);
-    assert_said(&said, &["--backend-url", "missing", "http://localhost:3000"]);
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert_error(&errors, &["--hostname", "missing", "H8SRD_HOSTNAME"]);
+    assert_error(&errors, &["--backend-url", "missing", "http://localhost:3000"]);
 }
 
 #[tokio::test]
-async fn backends_that_are_none_are_told() {
+async fn invalid_backends_are_reported() {
     for url in [
         "ftp://localhost",
         "localhost:3000",
@@ -44,18 +44,18 @@ async fn backends_that_are_none_are_told() {
         "unix:/x",
         "http://a/?q",
     ] {
-        let said =
-            said(&["--nats-url=nats://127.0.0.1:1", "--hostname=a.example", "--backend-url", url]).await;
+        let errors =
+            errors(&["--nats-url=nats://127.0.0.1:1", "--hostname=a.example", "--backend-url", url]).await;
 
-        assert_eq!(said.len(), 1, "{said:#?}");
-        assert_said(&said, &["--backend-url", "http"]);
-        assert!(!said[0].contains("pw"), "{said:?}");
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert_error(&errors, &["--backend-url", "http"]);
+        assert!(!errors[0].contains("pw"), "{errors:?}");
     }
 }
 
 #[tokio::test]
-async fn flags_that_make_no_sense_are_all_told() {
-    let said = said(&[
+async fn invalid_flags_are_all_reported() {
+    let errors = errors(&[
         "--hostname=a_b..c",
         "--backend-url=http://localhost",
         "--path=/a/*/b",
@@ -76,12 +76,12 @@ async fn flags_that_make_no_sense_are_all_told() {
         "--queue-group",
         "--no-such-flag",
     ] {
-        assert_said(&said, &[flag]);
+        assert_error(&errors, &[flag]);
     }
 }
 
 #[tokio::test]
-async fn two_backends_in_one_place_are_told() {
+async fn two_backends_at_one_path_are_reported() {
     for (one, other) in [
         ("hostname = \"a.example\"", "hostname = \"A.Example.\""),
         ("hostname = [\"b.example\", \"a.example\"]", "hostname = \"a.example\"\npath = \"/*\""),
@@ -90,16 +90,16 @@ async fn two_backends_in_one_place_are_told() {
     ] {
         let table = |keys: &str| format!("[[backend]]\nbackend-url = \"http://localhost:1\"\n{keys}\n");
 
-        let said = said_to_file(&format!("{}{}", table(one), table(other))).await;
+        let errors = errors_of_file(&format!("{}{}", table(one), table(other))).await;
 
-        assert_eq!(said.len(), 1, "{said:#?}");
-        assert_said(&said, &["both answer for a.example"]);
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert_error(&errors, &["both answer for a.example"]);
     }
 }
 
 #[tokio::test]
-async fn a_file_s_mistakes_are_all_told() {
-    let said = said_to_file(
+async fn a_file_s_errors_are_all_reported() {
+    let errors = errors_of_file(
         r#"
         [[backend]]
         backend-url = "http://localhost:1"
@@ -123,29 +123,29 @@ async fn a_file_s_mistakes_are_all_told() {
     )
     .await;
 
-    assert_said(&said, &["[[backend]] 1", "hostname is missing"]);
-    assert_said(&said, &["[[backend]] 2", "backend-url is missing"]);
-    assert_said(&said, &["[[backend]] 3", "prot", "no such key"]);
-    assert_said(&said, &["/nowhere/ca.pem"]);
-    assert_said(&said, &["both answer for c.example"]);
-    assert_said(&said, &["[[backend]] 6", "ftp://localhost", "http and https"]);
-    assert_eq!(said.len(), 6, "{said:#?}");
+    assert_error(&errors, &["[[backend]] 1", "hostname is missing"]);
+    assert_error(&errors, &["[[backend]] 2", "backend-url is missing"]);
+    assert_error(&errors, &["[[backend]] 3", "prot", "no such key"]);
+    assert_error(&errors, &["/nowhere/ca.pem"]);
+    assert_error(&errors, &["both answer for c.example"]);
+    assert_error(&errors, &["[[backend]] 6", "ftp://localhost", "http and https"]);
+    assert_eq!(errors.len(), 6, "{errors:#?}");
 }
 
 #[tokio::test]
-async fn a_key_that_no_flag_has_is_told() {
-    let said = said_to_file("hostname = \"a.example\"\nbackend_url = \"http://localhost:1\"\n").await;
+async fn an_unknown_key_is_reported() {
+    let errors = errors_of_file("hostname = \"a.example\"\nbackend_url = \"http://localhost:1\"\n").await;
 
-    assert_said(&said, &["backend_url", "backend-url"]);
+    assert_error(&errors, &["backend_url", "backend-url"]);
 }
 
 #[tokio::test]
-async fn certificates_that_cannot_be_read_are_told() {
+async fn unreadable_certificates_are_reported() {
     let text = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(text.path(), "hello").unwrap();
     for (file, says) in [("/nowhere/ca.pem", "no such file"), (text.path().to_str().unwrap(), "certificate")]
     {
-        let said = said(&[
+        let errors = errors(&[
             "--nats-url=nats://127.0.0.1:1",
             "--hostname=a.example",
             "--backend-url=https://localhost",
@@ -154,14 +154,14 @@ async fn certificates_that_cannot_be_read_are_told() {
         ])
         .await;
 
-        assert_eq!(said.len(), 1, "{said:#?}");
-        assert_said(&said, &[file]);
-        assert!(said[0].to_lowercase().contains(says), "{said:?}");
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert_error(&errors, &[file]);
+        assert!(errors[0].to_lowercase().contains(says), "{errors:?}");
     }
 }
 
 #[tokio::test]
-async fn a_nats_that_is_not_there_is_told() {
+async fn an_unreachable_nats_server_is_reported() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("nats://user:secret@{free}");
     let mut daemon = Process::start(&mut h8srd(&[
@@ -173,7 +173,7 @@ async fn a_nats_that_is_not_there_is_told() {
 
     assert_eq!(daemon.wait_for_exit().await.code(), Some(2), "{}", daemon.output());
 
-    assert_said(
+    assert_error(
         &daemon.stderr().lines().map(str::to_owned).collect::<Vec<_>>(),
         &[&format!("nats://{free}")],
     );

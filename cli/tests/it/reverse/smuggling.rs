@@ -1,17 +1,17 @@
-//! T5: requests that can be read in two ways, and responses: what the backend sees is what was answered, one by one.
+//! T5: ambiguous requests and responses: the requests that the backend sees are exactly those that were answered.
 
 use h8s_test_support::http_client::get;
 use h8s_test_support::raw_client::RawClient;
 use h8s_test_support::raw_origin::{RawOrigin, ServingOrigin};
-use h8s_test_support::{Bus, ambiguous};
+use h8s_test_support::{Bus, Tool, ambiguous, needs};
 
 use super::ok;
 use crate::programs::{Gateway, gateway_and_daemon};
 
-/// Follows each of the corpus on its connection.
+/// The request after each ambiguous one on its connection.
 const LAST: &str = "GET /last HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
 
-/// Sends bytes, and then the last request; the bodies of all answers that are the backend's, in their order.
+/// Sends bytes, then the last request; returns the bodies of the backend's responses, in order.
 async fn answers(gateway: &Gateway, bytes: &[u8]) -> Vec<String> {
     let mut client = RawClient::connect(&gateway.url).await;
     client.send([bytes, LAST.as_bytes()].concat()).await;
@@ -21,7 +21,7 @@ async fn answers(gateway: &Gateway, bytes: &[u8]) -> Vec<String> {
     marked.map(|rest| rest.split("\r\n").next().unwrap().to_owned()).collect()
 }
 
-/// A backend that names what it answers in the head, where nothing can be hidden.
+/// A backend that marks its responses in the head, where no body can forge a mark.
 async fn marking_origin() -> ServingOrigin {
     RawOrigin::bind().await.serve(|request| {
         let (method, target) = (&request.head.method, &request.head.target);
@@ -29,7 +29,7 @@ async fn marking_origin() -> ServingOrigin {
     })
 }
 
-/// What the backend has seen since there were `before`.
+/// The requests that the backend has seen after the first `before`.
 fn seen(origin: &ServingOrigin, before: usize) -> Vec<String> {
     let requests = origin.requests();
     requests[before..].iter().map(|seen| format!("{} {}", seen.head.method, seen.head.target)).collect()
@@ -37,6 +37,7 @@ fn seen(origin: &ServingOrigin, before: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t5_requests_seen_are_requests_answered() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
     let origin = marking_origin().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
@@ -54,12 +55,13 @@ async fn t5_requests_seen_are_requests_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t5_bytes_after_an_upgrade_are_no_request() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
     let origin = marking_origin().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    // A backend that does not know WebSockets answers the upgrade like any other request.
+    // A backend without WebSockets answers the upgrade as any other request.
     let answers =
         answers(&gateway, format!("GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n{upgrade}\r\n").as_bytes()).await;
 
@@ -71,6 +73,7 @@ async fn t5_bytes_after_an_upgrade_are_no_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t5_responses_that_can_be_read_in_two_ways_are_502() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
     let huge = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(200_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: y\r\n".repeat(2_000));
@@ -90,7 +93,7 @@ async fn t5_responses_that_can_be_read_in_two_ways_are_502() {
         &huge,
         &many,
     ] {
-        // given a backend that answers like this and, once it is asked again, as it should
+        // given a backend that answers like this first, and correctly to the next request
         let origin = RawOrigin::bind().await;
         let (gateway, mut daemon) = gateway_and_daemon(&bus, &origin.url()).await;
         let url = gateway.url.clone();
@@ -99,10 +102,10 @@ async fn t5_responses_that_can_be_read_in_two_ways_are_502() {
         backend.request().await;
         // when
         backend.send(answer).await;
-        // then it is 502, and nothing more is asked on that connection
+        // then it is 502, and that connection is not used again
         let shown = &answer[..answer.len().min(100)];
         if answer.len() < 10 && !answer.starts_with('\x16') {
-            // Nothing yet that is wrong.
+            // Not wrong yet.
             drop(backend);
         } else {
             assert_eq!(backend.read_to_end().await, b"", "{shown:?}");
@@ -117,7 +120,8 @@ async fn t5_responses_that_can_be_read_in_two_ways_are_502() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t5_what_follows_a_response_is_nobody_s_answer() {
-    // given a backend that says more than it was asked
+    needs!(Tool::NatsServer);
+    // given a backend that sends more than one response
     let bus = Bus::real().await;
     let origin = RawOrigin::bind().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
@@ -128,7 +132,7 @@ async fn t5_what_follows_a_response_is_nobody_s_answer() {
     // when
     backend.send([ok("right"), ok("wrong")].concat()).await;
     assert_eq!(asking.await.unwrap().2, "right");
-    // then that connection is used no more
+    // then that connection is not used again
     assert_eq!(backend.read_to_end().await, b"");
     let _origin = origin.serve(|_| ok("right again"));
     assert_eq!(gateway.get("/").await.2, "right again");
@@ -145,7 +149,7 @@ async fn t5_fields_of_a_response_are_framed_anew() {
 
     let (status, headers, body) = gateway.get("/").await;
 
-    // RFC 9112 §6.3 lets Transfer-Encoding win, or the response be refused.
+    // RFC 9112 §6.3 gives Transfer-Encoding precedence, or lets the response be refused.
     let right =
         status == 200 && body == "body" && headers.get("content-length").is_none_or(|length| length == "4");
     assert!(right || status == 502, "{status} {headers:?} {body:?}");

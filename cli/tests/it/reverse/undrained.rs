@@ -1,9 +1,9 @@
-//! T6: an answer that comes before the request's body is read leaves no connection where the rest of the body is taken
-//! for a request.
+//! T6: after a response that precedes the request's body, the rest of the body is never taken for a request.
 
 use h8s_test_support::Bus;
 use h8s_test_support::raw_client::{RawClient, RawResponse};
 use h8s_test_support::raw_origin::RawOrigin;
+use h8s_test_support::{Tool, needs};
 
 use super::ok;
 use crate::programs::gateway_and_daemon;
@@ -11,7 +11,7 @@ use crate::programs::gateway_and_daemon;
 const BODY_BYTES: usize = 10 * 1024 * 1024;
 const NEXT: &str = "GET /next HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
 
-/// A body full of requests, for whoever takes it for some.
+/// A body that looks like requests.
 fn body() -> Vec<u8> {
     b"GET /hidden HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".iter().copied().cycle().take(BODY_BYTES).collect()
 }
@@ -25,7 +25,7 @@ fn upload(framing: &str) -> Vec<u8> {
     }
 }
 
-/// Sends an upload and a request behind it, all at once. What is answered first, and what comes then until the end.
+/// Sends an upload and a second request at once. Returns the first response, and everything after it.
 async fn both(mut client: RawClient, framing: &str) -> (RawResponse, String) {
     client.send([upload(framing), NEXT.into()].concat()).await;
     let early = client.response().await;
@@ -34,7 +34,8 @@ async fn both(mut client: RawClient, framing: &str) -> (RawResponse, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t6_early_answers_leave_no_remains() {
-    // given a backend that answers uploads without reading them, and reads them then
+    needs!(Tool::NatsServer);
+    // given a backend that answers uploads before reading them
     let bus = Bus::real().await;
     let origin = RawOrigin::bind().await.serve_early(|request| match request.head.header("x-status") {
         Some(status) => format!("HTTP/1.1 {status} Early\r\nContent-Length: 5\r\n\r\nearly").into_bytes(),
@@ -48,7 +49,7 @@ async fn t6_early_answers_leave_no_remains() {
     ] {
         // when
         let (early, after) = both(RawClient::connect(&gateway.url).await, &framing).await;
-        // then that is the answer, what follows is answered or the connection closed, and others are answered
+        // then that is the response, the second request is answered or the connection closed, and others are answered
         assert_eq!((early.head.status, early.text().as_str()), (status, "early"));
         assert!(after.is_empty() || after.starts_with("HTTP/1.1 200") && after.ends_with("/next"), "{after}");
         assert_eq!(gateway.get("/other").await.2, "/other");
@@ -59,7 +60,8 @@ async fn t6_early_answers_leave_no_remains() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t6_a_body_that_is_never_sent_is_waited_for_by_nobody() {
-    // given a client that announces a body and sends a part of it
+    needs!(Tool::NatsServer);
+    // given a client that announces a body, and sends a part of it
     let bus = Bus::real().await;
     let origin = RawOrigin::bind().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &origin.url()).await;
@@ -69,7 +71,7 @@ async fn t6_a_body_that_is_never_sent_is_waited_for_by_nobody() {
     backend.head().await;
     // when the backend has answered
     backend.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno").await;
-    // then the client has its answer, and the backend's connection is used for nothing else
+    // then the client gets the response, and the backend's connection is not reused
     assert_eq!(client.response().await.head.status, 401);
     drop(client);
     let rest = String::from_utf8(backend.read_to_end().await).unwrap();

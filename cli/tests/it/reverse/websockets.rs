@@ -1,16 +1,16 @@
-//! WebSockets between a client and a server that are not ours, and between those and ours.
+//! WebSockets between independent clients and servers, and those of test-support.
 
 use std::time::Duration;
 
 use h8s_test_support::python::python;
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
-use h8s_test_support::{Bus, Process, over_both_buses, within};
+use h8s_test_support::{Bus, Process, Tool, needs, over_both_buses, within};
 
 use crate::programs::{Daemon, Gateway, gateway_and_daemon};
 
 const SERVER: &str = include_str!("websockets/server.py");
 const CLIENT: &str = include_str!("websockets/client.py");
-/// A daemon that has gone without a word is noticed after three silent beats of 5 s.
+/// A daemon that vanishes is detected after three missed beats of 5 s.
 const NOTICED: Duration = Duration::from_secs(25);
 
 /// The server, and its URL.
@@ -21,7 +21,7 @@ async fn server() -> (Process, String) {
     (server, url)
 }
 
-/// All that the client sees.
+/// The output of the client.
 async fn seen(url: &str) -> String {
     python().run_script(CLIENT, &[url.trim_start_matches("http://")]).await
 }
@@ -40,7 +40,8 @@ async fn echoed(client: &mut WebSocketClient, text: &str) {
 }
 
 over_both_buses! {
-    async fn a_client_sees_what_it_would_see_without_a_gateway(bus) {
+    async fn a_client_sees_the_same_as_without_a_gateway(bus) {
+        needs!(Tool::Python);
         let (_server, url) = server().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &url).await;
 
@@ -50,7 +51,8 @@ over_both_buses! {
         assert_eq!(direct, through);
     }
 
-    async fn the_server_sees_who_asks_and_how_a_client_goes(bus) {
+    async fn the_server_sees_the_client_and_its_close(bus) {
+        needs!(Tool::Python);
         let (mut server, url) = server().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &url).await;
         let upgrade = WebSocketClient::upgrade(&format!("{}/a%2Fb?q=%20", gateway.url)).protocols("v0, v1");
@@ -62,21 +64,22 @@ over_both_buses! {
             assert!(asked.contains(field), "{asked}");
         }
 
-        // By a close with a code and a reason,
+        // A close with a code and a reason,
         client.close(4242, "enough").await;
         assert_eq!(client.rest().await, [Event::Close(4242, "enough".into()), Event::End]);
         server.wait_for_line("closed a%2Fb 4242 'enough'").await;
-        // by one without a code,
+        // one without a code,
         let mut client = connect(&gateway, "/bare").await;
         client.raw([0x88, 0x80, 1, 2, 3, 4]).await;
         assert_eq!(client.rest().await, [Event::Close(1005, String::new()), Event::End]);
         server.wait_for_line("closed bare 1005 ''").await;
-        // or without a word.
+        // or no close at all.
         connect(&gateway, "/gone").await.reset();
         server.wait_for_line("closed gone 1006 ''").await;
     }
 
     async fn a_server_that_vanishes_closes_its_client(bus) {
+        needs!(Tool::Python);
         let (mut server, url) = server().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &url).await;
         let mut vanishing = connect(&gateway, "/vanish").await;
@@ -93,7 +96,8 @@ over_both_buses! {
         assert_eq!(refused.head.status, 502);
     }
 
-    async fn a_server_that_refuses_does_so_in_its_own_words(bus) {
+    async fn a_server_s_refusal_reaches_the_client(bus) {
+        needs!(Tool::Python);
         let (_server, url) = server().await;
         let (gateway, _daemon) = gateway_and_daemon(&bus, &url).await;
 
@@ -107,7 +111,8 @@ over_both_buses! {
     }
 
     async fn two_daemons_never_split_a_connection(bus) {
-        // given a server that answers each connection by itself, and twenty connections over two daemons
+        needs!(Tool::Python);
+        // given a server with state per connection, and twenty connections over two daemons
         let (_server, url) = server().await;
         let (gateway, _one) = gateway_and_daemon(&bus, &url).await;
         let _other = Daemon::start(&bus.url(), &url, &[]).await;
@@ -115,7 +120,7 @@ over_both_buses! {
         for _ in 0..20 {
             clients.push(connect(&gateway, "/echo").await);
         }
-        // when each says its numbers
+        // when each sends its numbers
         for number in 0..50 {
             for client in &mut clients {
                 assert!(client.text(&number.to_string()).await);
@@ -130,12 +135,13 @@ over_both_buses! {
     }
 
     async fn a_daemon_that_is_killed_closes_its_connections_with_1012(bus) {
+        needs!(Tool::Python);
         let (mut server, url) = server().await;
         let (gateway, mut daemon) = gateway_and_daemon(&bus, &url).await;
         let mut client = connect(&gateway, "/echo").await;
         echoed(&mut client, "before").await;
         let mut silent = connect(&gateway, "/silent").await;
-        // Another daemon is no help: the connection's state is with the first one's backend.
+        // Another daemon cannot continue: the connection's state is in the first one's backend.
         let _another = Daemon::start(&bus.url(), &url, &[]).await;
 
         daemon.process.kill().await;
@@ -149,7 +155,8 @@ over_both_buses! {
         echoed(&mut again, "after").await;
     }
 
-    async fn a_daemon_that_is_told_to_end_says_goodbye_to_both_sides(bus) {
+    async fn a_daemon_that_drains_closes_both_sides(bus) {
+        needs!(Tool::Python);
         let (mut server, url) = server().await;
         let (gateway, mut daemon) = gateway_and_daemon(&bus, &url).await;
         let mut client = connect(&gateway, "/echo").await;
@@ -165,7 +172,8 @@ over_both_buses! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_does_not_read_stops_its_client_and_nobody_else() {
+async fn a_server_that_does_not_read_stops_its_client_and_no_other() {
+    needs!(Tool::NatsServer, Tool::Python);
     let bus = Bus::real().await;
     let (mut server, url) = server().await;
     let (gateway, _daemon) = gateway_and_daemon(&bus, &url).await;

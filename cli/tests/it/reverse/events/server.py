@@ -1,4 +1,4 @@
-"""A page, its events at /events, and a way to cause one: POST /say. It writes its port, and when a page leaves."""
+"""Serves a page, its events at /events, and POST /say, which causes one. Prints its port, and closed event streams."""
 
 import http.server
 import queue

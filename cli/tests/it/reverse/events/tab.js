@@ -1,4 +1,4 @@
-// A tab with events. Arguments: the page's address, and what the last event says.
+// A tab with events. Arguments: the page's address, and the text of the last event.
 (async () => {
   const [url, last] = args;
   const browser = await launch();

@@ -1,4 +1,4 @@
-"""A gRPC client of bytes. Arguments: the server's address, and what to do. It writes what comes of it."""
+"""A gRPC client for bytes. Arguments: the server's address, and a command. Prints the results."""
 
 import sys
 import threading
@@ -6,7 +6,7 @@ import threading
 import grpc
 
 address, *doing = sys.argv[1:]
-# Without retries: a call that fails fails here. Without the environment's proxies, too.
+# Without retries, so that failures are visible, and without the environment's proxies.
 options = [
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),
@@ -22,7 +22,7 @@ fail = channel.unary_unary("/test.Bytes/Fail")
 fail_late = channel.unary_stream("/test.Bytes/FailLate")
 hang = channel.unary_unary("/test.Bytes/Hang")
 go_on = channel.unary_stream("/test.Bytes/GoOn")
-# Longer than anything takes here, and shorter than a test waits.
+# Longer than any call takes, and shorter than the tests' deadline.
 PATIENCE = 30
 
 
@@ -31,7 +31,7 @@ def say(*words):
 
 
 def status(call):
-    """How a call has ended; of what is there."""
+    """The status of a call."""
     try:
         answer = call()
         say("answered", answer if isinstance(answer, bytes) else list(answer))
@@ -40,13 +40,13 @@ def status(call):
 
 
 def named(metadata):
-    """Those that the server sets; gateways add their own."""
+    """The metadata set by the server; gateways add their own."""
     names = ("initial", "x-text", "x-data", "x-empty", "trailing", "why", "said")
     return sorted((key, value) for key, value in metadata or [] if key.startswith(names))
 
 
 def kinds():
-    """One call of each kind, and more: the same whatever is between client and server."""
+    """Calls of each kind. The output must be the same with and without a gateway."""
     sent = [("x-text", "one"), ("x-text", "two, three"), ("x-data-bin", bytes(range(256))), ("x-empty", "")]
     answer, call = unary.with_call(b"hello", metadata=sent, timeout=PATIENCE)
     say("unary", answer, named(call.initial_metadata()), named(call.trailing_metadata()), call.code())
@@ -66,7 +66,7 @@ def kinds():
 
 
 def converse():
-    """Each answer is there before the next request is made."""
+    """Each response arrives before the next request is sent."""
     answered = threading.Semaphore(1)
 
     def requests():
@@ -89,7 +89,7 @@ def cancel():
 
 
 def stream():
-    """Until it ends, which is not of its own accord."""
+    """Reads until the stream is ended by something else."""
     call = go_on(b"", timeout=PATIENCE)
     try:
         say(next(call))

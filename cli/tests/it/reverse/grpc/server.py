@@ -1,4 +1,4 @@
-"""A gRPC server of bytes. It writes its port, and what it notices of calls that do not end by themselves."""
+"""A gRPC server for bytes. Prints its port, and calls that are cancelled."""
 
 import threading
 from concurrent import futures
@@ -11,7 +11,7 @@ def say(*words):
 
 
 def told(context):
-    """What the client has said of itself, in a form that can be sent back."""
+    """The client's metadata, in a form that can be sent back."""
     return [pair for pair in context.invocation_metadata() if pair.key in ("x-text", "x-data-bin", "x-empty")]
 
 
@@ -50,7 +50,7 @@ def fail_late(request, context):
 
 
 def hang(request, context):
-    """Until the client has gone."""
+    """Waits until the client has gone."""
     gone = threading.Event()
     context.add_callback(gone.set)
     say("hangs, with seconds left:", context.time_remaining())
@@ -60,7 +60,7 @@ def hang(request, context):
 
 
 def go_on(request, context):
-    """A stream without end."""
+    """An endless stream."""
     gone = threading.Event()
     context.add_callback(gone.set)
     context.add_callback(lambda: say("stopped"))

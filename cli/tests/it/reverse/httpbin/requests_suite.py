@@ -1,4 +1,4 @@
-"""Runs those tests of requests that talk to an httpbin. Arguments: the sources of requests, and httpbin's address.
+"""Runs the tests of requests that use httpbin. Arguments: the sources of requests, and httpbin's address.
 
 What pytest-httpbin would bring, an httpbin in the same process, is replaced by one that runs elsewhere. Of each test that
 uses it a line is written: how it ended, and its name. Tests without it, which need the internet or serve themselves,
@@ -14,7 +14,7 @@ import pytest
 sources, address = sys.argv[1:]
 sys.dont_write_bytecode = True
 sys.path.insert(0, sources)
-# Some of the tests upload a file that lies there.
+# Some of the tests upload a file from there.
 os.chdir(sources)
 Httpbin = collections.namedtuple("Httpbin", "url")
 

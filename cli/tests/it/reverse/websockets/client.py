@@ -1,4 +1,4 @@
-"""A WebSocket client. Argument: the server's address. It writes what it sees, the same whatever is between."""
+"""A WebSocket client. Argument: the server's address. Prints what it receives: the same with and without a gateway."""
 
 import asyncio
 import sys

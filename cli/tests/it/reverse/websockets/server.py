@@ -1,4 +1,4 @@
-"""A WebSocket server whose path says what it does. It writes its port, and how connections end."""
+"""A WebSocket server whose behaviour depends on the path. Prints its port, and how connections end."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 
-# What is written of a request's headers.
+# The printed headers of a request.
 SEEN = {"host", "origin", "cookie", "authorization", "x-forwarded-for", "sec-websocket-extensions", "x-a"}
 
 
