@@ -28,7 +28,7 @@ impl Program {
         match self {
             Self::H8s => crate::Program::command(),
             Self::H8sd => h8s_ingress::Flags::command(),
-            Self::H8sHost => h8s_host_provider::Flags::command(),
+            Self::H8sHost => h8s_host::Flags::command(),
             Self::H8srd => h8s_reverse::Flags::command(),
         }
     }

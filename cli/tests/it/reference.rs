@@ -16,7 +16,7 @@ fn flags() -> [(&'static str, Vec<String>); 3] {
     };
     [
         ("h8sd", long(h8s_ingress::Flags::command())),
-        ("h8s-host", long(h8s_host_provider::Flags::command())),
+        ("h8s-host", long(h8s_host::Flags::command())),
         ("h8srd", long(h8s_reverse::Flags::command())),
     ]
 }
