@@ -20,7 +20,6 @@ pub enum Dialect {
 
 /// Why a control message is not a valid announcement.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum AnnouncementError {
     /// The message is not JSON, or lacks a key.
     #[error("invalid announcement: {0}")]

@@ -38,7 +38,6 @@ const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
 
 /// Why a head cannot be encoded in the plain dialect, or a message is not a valid head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum PlainError {
     /// The value is not UTF-8, and NATS headers are text.
     #[error("the value of {0} is not UTF-8, which the plain dialect cannot carry")]

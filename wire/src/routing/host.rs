@@ -11,7 +11,6 @@ const MAX_LABEL_BYTES: usize = 63;
 
 /// Why an authority does not name a routable host. Maps to 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum HostError {
     /// The host is empty.
     #[error("the host is empty")]

@@ -18,7 +18,6 @@ const PREFIX_TOKEN: &str = "%2A";
 
 /// Why a text is not a valid path or method pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum PatternError {
     /// The path pattern is not absolute.
     #[error("a path pattern starts with '/'")]

@@ -81,7 +81,6 @@ pub enum Audience {
 
 /// Why a push or broadcast is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum PushError {
     /// The kind is unknown, or not allowed in a broadcast.
     #[error("invalid {FRAME}: must be text, binary, close, join or leave; in a broadcast text or binary")]
