@@ -1,7 +1,7 @@
-//! What a small request costs where much is open, announced or loaded: gateways, NATS servers, responders and hosts are
-//! processes of their own, on loopback. And how soon there is a first answer.
+//! Measures a small request with many open connections, patterns or components, and the time to the first response.
+//! Gateways, NATS servers, responders and hosts are separate processes on loopback.
 //!
-//! What is compared is measured in turns: `README.md` says what is beside what.
+//! Compared figures are measured in turns; see `README.md`.
 
 mod components;
 mod connections;

@@ -125,7 +125,7 @@ fn the_limits_of_websockets_are_those_of_the_code() {
 #[test]
 fn the_close_codes_are_those_of_the_code() {
     let text = section("### Messages").replace('\n', " ");
-    let (_, ranges) = text.split_once("A close frame may say ").unwrap();
+    let (_, ranges) = text.split_once("A close frame may carry ").unwrap();
     let (ranges, _) = ranges.split_once(" (RFC 6455 §7.4)").unwrap();
     let ranges: Vec<_> = ranges
         .replace(" and ", ", ")
