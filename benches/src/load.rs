@@ -146,7 +146,8 @@ impl Load {
     }
 
     fn ask_next(&mut self) {
-        let number = self.idle.pop_front().expect("there are at least as many connections as concurrent requests");
+        let number =
+            self.idle.pop_front().expect("there are at least as many connections as concurrent requests");
         self.connections[number].ask(&self.requests[self.turn]);
         self.turn = (self.turn + 1) % self.requests.len();
     }

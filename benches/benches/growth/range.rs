@@ -32,7 +32,8 @@ impl Range {
 
 /// Measures all ranges in turns, and prints each of them.
 pub(crate) fn measure(ranges: Vec<Range>, report: &mut Report) {
-    let (counts, mut scenarios): (Vec<_>, Vec<_>) = ranges.into_iter().flat_map(|range| range.scenarios).unzip();
+    let (counts, mut scenarios): (Vec<_>, Vec<_>) =
+        ranges.into_iter().flat_map(|range| range.scenarios).unzip();
     // The bench's own threads have no other work.
     tokio::task::block_in_place(|| Scenario::take_turns(&mut scenarios, ROUNDS, ROUND));
     let measured: Vec<_> = counts.into_iter().zip(scenarios.into_iter().map(Scenario::measured)).collect();

@@ -46,7 +46,8 @@ pub(crate) async fn measure() {
     let bench = TrackedProcess { name: "clients", id: std::process::id() };
     let backend = vec![chain.backend(), bench];
     let processes = [chain.all(), vec![bench]].concat();
-    let mut scenarios = [Scenario::new("backend", straight, backend), Scenario::new("chain", chained, processes)];
+    let mut scenarios =
+        [Scenario::new("backend", straight, backend), Scenario::new("chain", chained, processes)];
     for scenario in &scenarios {
         scenario.client.round(CALLS, ROUND).await;
     }
