@@ -65,7 +65,7 @@ fn unchunked(mut rest: &[u8]) -> Option<Vec<u8>> {
         let end = rest.windows(2).position(|two| two == b"\r\n")?;
         let size =
             std::str::from_utf8(&rest[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
-        let size = size.expect("a chunk says how long it is");
+        let size = size.expect("a chunk has a size");
         let chunk = &rest[end + 2..];
         // Includes the line break after the chunk.
         if chunk.len() < size + 2 {

@@ -170,10 +170,10 @@ impl Connection {
     /// Reads available bytes. Returns whether the response is complete.
     fn is_answered(&mut self, buffer: &mut [u8], body: &[u8]) -> bool {
         match self.socket.read(buffer) {
-            Ok(0) => panic!("the server has closed a connection"),
+            Ok(0) => panic!("the server closed a connection"),
             Ok(count) => self.got.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-            Err(error) => panic!("a connection has failed: {error}"),
+            Err(error) => panic!("a connection failed: {error}"),
         }
         let is_whole = answer::is_whole(&self.got, body);
         if is_whole {

@@ -49,7 +49,7 @@ impl Memory {
     pub fn show(&self) {
         for Held { name, idle, most, .. } in self.held() {
             println!(
-                "  {name:12} had {:5.1} MiB idle, and {:5.1} MiB more at most   target {} MiB",
+                "  {name:12} {:5.1} MiB idle, peak {:5.1} MiB above   target {} MiB",
                 mib(idle),
                 mib(most),
                 mib(TARGET_BYTES)

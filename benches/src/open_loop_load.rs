@@ -74,7 +74,7 @@ fn ask(
         let mut got = 0;
         while answer::length(&buffer[..got]).is_none_or(|length| got < length) {
             let count = socket.read(&mut buffer[got..]).expect("the server answers");
-            assert!(count > 0, "the server has closed the connection");
+            assert!(count > 0, "the server closed the connection");
             got += count;
         }
         times.push(due.elapsed());

@@ -85,7 +85,7 @@ impl Gateway {
         let address = listens(&mut process).await;
         let line = process.wait_for_line("operators: ").await;
         let operators = line.split_once("operators: ").and_then(|(_, rest)| rest.split("/healthz").next());
-        let operators = operators.expect("it says where").to_owned();
+        let operators = operators.expect("the line contains the address").to_owned();
         let ready = format!("{operators}/readyz");
         eventually("the gateway is ready", async || http_client::get(&ready).await.0 == 200).await;
         Self { process, address, operators }
@@ -99,5 +99,5 @@ impl Gateway {
 /// If the program does not print it.
 pub async fn listens(process: &mut Process) -> SocketAddr {
     let line = process.wait_for_line("listening on ").await;
-    line.rsplit(' ').next().and_then(|address| address.parse().ok()).expect("it says where")
+    line.rsplit(' ').next().and_then(|address| address.parse().ok()).expect("the line contains the address")
 }

@@ -78,7 +78,7 @@ impl Download {
     /// Reads at most `most` bytes, and compares them.
     fn read(&mut self, most: usize) -> usize {
         let most = most.min(self.buffer.len());
-        let count = self.socket.read(&mut self.buffer[..most]).expect("the server goes on");
+        let count = self.socket.read(&mut self.buffer[..most]).expect("the server continues");
         assert!(count > 0, "it ended after {} bytes", self.comparison.bytes());
         self.comparison.next(&self.buffer[..count]);
         count
@@ -132,7 +132,7 @@ pub fn upload(address: SocketAddr, path: &str, bytes: u64) {
     let (mut got, mut buffer) = (Vec::new(), [0; 1024]);
     while answer::length(&got).is_none_or(|length| got.len() < length) {
         let count = socket.read(&mut buffer).expect("the server answers");
-        assert!(count > 0, "the server has closed the connection");
+        assert!(count > 0, "the server closed the connection");
         got.extend_from_slice(&buffer[..count]);
     }
     assert!(got.ends_with(format!("\r\n\r\n{bytes}").as_bytes()), "not all of it has come");

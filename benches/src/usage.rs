@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// some rounds.
 pub fn processor_time(processes: &[u32]) -> Duration {
     let ticks = processes.iter().map(|id| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("Linux tells of processes");
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("/proc has the process");
         // The name, in parentheses, may have spaces.
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         let times = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
@@ -34,7 +34,7 @@ pub fn forget_peak(process: u32) {
 }
 
 fn status_bytes(process: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells of processes");
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc has the process");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("one line is of memory");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }

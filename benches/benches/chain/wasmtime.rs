@@ -75,6 +75,6 @@ impl Wasmtime {
         let mut process = Process::start(command.arg(component));
         let line = process.wait_for_line("Serving HTTP on http://").await;
         let address = line.rsplit("http://").next().and_then(|rest| rest.trim_end_matches('/').parse().ok());
-        Serving { process, address: address.expect("it says where") }
+        Serving { process, address: address.expect("the line contains the address") }
     }
 }

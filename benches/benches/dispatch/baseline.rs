@@ -105,7 +105,7 @@ impl Exchange for Pipe {
         });
         let mut subscriber = self.subscriber.lock().await;
         for _ in 0..PIECES {
-            subscriber.next().await.expect("the bus goes on");
+            subscriber.next().await.expect("the bus continues");
         }
         sending.await.expect("sending ends well");
     }

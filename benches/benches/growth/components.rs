@@ -15,7 +15,7 @@ use crate::range::{self, Range};
 /// The numbers of components.
 const SERVED: [u32; 2] = [1, 100];
 /// The number of concurrent requests, each on its own connection.
-const LANES: usize = 64;
+const CONCURRENCY: usize = 64;
 
 /// Compiling a hundred takes half a minute, in every run: a host's cache keeps fewer.
 const COMPILED: Duration = Duration::from_secs(120);
@@ -31,14 +31,16 @@ struct Setup {
 }
 
 pub(crate) async fn measure(report: &mut Report) {
-    println!("components: `echo` without a body, {LANES} requests at a time, each in a fresh instance");
+    println!(
+        "components: `echo` without a body, {CONCURRENCY} concurrent requests, each in a fresh instance"
+    );
     let mut stands = Vec::new();
     for count in SERVED {
         stands.push((count, Setup::start(count).await));
     }
     // Starts only now: a gateway's timeouts are shorter than compiling a hundred components takes.
-    let mut one = Range::new("of so many components in a host, one is asked");
-    let mut all = Range::new("of so many components in a host, all are asked in turn");
+    let mut one = Range::new("by components in a host, requests to one");
+    let mut all = Range::new("by components in a host, requests to all in turn");
     for (count, setup) in &mut stands {
         let processes = setup.processes();
         one.add(*count as usize, setup.load(0..1), &processes);
@@ -73,7 +75,7 @@ impl Setup {
 
     fn load(&self, components: std::ops::Range<u32>) -> Load {
         let request = |component| answer::get(self.gateway.address, &path(component)).into_bytes();
-        Load::open_in_turn(self.gateway.address, components.map(request).collect(), b"", LANES)
+        Load::open_in_turn(self.gateway.address, components.map(request).collect(), b"", CONCURRENCY)
     }
 }
 

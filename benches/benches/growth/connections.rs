@@ -11,21 +11,21 @@ use crate::responder::{self, ANSWER};
 /// The numbers of connections.
 const OPEN: [usize; 4] = [1, 100, 1_000, 8_000];
 /// The number of concurrent requests, unless it is one.
-const LANES: usize = 32;
+const CONCURRENCY: usize = 32;
 /// All clients have one address, and idle connections must stay open.
 const FLAGS: &[&str] = &["--max-connections-per-address", "20000", "--idle-timeout", "1h"];
 
 pub(crate) async fn measure(report: &mut Report) {
-    println!("connections: open ones at the gateway, all keep-alive HTTP/1.1 and used before");
+    println!("connections: open at the gateway, keep-alive HTTP/1.1, each used before");
     raise_descriptors();
     let mut nats = NatsServer::start().await;
     let mut responder = role(&[responder::ROLE, &nats.url(), "1"]);
     responder.wait_for_line("ready").await;
     let shared =
         [TrackedProcess::of("nats-server", nats.process()), TrackedProcess::of("responder", &responder)];
-    let mut one = Range::new("of so many open connections, 1 asks, and the others are idle");
-    let mut some = Range::new("of so many open connections, 32 ask, and the others are idle");
-    let mut all = Range::new("32 of so many open connections ask at any time, each after all others");
+    let mut one = Range::new("by open connections, 1 active, the others idle");
+    let mut some = Range::new("by open connections, 32 active, the others idle");
+    let mut all = Range::new("by open connections, 32 active at a time, all in turn");
     let mut gateways = Vec::new();
     for open in OPEN {
         let gateway = start(&nats.url()).await;
@@ -35,8 +35,8 @@ pub(crate) async fn measure(report: &mut Report) {
         one.add(open, load(1), &processes);
         // The rest takes turns, or is idle while 1 or 32 send requests: `open` in all.
         if open > 1 {
-            some.add(open, load(LANES), &processes);
-            all.add(open, load(LANES).with_more(open - 2 * LANES - 1), &processes);
+            some.add(open, load(CONCURRENCY), &processes);
+            all.add(open, load(CONCURRENCY).with_more(open - 2 * CONCURRENCY - 1), &processes);
         }
         gateways.push(gateway);
     }

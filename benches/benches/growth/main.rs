@@ -16,8 +16,11 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let first = arguments.next();
     if first.as_deref() == Some(responder::ROLE) {
-        let nats_url = arguments.next().expect("a responder is told where NATS is");
-        return responder::run(&nats_url, &arguments.next().expect("and how much it announces"));
+        let nats_url = arguments.next().expect("the NATS URL follows the role");
+        return responder::run(
+            &nats_url,
+            &arguments.next().expect("the number of patterns follows the NATS URL"),
+        );
     }
     let chosen = |name: &str| first.as_deref().is_none_or(|filter| name.contains(filter));
     let (runtime, mut report) = (runtime(), Report::new("growth"));

@@ -11,7 +11,7 @@ use crate::responder::{self, ANSWER};
 /// The numbers of announced patterns.
 const ANNOUNCED: [usize; 3] = [1, 100, 1_000];
 /// The number of concurrent requests, each on its own connection.
-const LANES: usize = 64;
+const CONCURRENCY: usize = 64;
 
 /// The patterns of one responder, and the processes of its chain.
 struct Setup {
@@ -21,10 +21,10 @@ struct Setup {
 }
 
 pub(crate) async fn measure(report: &mut Report) {
-    println!("patterns: announced by one responder, {LANES} requests at a time");
+    println!("patterns: announced by one responder, {CONCURRENCY} concurrent requests");
     let mut stands = Vec::new();
-    let mut one = Range::new("of so many patterns, one is asked for");
-    let mut all = Range::new("of so many patterns, all are asked for in turn");
+    let mut one = Range::new("by announced patterns, requests to one");
+    let mut all = Range::new("by announced patterns, requests to all in turn");
     for count in ANNOUNCED {
         let mut setup = Setup::start(count).await;
         let processes = setup.processes();
@@ -57,6 +57,6 @@ impl Setup {
 
     fn load(&self, patterns: std::ops::Range<usize>) -> Load {
         let request = |pattern| answer::get(self.gateway.address, &responder::path(pattern)).into_bytes();
-        Load::open_in_turn(self.gateway.address, patterns.map(request).collect(), ANSWER, LANES)
+        Load::open_in_turn(self.gateway.address, patterns.map(request).collect(), ANSWER, CONCURRENCY)
     }
 }

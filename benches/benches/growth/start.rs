@@ -21,7 +21,7 @@ const TARGET_IDLE: Wanted = Wanted::AtMost(20.0);
 const TARGET_START: Wanted = Wanted::AtMost(1.0);
 
 pub(crate) async fn measure(report: &mut Report) {
-    println!("start: an idle gateway, and the first answer of `h8s dev`");
+    println!("start: an idle gateway, and the first response of `h8s dev`");
     idle(report).await;
     first_answer(report).await;
 }

@@ -23,7 +23,7 @@ use report::Report;
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let first = arguments.next();
-    let mut next = || arguments.next().expect("a role is told what it needs");
+    let mut next = || arguments.next().expect("the role has an argument");
     match first.as_deref() {
         Some(responder::ROLE) => return responder::run(&next()),
         Some(elsewhere::ROLE) => return elsewhere::run(),

@@ -130,7 +130,7 @@ fn ask(connection: &mut Option<Box<dyn Stream>>, target: &Target, request: &[u8]
     let (mut buffer, mut got) = ([0; 8192], 0);
     loop {
         match stream.read(&mut buffer[got..])? {
-            0 => return Err(io::Error::other("the server has closed the connection")),
+            0 => return Err(io::Error::other("the server closed the connection")),
             count => got += count,
         }
         if is_whole(&buffer[..got])? {

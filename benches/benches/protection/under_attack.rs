@@ -14,7 +14,10 @@ use crate::slow_clients::{self, SlowClients};
 
 /// Next to thousands of idle or slow connections.
 pub(crate) async fn slow_clients(report: &mut Report) {
-    println!("slow-clients: 2,000 requests a second beside {} slow or idle connections", slow_clients::COUNT);
+    println!(
+        "slow-clients: 2,000 requests a second next to {} slow or idle connections",
+        slow_clients::COUNT
+    );
     let setup = Setup::start(&[]).await;
     let (target, id) = (setup.target(), setup.gateway_id());
     let alone = OpenLoopLoad::run(&target, TIME).await;
@@ -39,7 +42,7 @@ pub(crate) async fn slow_clients(report: &mut Report) {
 
 /// Next to a client that opens streams and resets them.
 pub(crate) async fn resets(report: &mut Report) {
-    println!("resets: 2,000 requests a second beside {} HTTP/2 stream resets", flood::RESETS);
+    println!("resets: 2,000 requests a second next to {} HTTP/2 stream resets", flood::RESETS);
     let setup = Setup::start(&[]).await;
     let (target, id) = (setup.target(), setup.gateway_id());
     let alone = OpenLoopLoad::run(&target, TIME).await;

@@ -19,7 +19,7 @@ fn main() {
     match first.as_deref() {
         Some(backend::ROLE) => return backend::run(),
         Some(native::ROLE) => {
-            return native::run(&arguments.next().expect("a responder is told where NATS is"));
+            return native::run(&arguments.next().expect("the NATS URL follows the role"));
         }
         Some(grpc::ROLE) => return grpc::run(),
         _ => {}

@@ -19,7 +19,7 @@ pub(crate) async fn measure() {
     let chain = Chain::start(backend::ROLE).await;
     chain.answers("/").await;
     let address = chain.gateway.address;
-    println!("slow: a client reads 1 MB/s for {time:?}, then at full speed; beside it {REQUESTS} requests/s");
+    println!("slow: a client reads 1 MB/s for {time:?}, then at full speed; next to {REQUESTS} requests/s");
     let memory = chain.memory();
     tokio::task::block_in_place(|| {
         let alone = OpenLoopLoad::run(address, "/hello", REQUESTS, time);

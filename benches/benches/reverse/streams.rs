@@ -16,7 +16,7 @@ const TARGET_RATE: f64 = 200e6;
 pub(crate) async fn measure() {
     let mut chain = Chain::start(backend::ROLE).await;
     chain.answers("/").await;
-    println!("streams: {:.0} MB over HTTP/1.1, all of it compared at its end", BODY_BYTES as f64 / 1e6);
+    println!("streams: {:.0} MB over HTTP/1.1, compared on arrival", BODY_BYTES as f64 / 1e6);
     let memory = chain.memory();
     let gateway = chain.gateway.address;
     for (name, transfer) in [("down", down as fn(SocketAddr)), ("up", up)] {

@@ -20,7 +20,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let first = arguments.next();
     if first.as_deref() == Some(responder::ROLE) {
-        return responder::run(&arguments.next().expect("a responder is told where NATS is"));
+        return responder::run(&arguments.next().expect("the NATS URL follows the role"));
     }
     let chosen = |name: &str| first.as_deref().is_none_or(|filter| name.contains(filter));
     let (runtime, mut report) = (runtime(), Report::new("streams"));

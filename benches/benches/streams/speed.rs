@@ -14,7 +14,7 @@ const MEGABYTES: usize = (BODY_BYTES / 1_000_000) as usize;
 const TARGET_RATE: Wanted = Wanted::AtLeast(300.0);
 
 pub(crate) fn measure(setup: &mut Setup, report: &mut Report) {
-    println!("speed: {MEGABYTES} MB over HTTP/1.1, all of it compared at its end");
+    println!("speed: {MEGABYTES} MB over HTTP/1.1, compared on arrival");
     let address = setup.address();
     setup.memory().forget_peaks();
     let processes = setup.for_responder();

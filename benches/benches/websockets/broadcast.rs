@@ -61,7 +61,7 @@ fn show(broadcast: &Cost, single: &Cost, raw: &Cost) {
     row("a loop that writes", raw);
     let (broadcast, single, raw) =
         (broadcast.rate(DELIVERIES), single.rate(DELIVERIES), raw.rate(DELIVERIES));
-    println!("  a broadcast is {:.1} times one push for each   target 3", broadcast / single);
+    println!("  a broadcast is {:.1} times one push per connection   target 3", broadcast / single);
     println!(
         "  a broadcast is {:.2} of the loop               target 250k/s where the loop makes 400k/s",
         broadcast / raw

@@ -65,7 +65,7 @@ impl Echo {
         let mut got = 0;
         while !self.is_whole(got) {
             let count = self.socket.read(&mut self.buffer[got..]).expect("the server answers");
-            assert!(count > 0, "the server has closed the connection");
+            assert!(count > 0, "the server closed the connection");
             got += count;
         }
     }

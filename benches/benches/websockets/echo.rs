@@ -18,7 +18,7 @@ const WARM_UP: usize = 500;
 const TARGET: f64 = 1.3;
 
 pub(crate) async fn measure() {
-    println!("echo: {MESSAGE_BYTES} bytes to a component and back, {EXCHANGES} times, one after the other");
+    println!("echo: {MESSAGE_BYTES} bytes to a component and back, {EXCHANGES} times in sequence");
     for (name, bus) in [("embedded broker", Bus::embedded().await), ("nats-server", Bus::real().await)] {
         let served = [("/echo", "echo"), ("/websocket", "websocket-echo")];
         let _host = ComponentHost::start(&bus.url(), &served).await;

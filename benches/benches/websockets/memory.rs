@@ -40,9 +40,9 @@ pub(crate) async fn measure() {
     assert_eq!(registry.len(), CONNECTIONS, "the registry knows them all");
 
     println!("memory: {CONNECTIONS} idle connections, opened in {opened:.1?}");
-    println!("  gateway without any           {:6.1} MiB", before as f64 / (1 << 20) as f64);
+    println!("  gateway without connections   {:6.1} MiB", before as f64 / (1 << 20) as f64);
     println!("  each connection               {:6.1} KiB   target {} KiB", kib(each), TARGET_BYTES / 1024);
-    println!("  all known to who starts late  {listed:6.0?}      target {TARGET_LIST:?}");
+    println!("  all known to a new registry   {listed:6.0?}      target {TARGET_LIST:?}");
     readers.end().await;
 }
 

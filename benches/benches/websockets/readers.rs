@@ -102,10 +102,10 @@ pub(crate) fn run(order: &Order) {
         }
         for event in ready.drain(..) {
             match (&sockets[event.data.u64() as usize]).read(&mut buffer) {
-                Ok(0) => panic!("the server has closed a connection"),
+                Ok(0) => panic!("the server closed a connection"),
                 Ok(count) => bytes += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => panic!("a connection has failed: {error}"),
+                Err(error) => panic!("a connection failed: {error}"),
             }
         }
         while bytes >= (rounds + 1) * order.round_bytes {

@@ -68,7 +68,8 @@ impl Client {
         let answer = client.streaming(request, path, BytesCodec).await.expect("it is accepted");
         let mut answers = answer.into_inner();
         for number in 0..messages {
-            let message = answers.message().await.expect("it goes on").expect("there is another message");
+            let message =
+                answers.message().await.expect("the stream continues").expect("there is another message");
             assert_eq!(*message, number.to_be_bytes(), "in order");
             places.add_permits(1);
         }
