@@ -82,9 +82,9 @@ impl Setup {
 
     /// Keeps the process running.
     fn runs(&mut self, name: &'static str, process: Process) -> TrackedProcess {
-        let process = TrackedProcess::of(name, &process);
+        let tracked = TrackedProcess::of(name, &process);
         self.processes.push(process);
-        process
+        tracked
     }
 
     fn add(
