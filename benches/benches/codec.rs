@@ -1,6 +1,6 @@
-//! What a head costs to write and to read, in either dialect, and a full `DATA` frame.
+//! Measures encoding and decoding of heads in both dialects, and of a full `DATA` frame.
 //!
-//! Reading starts with a clone of the message's `Bytes`, a counter that goes up and down.
+//! Decoding includes a clone of the message's `Bytes`, i.e. one reference count.
 
 use std::hint::black_box;
 
@@ -14,13 +14,13 @@ use h8s_wire::{
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, header};
 
-/// What a gateway grants with a request: the default window.
+/// The window that a gateway grants with a request.
 const LIMIT: u64 = 1024 * 1024;
 
-/// Inline bytes of the response.
+/// The inline bytes of the response.
 const BODY: [u8; 1024] = [b'x'; 1024];
 
-/// Subjects as long as a gateway's are.
+/// Subjects of typical length.
 const SUBJECTS: RequestSubjects<'_> = RequestSubjects {
     publish: "h8s.http.GET.example.app._.shop.items.42",
     reply: "h8s.inbox.gw.000102030405060708090a0b0c0d0e0f.101112131415161718191a1b1c1d1e1f",
@@ -61,12 +61,12 @@ fn data(criterion: &mut Criterion<CpuTime>) {
     let encode = || black_box(&frame).encode().expect("the frame fits");
     group.bench_function("64 KiB/encode", |b| b.iter(encode));
     let message = encode();
-    // Nothing is copied, however much there is.
+    // Nothing is copied, whatever the size.
     group.bench_function("64 KiB/decode", |b| b.iter(|| decoded(&message)));
     group.finish();
 }
 
-/// The same heads as NATS headers. What a NATS client does to make a header block of them is left out, as is the
+/// The same heads as NATS headers. This excludes the header block that a NATS client builds, and the
 /// native dialect's NATS message.
 fn plain(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("codec/plain");
@@ -105,10 +105,10 @@ fn plain_response(group: &mut BenchmarkGroup<'_, CpuTime>, name: &str, head: &Re
     });
 }
 
-/// NATS headers, one after the other in one piece of memory: the least that a client must do with them.
+/// NATS headers in one buffer: the minimum work of a client.
 struct Block {
     text: String,
-    /// Where each name and each value ends.
+    /// The end offsets of names and values.
     ends: Vec<(usize, usize)>,
 }
 
@@ -136,7 +136,7 @@ impl Block {
     }
 }
 
-/// As a gateway makes it.
+/// As a gateway builds it.
 fn request_head(request: Request<()>) -> RequestHead {
     let (parts, ()) = request.into_parts();
     let mut headers = parts.headers;

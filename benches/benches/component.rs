@@ -1,10 +1,10 @@
-//! A fresh instance of `hello`, from the request to the end of its answer; beside it one that is used again, and a
-//! service that does nothing. No bus, no sockets.
+//! Measures a fresh instance of `hello`, from the request to the end of its response, next to a reused instance and a
+//! service that does nothing. No NATS, no sockets.
 
 use bytes::Bytes;
 use criterion::measurement::{Measurement, WallTime};
 use criterion::{Criterion, Throughput};
-use h8s_benches::{CpuTime, Exchange, Fixed, Lanes, criterion, heads, runtime};
+use h8s_benches::{Concurrency, CpuTime, Exchange, FixedResponse, criterion, heads, runtime};
 use h8s_host::{
     ComponentService, ComponentSource, ConfigurationSource, EngineConfig, HostEngine, Limits, OutgoingSource,
     load,
@@ -20,16 +20,16 @@ fn main() {
     let _entered = runtime.enter();
     let hello = Hello { fresh: runtime.block_on(hello(1)), reused: runtime.block_on(hello(REUSE)) };
 
-    let one = Lanes::new(&runtime, 1);
+    let one = Concurrency::new(&runtime, 1);
     let (mut wall, mut cpu) = (criterion(WallTime), criterion(CpuTime));
     measure(&mut wall, &WallTime, "component/1 at a time", one, &hello);
     measure(&mut cpu, &CpuTime, "component/1 at a time, cpu", one, &hello);
-    // Enough to keep all threads busy, on any machine that this is likely to run on.
-    measure(&mut wall, &WallTime, "component/64 at a time", Lanes::new(&runtime, 64), &hello);
+    // Enough to keep all threads of a typical machine busy.
+    measure(&mut wall, &WallTime, "component/64 at a time", Concurrency::new(&runtime, 64), &hello);
     wall.final_summary();
 }
 
-/// Calls of one instance: so many that making it no longer counts.
+/// Calls per instance, so many that its creation is negligible.
 const REUSE: u32 = 10_000;
 
 struct Hello {
@@ -37,7 +37,7 @@ struct Hello {
     reused: ComponentService,
 }
 
-/// As `h8s-host` loads it, on an engine with its defaults.
+/// Loaded like in `h8s-host`, on an engine with its defaults.
 async fn hello(reuse: u32) -> ComponentService {
     let engine = HostEngine::new(EngineConfig::default()).expect("an engine starts");
     println!("instances come from: {:?}", engine.allocation());
@@ -56,22 +56,22 @@ fn measure<M: Measurement + 'static>(
     criterion: &mut Criterion<M>,
     clock: &M,
     name: &str,
-    lanes: Lanes<'_>,
+    concurrency: Concurrency<'_>,
     hello: &Hello,
 ) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(1));
-    let empty = Fixed::new(heads::bare_answer(), Bytes::new());
+    let empty = FixedResponse::new(heads::bare_answer(), Bytes::new());
     let call = |service: &ComponentService, path| Call { service: service.clone(), request: request(path) };
-    lanes.measure(&mut group, clock, "page", call(&hello.fresh, "/"));
-    lanes.measure(&mut group, clock, "json", call(&hello.fresh, "/api"));
-    lanes.measure(&mut group, clock, "page, reused", call(&hello.reused, "/"));
-    lanes.measure(&mut group, clock, "json, reused", call(&hello.reused, "/api"));
-    lanes.measure(&mut group, clock, "empty service", Call { service: empty, request: request("/") });
+    concurrency.measure(&mut group, clock, "page", call(&hello.fresh, "/"));
+    concurrency.measure(&mut group, clock, "json", call(&hello.fresh, "/api"));
+    concurrency.measure(&mut group, clock, "page, reused", call(&hello.reused, "/"));
+    concurrency.measure(&mut group, clock, "json, reused", call(&hello.reused, "/api"));
+    concurrency.measure(&mut group, clock, "empty service", Call { service: empty, request: request("/") });
     group.finish();
 }
 
-/// What a browser asks for.
+/// A browser's request.
 fn request(path: &str) -> Request<Empty<Bytes>> {
     let (mut parts, ()) = heads::browser().into_parts();
     parts.uri = format!("http://{}{path}", heads::HOST).parse().expect("it is a URI");

@@ -1,4 +1,4 @@
-//! What routing costs: hosts, paths and subjects out of what clients send, and the look-up among patterns.
+//! Measures routing: parsing hosts and paths from client input, building subjects, and looking up patterns.
 
 use std::hint::black_box;
 
@@ -29,7 +29,7 @@ fn hosts(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-/// The hostile ones are as long as the gateway's HTTP server lets a request line be, or longer.
+/// The hostile ones are as long as the gateway's limit of a request line, or longer.
 fn paths(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("subject/PathTokens::of");
     for (name, path) in [
@@ -56,14 +56,16 @@ fn subjects(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-/// The one that is looked up is there each time; the others are its neighbours on the same host.
+/// The requested pattern always exists; the others are on the same host.
 fn patterns(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("subject/PatternMap::matching");
     let (host, get, path) = (host(), get(), PathTokens::of("/service-0/items/42"));
     for count in [1, 100, 1_000] {
         let map = services(count);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
-            b.iter(|| map.matching(black_box(&host), &get, black_box(&path)).next().expect("it is there").1);
+            b.iter(|| {
+                map.matching(black_box(&host), &get, black_box(&path)).next().expect("the pattern exists").1
+            });
         });
     }
     group.finish();

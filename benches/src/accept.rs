@@ -1,13 +1,13 @@
-//! What the servers beside us have in common: each is a process of its own, and says where it listens.
+//! The accept loop of the servers that run as separate processes.
 
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Prints the address (`programs::listens` reads it), and has each connection served. Never returns.
+/// Prints the address (`programs::listens` reads it), and serves each connection. Never returns.
 ///
 /// # Panics
 ///
-/// When loopback has no free port, or a connection cannot be accepted.
+/// If loopback has no free port, or a connection cannot be accepted.
 pub async fn accept_all<C>(serve: impl Fn(TokioIo<TcpStream>) -> C)
 where
     C: Future<Output: Send> + Send + 'static,
@@ -18,7 +18,7 @@ where
         let (stream, _) = listener.accept().await.expect("a listener accepts");
         stream.set_nodelay(true).expect("a socket");
         let connection = serve(TokioIo::new(stream));
-        // Clients may leave when they like.
+        // Clients may disconnect at any time.
         tokio::spawn(async { drop(connection.await) });
     }
 }

@@ -1,8 +1,8 @@
-//! The least of HTTP/1.1 that a client needs: the head of a request, and where an answer ends.
+//! The minimum of HTTP/1.1 for a client: request heads, and the end of a response.
 
 use std::net::SocketAddr;
 
-/// What a head ends with.
+/// The end of a head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// A request without a body.
@@ -10,26 +10,26 @@ pub fn get(address: SocketAddr, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: */*\r\nUser-Agent: bench/1\r\n\r\n")
 }
 
-/// The head of one with a body of so many bytes.
+/// The head of a request with a body of `bytes` bytes.
 pub fn post(address: SocketAddr, path: &str, bytes: u64) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {bytes}\r\n\r\n")
 }
 
-/// Bytes of the whole answer that begins so. `None`: its head is not all there.
+/// The size of the response that starts with `begin`. `None` if the head is incomplete.
 ///
 /// # Panics
 ///
-/// When it is no 200 with a length.
+/// If it is not a 200 with a length.
 pub fn length(begin: &[u8]) -> Option<usize> {
     let (head, _) = split(begin)?;
     Some(head.len() + declared(head).expect("a length"))
 }
 
-/// Whether all of an answer is there.
+/// Whether the response is complete.
 ///
 /// # Panics
 ///
-/// When it is no 200 with exactly this body, after a length or in chunks: what fails is quick, and would pass for a
+/// If it is not a 200 with exactly this body, by length or in chunks. A failure is fast and would look like a
 /// good result.
 pub fn is_whole(got: &[u8], body: &[u8]) -> bool {
     let Some((head, rest)) = split(got) else { return false };
@@ -42,7 +42,7 @@ pub fn is_whole(got: &[u8], body: &[u8]) -> bool {
     rest.len() == length
 }
 
-/// The head with the empty line at its end, and what follows.
+/// The head with its final empty line, and the rest.
 fn split(begin: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = begin.windows(HEAD_END.len()).position(|four| four == HEAD_END)?;
     let (head, rest) = begin.split_at(end + HEAD_END.len());
@@ -50,7 +50,7 @@ fn split(begin: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((head, rest))
 }
 
-/// The body's length, where the head says it.
+/// The declared length of the body.
 fn declared(head: &[u8]) -> Option<usize> {
     let head = std::str::from_utf8(head).expect("heads are text");
     let mut fields = head.lines().filter_map(|line| line.split_once(':'));
@@ -58,16 +58,16 @@ fn declared(head: &[u8]) -> Option<usize> {
     Some(length.trim().parse().expect("a length is a number"))
 }
 
-/// The body in chunks (RFC 9112 §7.1, without extensions and trailers), if all of it is there.
+/// The body in chunks (RFC 9112 §7.1, without extensions and trailers), if complete.
 fn unchunked(mut rest: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let end = rest.windows(2).position(|two| two == b"\r\n")?;
         let size =
             std::str::from_utf8(&rest[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
-        let size = size.expect("a chunk says how long it is");
+        let size = size.expect("a chunk has a size");
         let chunk = &rest[end + 2..];
-        // With the line break after it.
+        // Includes the line break after the chunk.
         if chunk.len() < size + 2 {
             return None;
         }

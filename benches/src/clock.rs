@@ -1,4 +1,4 @@
-//! The clocks, and how long they are read.
+//! Clocks and measuring times.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Few, for whoever compares two versions looks for tenths, not for hundredths.
+/// Few samples: comparisons of two versions look for differences of tenths, not hundredths.
 const SAMPLES: usize = 15;
 /// Fills caches and pools: some thirty rounds of the slowest bench.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// Per bench. With this the whole of `cargo bench` runs for under two minutes.
+/// The measuring time per bench.
 const MEASURING: Duration = Duration::from_millis(1200);
-/// Criterion's default is ten times as many, and would compute for longer than it measures.
+/// Criterion's default is ten times as many, which takes longer than measuring.
 const RESAMPLES: usize = 10_000;
 
-/// Processor time of this process, all threads, user and system: what something costs. Time that others have the
-/// processor for is not in it, though the caches that they empty are. Criterion calls it `time`, as it does with
+/// Processor time of this process, all threads, user and system. It excludes time in which other processes run, but
+/// includes the effect of the caches that they evict. Criterion labels it `time`, like
 /// [`WallTime`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTime;
@@ -54,7 +54,7 @@ fn now() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).expect("no process has used less than no time")
 }
 
-/// Criterion's own way with durations, for a duration of another kind.
+/// Criterion's formatting of durations.
 struct Nanoseconds;
 
 impl ValueFormatter for Nanoseconds {
@@ -71,7 +71,7 @@ impl ValueFormatter for Nanoseconds {
     }
 }
 
-/// Criterion with this clock, set to be quick, and with what the command line says.
+/// Criterion with this clock, short measuring times, and the command line's options.
 pub fn criterion<M: Measurement + 'static>(clock: M) -> Criterion<M> {
     Criterion::default()
         .with_measurement(clock)

@@ -1,6 +1,6 @@
-//! Bytes that are different everywhere, and told apart at the speed of memory: what is measured is not a hash.
+//! Bytes that depend on their position, generated and compared at memory speed, without a hash.
 //!
-//! Each eight bytes are their own position, times an odd constant: whatever is missing, doubled or exchanged is noticed.
+//! Each eight bytes are their position times an odd constant, which reveals missing, repeated and reordered bytes.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,17 +9,17 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// Odd, so that no two positions have the same word; 2⁶⁴ over the golden ratio, so that all bytes of it change.
+/// Odd, so that no two positions have the same word; 2⁶⁴ over the golden ratio, so that all bytes change.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 const WORD_BYTES: usize = 8;
-/// Bytes of a large body that are handed out at once, as by a file server.
+/// The size of one piece of a large body, as from a file server.
 const PIECE_BYTES: u64 = 64 * 1024;
 
-/// Writes what is at `position` and after it.
+/// Writes the bytes from `position` on.
 pub fn fill(position: u64, bytes: &mut [u8]) {
     let inside = (position % WORD_BYTES as u64) as usize;
     let mut word = (position / WORD_BYTES as u64).wrapping_mul(STEP);
-    // The rest of a word that began before.
+    // The rest of a word that starts before `position`.
     let (first, rest) = bytes.split_at_mut(((WORD_BYTES - inside) % WORD_BYTES).min(bytes.len()));
     if !first.is_empty() {
         first.copy_from_slice(&word.to_le_bytes()[inside..inside + first.len()]);
@@ -33,7 +33,7 @@ pub fn fill(position: u64, bytes: &mut [u8]) {
     last.copy_from_slice(&word.to_le_bytes()[..last.len()]);
 }
 
-/// A body of so many of these bytes, made as they are asked for.
+/// A body of a given number of these bytes, generated on demand.
 #[derive(Debug)]
 pub struct Contents {
     position: u64,
@@ -41,7 +41,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// All of them still to come.
+    /// A body of `bytes` bytes.
     pub fn of(bytes: u64) -> Self {
         Self { position: 0, bytes }
     }
@@ -74,7 +74,7 @@ impl Body for Contents {
     }
 }
 
-/// Looks at a body piece by piece.
+/// Compares a body piece by piece.
 #[derive(Debug, Default)]
 pub struct Comparison {
     position: u64,
@@ -82,15 +82,15 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// All of a body. How much there was.
+    /// Compares a whole body. Returns its size.
     ///
     /// # Errors
     ///
-    /// The body's own.
+    /// The body's error.
     ///
     /// # Panics
     ///
-    /// When it is another one.
+    /// If the bytes differ.
     pub async fn all<B: Body<Data = Bytes>>(body: B) -> Result<u64, B::Error> {
         let (mut body, mut comparison) = (std::pin::pin!(body), Self::default());
         while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
@@ -101,11 +101,11 @@ impl Comparison {
         Ok(comparison.bytes())
     }
 
-    /// The next piece of it.
+    /// Compares the next piece.
     ///
     /// # Panics
     ///
-    /// When it is another one.
+    /// If the bytes differ.
     pub fn next(&mut self, bytes: &[u8]) {
         self.expected.resize(bytes.len(), 0);
         fill(self.position, &mut self.expected);
@@ -113,7 +113,7 @@ impl Comparison {
         self.position += bytes.len() as u64;
     }
 
-    /// How much there has been.
+    /// The number of compared bytes.
     pub fn bytes(&self) -> u64 {
         self.position
     }

@@ -1,10 +1,10 @@
-//! What a round took, and what it cost those who send: clients have a machine of their own in life.
+//! The time and the processor time of rounds.
 
 use std::time::{Duration, Instant};
 
 use crate::usage::processor_time;
 
-/// Processes, by id, from a moment on.
+/// Measures one round of some processes, by id.
 #[derive(Debug)]
 pub struct Meter<'a> {
     processes: &'a [u32],
@@ -12,7 +12,7 @@ pub struct Meter<'a> {
     cpu: Duration,
 }
 
-/// Rounds, added up.
+/// The sum of rounds.
 #[derive(Debug, Default)]
 pub struct Cost {
     walls: Vec<Duration>,
@@ -20,12 +20,12 @@ pub struct Cost {
 }
 
 impl<'a> Meter<'a> {
-    /// From now on.
+    /// Starts measuring.
     pub fn start(processes: &'a [u32]) -> Self {
         Self { processes, cpu: processor_time(processes), begin: Instant::now() }
     }
 
-    /// Until now: one more round of `cost`.
+    /// Adds the round to `cost`.
     pub fn stop(self, cost: &mut Cost) {
         cost.walls.push(self.begin.elapsed());
         cost.cpu += processor_time(self.processes).saturating_sub(self.cpu);
@@ -33,24 +33,24 @@ impl<'a> Meter<'a> {
 }
 
 impl Cost {
-    /// The median of the rounds.
+    /// The median time of a round.
     pub fn median(&self) -> Duration {
         self.at(50)
     }
 
-    /// The time that so many percent of the rounds did not take.
+    /// A percentile of the times of rounds.
     pub fn at(&self, percent: usize) -> Duration {
         let mut walls = self.walls.clone();
         walls.sort_unstable();
         walls[(walls.len() - 1) * percent / 100]
     }
 
-    /// Things a second, if each round is of `count`.
+    /// Operations per second, with `count` per round.
     pub fn rate(&self, count: usize) -> f64 {
         count as f64 / self.median().as_secs_f64()
     }
 
-    /// Processor time of one thing.
+    /// Processor time per operation, with `count` per round.
     pub fn each(&self, count: usize) -> Duration {
         self.cpu / u32::try_from(count * self.walls.len()).expect("some millions at most")
     }

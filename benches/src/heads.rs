@@ -1,4 +1,4 @@
-//! The heads that are measured: the least there is, and what browsers and applications send.
+//! The measured heads: minimal ones, and those of browsers and applications.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
@@ -8,7 +8,7 @@ pub const HOST: &str = "app.example";
 /// Its path and query.
 pub const TARGET: &str = "/shop/items/42?colour=blue";
 
-/// What a browser sends with a page request, beside `Host`: 15 fields, about 700 bytes.
+/// The fields of a browser's page request, without `Host`: 15 fields, about 700 bytes.
 const BROWSER: [(&str, &str); 15] = [
     ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
     ("accept-encoding", "gzip, deflate, br, zstd"),
@@ -30,7 +30,7 @@ const BROWSER: [(&str, &str); 15] = [
     ),
 ];
 
-/// What an application answers with.
+/// The fields of an application's response.
 const ANSWER: [(&str, &str); 5] = [
     ("cache-control", "private, max-age=60"),
     ("content-type", "application/json; charset=utf-8"),
@@ -51,7 +51,7 @@ pub fn browser() -> Request<()> {
     request
 }
 
-/// A response with no header field at all.
+/// A response without header fields.
 pub fn bare_answer() -> Response<()> {
     Response::new(())
 }
@@ -63,7 +63,7 @@ pub fn answer() -> Response<()> {
     response
 }
 
-/// A request's head as HTTP/1.1 has it, for another `host`.
+/// Encodes a request head as HTTP/1.1, for another `host`.
 pub fn http1(request: &Request<()>, host: &str) -> Vec<u8> {
     let mut bytes =
         format!("{} {} HTTP/1.1\r\nhost: {host}\r\n", request.method(), request.uri()).into_bytes();

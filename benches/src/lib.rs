@@ -1,48 +1,48 @@
-//! What the benches share: the requests they measure, the clients that send them, the clocks they read, the ways they
-//! repeat, and the programs that they start.
+//! Shared parts of the benches: measured requests, clients, clocks, repetition,
+//! and the started programs.
 //!
-//! What each bench measures, and what is to be subtracted from it, is in `README.md`.
+//! `README.md` describes what each bench measures, and what to subtract from it.
 
 mod accept;
+mod annotated;
 pub mod answer;
 mod clock;
+mod concurrency;
 pub mod contents;
 mod cost;
-mod fixed;
+mod fixed_response;
 pub mod heads;
 #[cfg(target_os = "linux")]
-mod kind;
-mod lanes;
-#[cfg(target_os = "linux")]
 mod load;
-mod members;
 pub mod memory;
 pub mod native;
-mod noted;
+mod open_loop_load;
+mod processes;
 pub mod programs;
 mod report;
+#[cfg(target_os = "linux")]
+mod scenario;
 mod spread;
-mod steady;
 pub mod transfer;
 pub mod usage;
 
 pub use accept::accept_all;
+pub use annotated::with_note;
 pub use clock::{CpuTime, criterion};
+pub use concurrency::{Concurrency, Exchange, runtime};
 pub use cost::{Cost, Meter};
-pub use fixed::Fixed;
-#[cfg(target_os = "linux")]
-pub use kind::{Kind, Measured};
-pub use lanes::{Exchange, Lanes, runtime};
+pub use fixed_response::FixedResponse;
 #[cfg(target_os = "linux")]
 pub use load::Load;
-pub use members::{Clock, Member, Used};
 pub use memory::Memory;
-pub use noted::with_note;
+pub use open_loop_load::OpenLoopLoad;
+pub use processes::{Clock, TrackedProcess, Used};
 pub use report::{Report, Wanted};
+#[cfg(target_os = "linux")]
+pub use scenario::{Measured, Scenario};
 pub use spread::Spread;
-pub use steady::Steady;
 
-/// The programs' own allocator: what a piece costs is in good part what its allocations cost.
+/// The allocator of the programs: allocations are a large part of the cost.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

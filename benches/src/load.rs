@@ -1,7 +1,7 @@
-//! Clients that keep their connections and ask again as soon as they are answered, all in one thread.
+//! Keep-alive clients in one thread that send the next request as soon as a response has arrived.
 //!
-//! As cheap as clients can be, for in life they are on other machines: a request is bytes, and of an answer its status
-//! and its body are compared, and nothing else is read.
+//! The clients are as cheap as possible, since in production they run on other machines: a request is bytes, and of a
+//! response only status and body are compared.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -14,12 +14,12 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use crate::answer;
 
-/// Sockets looked at after one wait.
+/// The number of events per wait.
 const EVENTS: usize = 256;
-/// Connections that are made before they are used: few, since servers accept at their own pace, and wait for a first
-/// request for so long only.
+/// Connections opened before they are used: few, since servers accept at their own pace, and wait only for a limited time
+/// for a first request.
 const BATCH: usize = 64;
-/// Larger than any answer.
+/// Larger than any response.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Open connections, all to one server.
@@ -28,49 +28,57 @@ pub struct Load {
     epoll: OwnedFd,
     connections: Vec<Connection>,
     address: SocketAddr,
-    /// Sent in turn.
+    /// The requests, sent in turn.
     requests: Vec<Vec<u8>>,
     turn: usize,
     body: Vec<u8>,
-    /// Requests under way at once.
-    lanes: usize,
-    /// Connections without one, by number; who was answered last is the last to ask again.
+    /// The number of concurrent requests.
+    concurrency: usize,
+    /// Idle connections, by number, in the order of use: the last to become idle is the last to be used.
     idle: VecDeque<usize>,
 }
 
 #[derive(Debug)]
 struct Connection {
     socket: TcpStream,
-    /// What has come of an answer.
+    /// The received bytes of a response.
     got: Vec<u8>,
     asked: Instant,
 }
 
 impl Load {
-    /// `count` connections to `address`, which send `request`, and get `body` with a 200.
+    /// Opens `count` connections to `address`, which send `request` and expect a 200 with `body`.
     ///
     /// # Panics
     ///
-    /// When the server does not accept so many.
+    /// If the server does not accept the connections.
     pub fn open(address: SocketAddr, request: Vec<u8>, body: &[u8], count: usize) -> Self {
         Self::open_in_turn(address, vec![request], body, count)
     }
 
-    /// The same with several requests, which take turns, and are all answered with `body`.
+    /// The same with several requests, which take turns and all get `body`.
     ///
     /// # Panics
     ///
-    /// When the server does not accept so many.
+    /// If the server does not accept the connections.
     pub fn open_in_turn(address: SocketAddr, requests: Vec<Vec<u8>>, body: &[u8], count: usize) -> Self {
         let epoll = epoll::create(CreateFlags::CLOEXEC).expect("epoll");
         let (connections, idle) = (Vec::new(), VecDeque::new());
-        let mut load =
-            Self { epoll, connections, address, requests, turn: 0, body: body.to_vec(), lanes: count, idle };
+        let mut load = Self {
+            epoll,
+            connections,
+            address,
+            requests,
+            turn: 0,
+            body: body.to_vec(),
+            concurrency: count,
+            idle,
+        };
         (0..count).for_each(|_| load.connect());
         load
     }
 
-    /// `count` connections more, each of which is used once: no more requests than before are under way at once, and
+    /// Opens `count` more connections and uses each once. The number of concurrent requests stays the same, and the
     /// connections take turns.
     ///
     /// # Panics
@@ -78,14 +86,14 @@ impl Load {
     /// As [`open`](Self::open) and [`round`](Self::round).
     #[must_use]
     pub fn with_more(mut self, count: usize) -> Self {
-        let (lanes, mut idle) = (self.lanes, std::mem::take(&mut self.idle));
+        let (concurrency, mut idle) = (self.concurrency, std::mem::take(&mut self.idle));
         for first in (0..count).step_by(BATCH) {
-            self.lanes = BATCH.min(count - first);
-            (0..self.lanes).for_each(|_| self.connect());
+            self.concurrency = BATCH.min(count - first);
+            (0..self.concurrency).for_each(|_| self.connect());
             self.ask_while(|_| false);
             idle.append(&mut self.idle);
         }
-        Self { lanes, idle, ..self }
+        Self { concurrency, idle, ..self }
     }
 
     fn connect(&mut self) {
@@ -96,11 +104,11 @@ impl Load {
         self.idle.push_back(number);
     }
 
-    /// Asks for so long, and waits for the last answers. The time that each request took.
+    /// Sends requests for this duration, and waits for the last responses. Returns the time of each request.
     ///
     /// # Panics
     ///
-    /// When an answer is another one, or none comes any more.
+    /// If a response differs, or does not arrive.
     pub fn round(&mut self, time: Duration) -> Vec<Duration> {
         let end = Instant::now() + time;
         let mut times = Vec::new();
@@ -112,11 +120,11 @@ impl Load {
         times
     }
 
-    /// Sends as many requests as there are lanes. `goes_on` is told of each answer when it was asked for, and says
-    /// whether another request is to follow.
+    /// Keeps `concurrency` requests in flight. `goes_on` receives the start time of each completed request, and returns
+    /// whether another request follows.
     fn ask_while(&mut self, mut goes_on: impl FnMut(Instant) -> bool) {
-        (0..self.lanes).for_each(|_| self.ask_next());
-        let mut asking = self.lanes;
+        (0..self.concurrency).for_each(|_| self.ask_next());
+        let mut asking = self.concurrency;
         let (mut ready, mut buffer) = (Vec::with_capacity(EVENTS), vec![0; BUFFER_BYTES]);
         while asking > 0 {
             epoll::wait(&self.epoll, spare_capacity(&mut ready), None).expect("epoll waits");
@@ -138,7 +146,8 @@ impl Load {
     }
 
     fn ask_next(&mut self) {
-        let number = self.idle.pop_front().expect("there are no more lanes than connections");
+        let number =
+            self.idle.pop_front().expect("there are at least as many connections as concurrent requests");
         self.connections[number].ask(&self.requests[self.turn]);
         self.turn = (self.turn + 1) % self.requests.len();
     }
@@ -154,17 +163,17 @@ impl Connection {
 
     fn ask(&mut self, request: &[u8]) {
         self.asked = Instant::now();
-        // No more than one request is ever in the socket, which has room for it.
+        // The socket never holds more than one request, and has room for it.
         self.socket.write_all(request).expect("the server takes a request");
     }
 
-    /// Reads what is there. Was that the rest of an answer?
+    /// Reads available bytes. Returns whether the response is complete.
     fn is_answered(&mut self, buffer: &mut [u8], body: &[u8]) -> bool {
         match self.socket.read(buffer) {
-            Ok(0) => panic!("the server has closed a connection"),
+            Ok(0) => panic!("the server closed a connection"),
             Ok(count) => self.got.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-            Err(error) => panic!("a connection has failed: {error}"),
+            Err(error) => panic!("a connection failed: {error}"),
         }
         let is_whole = answer::is_whole(&self.got, body);
         if is_whole {

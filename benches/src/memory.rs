@@ -1,55 +1,55 @@
-//! What programs keep of what they pass on.
+//! Memory of programs.
 
-use crate::Member;
+use crate::TrackedProcess;
 use crate::usage::{forget_peak, peak_bytes, resident_bytes};
 
-/// What a program may keep beyond what it has when it is idle, whatever its clients do.
+/// The target of a program's memory above idle, whatever its clients do.
 pub const TARGET_BYTES: u64 = 64 << 20;
 
-/// Memory of some programs when they were idle. Linux watches them from then on.
+/// The memory of idle programs, and their peaks since.
 #[derive(Debug)]
-pub struct Memory(Vec<(Member, u64)>);
+pub struct Memory(Vec<(TrackedProcess, u64)>);
 
-/// What one of them had, in bytes.
+/// The memory of one program, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Held {
-    /// By the name that is shown.
+    /// The displayed name.
     pub name: &'static str,
-    /// Before.
+    /// When idle.
     pub idle: u64,
-    /// More than that at most, since then.
+    /// The peak above idle, since then.
     pub most: u64,
-    /// More than that now.
+    /// The current memory above idle.
     pub now: u64,
 }
 
 impl Memory {
-    /// What they have now is what they have idle.
-    pub fn watch(members: &[Member]) -> Self {
-        members.iter().for_each(|member| forget_peak(member.id));
-        Self(members.iter().map(|member| (*member, resident_bytes(member.id))).collect())
+    /// Records the current memory as idle memory, and resets the peaks.
+    pub fn watch(processes: &[TrackedProcess]) -> Self {
+        processes.iter().for_each(|process| forget_peak(process.id));
+        Self(processes.iter().map(|process| (*process, resident_bytes(process.id))).collect())
     }
 
-    /// What they have had since then.
+    /// The memory since then.
     pub fn held(&self) -> impl Iterator<Item = Held> {
-        self.0.iter().map(|(member, idle)| Held {
-            name: member.name,
+        self.0.iter().map(|(process, idle)| Held {
+            name: process.name,
             idle: *idle,
-            most: peak_bytes(member.id).saturating_sub(*idle),
-            now: resident_bytes(member.id).saturating_sub(*idle),
+            most: peak_bytes(process.id).saturating_sub(*idle),
+            now: resident_bytes(process.id).saturating_sub(*idle),
         })
     }
 
-    /// What they have now is the most that they have had; what they had idle stays.
+    /// Resets the peaks, but not the idle memory.
     pub fn forget_peaks(&self) {
-        self.0.iter().for_each(|(member, _)| forget_peak(member.id));
+        self.0.iter().for_each(|(process, _)| forget_peak(process.id));
     }
 
-    /// One line for each.
+    /// Prints one line per program.
     pub fn show(&self) {
         for Held { name, idle, most, .. } in self.held() {
             println!(
-                "  {name:12} had {:5.1} MiB idle, and {:5.1} MiB more at most   target {} MiB",
+                "  {name:12} {:5.1} MiB idle, peak {:5.1} MiB above   target {} MiB",
                 mib(idle),
                 mib(most),
                 mib(TARGET_BYTES)
@@ -58,7 +58,7 @@ impl Memory {
     }
 }
 
-/// As many MiB.
+/// Converts bytes to MiB.
 pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }

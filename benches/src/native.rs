@@ -1,24 +1,24 @@
-//! A native responder as a process of its own.
+//! A native responder as a separate process.
 
 use h8s_nats::{HttpService, Link, NatsConfig, Responder};
 use h8s_wire::{Interest, MethodPattern};
 
-use crate::lanes::runtime;
+use crate::concurrency::runtime;
 
 /// Serves everything at `host` and `path` with `service`, and prints `ready`. Never returns.
 ///
 /// # Panics
 ///
-/// When it cannot be served.
+/// If the responder cannot start.
 pub fn run(nats_url: &str, host: &str, path: &str, service: impl HttpService) {
     run_at(nats_url, host, &[path.to_owned()], service);
 }
 
-/// The same at several paths.
+/// The same for several paths.
 ///
 /// # Panics
 ///
-/// When one of them cannot be served.
+/// If the responder cannot start.
 pub fn run_at(nats_url: &str, host: &str, paths: &[String], service: impl HttpService) {
     runtime().block_on(async {
         let config = NatsConfig::anonymous(nats_url).expect("a bus has a URL");

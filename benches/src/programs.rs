@@ -1,4 +1,4 @@
-//! The programs, built as for production but for whole-program optimisation, each a process.
+//! Builds and starts the programs as separate processes: production builds without whole-program optimisation.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -9,21 +9,21 @@ use std::sync::OnceLock;
 use h8s_test_support::process::{Process, program};
 use h8s_test_support::{eventually, http_client};
 
-/// All that benches start. Always all of them in one call of cargo: which features dependencies have depends on what is
-/// built together, and a bench that built a part would have wasmtime built again for it, and for the next one.
+/// The programs that benches start. Always built in one cargo command: the features of dependencies depend on the set of
+/// packages, and building a part of them would rebuild wasmtime.
 const PACKAGES: [&str; 4] = ["h8s-cli", "h8s-host", "h8s-ingress", "h8s-reverse"];
 
-/// Programs of the workspace, in a target directory of their own: beside the benches, whose dependencies have other
-/// features, each would be built again whenever the other was.
+/// The programs of the workspace, in a separate target directory: in the benches' own, whose dependencies have other
+/// features, each would cause a rebuild of the other.
 #[derive(Debug)]
 pub struct Programs(PathBuf);
 
 impl Programs {
-    /// Builds them when a process first asks, in `target/programs` if this is `target/release/deps/websockets-…`.
+    /// Builds the programs on first use, in `target/programs` if this is `target/release/deps/websockets-…`.
     ///
     /// # Panics
     ///
-    /// When they do not build.
+    /// If the build fails.
     pub fn built() -> &'static Self {
         static BUILT: OnceLock<Programs> = OnceLock::new();
         BUILT.get_or_init(Self::build)
@@ -39,18 +39,18 @@ impl Programs {
         Self(target.join("release"))
     }
 
-    /// One of them, not configured by the environment.
+    /// The command of one program, without configuration from the environment.
     pub fn command(&self, name: &str) -> Command {
         unconfigured(self.0.join(name))
     }
 }
 
-/// This program once more, in the role that its first argument names.
+/// Starts this program again, in the role that its first argument selects.
 pub fn role(arguments: &[&str]) -> Process {
     Process::start(unconfigured(this_program()).args(arguments))
 }
 
-/// A command that costs the same whoever runs it: nothing in the environment configures it, or has it trace its errors.
+/// A command that is independent of the environment: no configuration, no backtraces.
 pub fn unconfigured(file: impl AsRef<OsStr>) -> Command {
     let mut command = program(file);
     command.env_remove("RUST_BACKTRACE");
@@ -61,23 +61,23 @@ fn this_program() -> PathBuf {
     std::env::current_exe().expect("a program knows its file")
 }
 
-/// A gateway that is ready.
+/// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
-    /// Ends with it.
+    /// Its process, which ends when dropped.
     pub process: Process,
-    /// Where clients connect.
+    /// The address for clients.
     pub address: SocketAddr,
-    /// Where operators do: `http://127.0.0.1:…`.
+    /// The URL for operators: `http://127.0.0.1:…`.
     pub operators: String,
 }
 
 impl Gateway {
-    /// On loopback, with `flags` beside the addresses.
+    /// Starts a gateway on loopback with these additional flags.
     ///
     /// # Panics
     ///
-    /// When it does not become ready.
+    /// If it does not become ready.
     pub async fn start(programs: &Programs, nats_url: &str, flags: &[&str]) -> Self {
         let mut command = programs.command("h8sd");
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--nats-url", nats_url]);
@@ -85,19 +85,19 @@ impl Gateway {
         let address = listens(&mut process).await;
         let line = process.wait_for_line("operators: ").await;
         let operators = line.split_once("operators: ").and_then(|(_, rest)| rest.split("/healthz").next());
-        let operators = operators.expect("it says where").to_owned();
+        let operators = operators.expect("the line contains the address").to_owned();
         let ready = format!("{operators}/readyz");
         eventually("the gateway is ready", async || http_client::get(&ready).await.0 == 200).await;
         Self { process, address, operators }
     }
 }
 
-/// The address at the end of the line in which a program says that it is `listening on` it.
+/// Reads the address at the end of a program's line `listening on …`.
 ///
 /// # Panics
 ///
-/// When it does not say so.
+/// If the program does not print it.
 pub async fn listens(process: &mut Process) -> SocketAddr {
     let line = process.wait_for_line("listening on ").await;
-    line.rsplit(' ').next().and_then(|address| address.parse().ok()).expect("it says where")
+    line.rsplit(' ').next().and_then(|address| address.parse().ok()).expect("the line contains the address")
 }

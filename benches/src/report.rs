@@ -1,4 +1,4 @@
-//! What is shown: a table for people as it is measured, and JSON for programs at the end.
+//! The output: a table for people while the bench runs, and JSON for programs at the end.
 
 use std::fmt;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// Everything that a bench has measured so far.
+/// The figures of a bench.
 #[derive(Debug)]
 pub struct Report {
     file: PathBuf,
@@ -14,28 +14,28 @@ pub struct Report {
 }
 
 impl Report {
-    /// Its JSON will be in `target/<bench>.json` of the workspace.
+    /// A report that writes its JSON to `target/<bench>.json` of the workspace.
     pub fn new(bench: &str) -> Self {
         let target = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
         Self { file: target.join(bench).with_extension("json"), rows: Vec::new() }
     }
 
-    /// A line for people, and the same for programs.
+    /// Prints a line and records its figures.
     pub fn row(&mut self, line: &str, figures: Value) {
         println!("  {line}");
         self.record(figures);
     }
 
-    /// For programs only: people are shown it otherwise.
+    /// Records figures without printing them.
     pub fn record(&mut self, figures: Value) {
         self.rows.push(figures);
     }
 
-    /// The JSON: one array.
+    /// Writes the JSON: one array.
     ///
     /// # Panics
     ///
-    /// When it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self) {
         let rows: Vec<_> = self.rows.iter().map(Value::to_string).collect();
         let written = fs::write(&self.file, format!("[\n{}\n]\n", rows.join(",\n")));
@@ -44,17 +44,17 @@ impl Report {
     }
 }
 
-/// What a figure is to reach. None of them fails a bench: machines differ.
+/// The target of a figure. A missed target does not fail a bench, since machines differ.
 #[derive(Clone, Copy, Debug)]
 pub enum Wanted {
-    /// As much or more.
+    /// At least this value.
     AtLeast(f64),
-    /// As little or less.
+    /// At most this value.
     AtMost(f64),
 }
 
 impl Wanted {
-    /// Whether it does.
+    /// Whether the figure meets the target.
     pub fn is_met(self, figure: f64) -> bool {
         match self {
             Self::AtLeast(least) => figure >= least,

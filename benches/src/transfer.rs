@@ -1,4 +1,4 @@
-//! Large bodies down, up, and there and back, each byte compared where it ends.
+//! Large bodies: download, upload and echo, with every byte compared on arrival.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,45 +8,45 @@ use std::time::{Duration, Instant};
 use crate::answer;
 use crate::contents::{self, Comparison};
 
-/// Read or written at once.
+/// The size of one read or write.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// What somebody slow reads at once.
+/// The size of one read of a slow client.
 const SIP_BYTES: usize = 50_000;
-/// Bytes a second of somebody slow.
+/// The rate of a slow client, in bytes per second.
 const SLOW_RATE: f64 = 1e6;
-/// Seconds for which somebody is slow, where that is not the usual.
+/// The environment variable with the seconds for which a client is slow.
 const SLOW_SECONDS: &str = "H8S_BENCH_SLOW_SECONDS";
 
-/// How long somebody is slow: what `H8S_BENCH_SLOW_SECONDS` says, or the usual.
+/// The time for which a client is slow: `H8S_BENCH_SLOW_SECONDS`, or `usual`.
 pub fn slow_time(usual: Duration) -> Duration {
     let seconds = std::env::var(SLOW_SECONDS).ok().and_then(|seconds| seconds.parse().ok());
     seconds.map_or(usual, Duration::from_secs)
 }
 
-/// How long it took.
+/// Measures the duration of a transfer.
 pub fn timed(transfer: impl FnOnce()) -> Duration {
     let begin = Instant::now();
     transfer();
     begin.elapsed()
 }
 
-/// A large body on its way to a client.
+/// A large body in transit to a client.
 #[derive(Debug)]
 pub struct Download {
     socket: TcpStream,
     buffer: Vec<u8>,
     comparison: Comparison,
     bytes: u64,
-    /// Sends what is to come back.
+    /// The thread that sends the echoed bytes.
     upload: Option<JoinHandle<()>>,
 }
 
 impl Download {
-    /// Asks `path` for so many bytes, and reads the head of the answer.
+    /// Requests `bytes` bytes from `path`, and reads the response head.
     ///
     /// # Panics
     ///
-    /// When it announces another body.
+    /// If the response declares another length.
     pub fn start(address: SocketAddr, path: &str, bytes: u64) -> Self {
         let mut socket = connect(address);
         socket.write_all(answer::get(address, path).as_bytes()).expect("it takes a request");
@@ -56,11 +56,11 @@ impl Download {
         Self::of(socket, bytes, None)
     }
 
-    /// Sends so many bytes to `path`, which sends them back as they come.
+    /// Sends `bytes` bytes to `path`, which echoes them.
     pub fn echo(address: SocketAddr, path: &str, bytes: u64) -> Self {
         let mut socket = connect(address);
-        // Nobody knows the answer's length before: to a client of HTTP/1.0 it ends with its connection, without chunks
-        // between what is compared.
+        // The length of the response is not known in advance: for HTTP/1.0 it ends with the connection, without chunks
+        // inside the compared bytes.
         let request = answer::post(address, path, bytes).replace("HTTP/1.1", "HTTP/1.0");
         socket.write_all(request.as_bytes()).expect("it takes a request");
         let mut writing = socket.try_clone().expect("a socket");
@@ -75,16 +75,16 @@ impl Download {
         Self { socket, buffer: vec![0; BUFFER_BYTES], comparison: Comparison::default(), bytes, upload }
     }
 
-    /// Reads what is there, but for no more than `most` bytes, and compares it.
+    /// Reads at most `most` bytes, and compares them.
     fn read(&mut self, most: usize) -> usize {
         let most = most.min(self.buffer.len());
-        let count = self.socket.read(&mut self.buffer[..most]).expect("the server goes on");
+        let count = self.socket.read(&mut self.buffer[..most]).expect("the server continues");
         assert!(count > 0, "it ended after {} bytes", self.comparison.bytes());
         self.comparison.next(&self.buffer[..count]);
         count
     }
 
-    /// Reads 1 MB a second for so long.
+    /// Reads 1 MB per second for this duration.
     ///
     /// # Panics
     ///
@@ -98,7 +98,7 @@ impl Download {
         }
     }
 
-    /// What has come so far, in bytes.
+    /// The number of received bytes.
     pub fn bytes(&self) -> u64 {
         self.comparison.bytes()
     }
@@ -107,7 +107,7 @@ impl Download {
     ///
     /// # Panics
     ///
-    /// When it ends too early, goes on, or is another body.
+    /// If the body is shorter, longer or different.
     pub fn finish(mut self) {
         while self.bytes() < self.bytes {
             self.read(usize::MAX);
@@ -120,11 +120,11 @@ impl Download {
     }
 }
 
-/// Sends so many bytes to `path`, where they are compared and counted.
+/// Sends `bytes` bytes to `path`, which compares and counts them.
 ///
 /// # Panics
 ///
-/// When the answer is not their number.
+/// If the response is not their number.
 pub fn upload(address: SocketAddr, path: &str, bytes: u64) {
     let mut socket = connect(address);
     socket.write_all(answer::post(address, path, bytes).as_bytes()).expect("it takes a request");
@@ -132,7 +132,7 @@ pub fn upload(address: SocketAddr, path: &str, bytes: u64) {
     let (mut got, mut buffer) = (Vec::new(), [0; 1024]);
     while answer::length(&got).is_none_or(|length| got.len() < length) {
         let count = socket.read(&mut buffer).expect("the server answers");
-        assert!(count > 0, "the server has closed the connection");
+        assert!(count > 0, "the server closed the connection");
         got.extend_from_slice(&buffer[..count]);
     }
     assert!(got.ends_with(format!("\r\n\r\n{bytes}").as_bytes()), "not all of it has come");
@@ -142,7 +142,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).expect("the server accepts")
 }
 
-/// Reads the head of an answer.
+/// Reads the head of a response.
 fn head(socket: &mut TcpStream) -> Vec<u8> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

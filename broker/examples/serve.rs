@@ -1,4 +1,4 @@
-//! The broker alone, for trying it with any NATS client: `cargo run -p h8s-broker --example serve -- 127.0.0.1:4222`
+//! Runs the broker alone, for any NATS client: `cargo run -p h8s-broker --example serve -- 127.0.0.1:4222`
 
 use anyhow::Context as _;
 use h8s_broker::{Broker, Config};

@@ -1,7 +1,7 @@
-//! How much passes through the broker, or through the server at `NATS_URL`, as async-nats sees it.
+//! Measures the throughput of the broker, or of the server at `NATS_URL`, with async-nats clients.
 //!
-//! `cargo run -p h8s-broker --example throughput`. Clients and broker share this machine's cores, and the
-//! clients cost more than the broker does: compare figures with one another, not with a data sheet.
+//! `cargo run -p h8s-broker --example throughput`. Clients and broker share the machine's cores, and the clients cost
+//! more than the broker: compare the figures with each other, not with other benchmarks.
 
 use std::time::{Duration, Instant};
 
@@ -71,10 +71,10 @@ async fn stream(url: &str, count: usize, bytes: usize) -> anyhow::Result<Duratio
 
 /// `count` requests, `at_once` of them in flight.
 async fn requests(url: &str, count: usize, at_once: usize) -> anyhow::Result<Duration> {
-    let (asker, responder) = (connect(url).await?, connect(url).await?);
+    let (requester, responder) = (connect(url).await?, connect(url).await?);
     let mut incoming = responder.subscribe("throughput.request").await?;
     until_subscribed(&responder).await?;
-    let answering = tokio::spawn(async move {
+    let responding = tokio::spawn(async move {
         while let Some(request) = incoming.next().await {
             let Some(reply) = request.reply else { continue };
             if responder.publish(reply, request.payload).await.is_err() {
@@ -85,15 +85,15 @@ async fn requests(url: &str, count: usize, at_once: usize) -> anyhow::Result<Dur
     let payload = bytes::Bytes::from(vec![7; PAYLOAD_BYTES]);
     let started = Instant::now();
     let answers = futures_util::stream::iter(0..count)
-        .map(|_| asker.request("throughput.request", payload.clone()))
+        .map(|_| requester.request("throughput.request", payload.clone()))
         .buffer_unordered(at_once);
     let failed = answers.filter(|answer| std::future::ready(answer.is_err())).count().await;
     anyhow::ensure!(failed == 0, "{failed} of {count} requests failed");
-    answering.abort();
+    responding.abort();
     Ok(started.elapsed())
 }
 
-/// The server has the subscriptions once it has answered something that was said after them.
+/// Waits until the server has the subscriptions: it processes the lines of a connection in order.
 async fn until_subscribed(client: &async_nats::Client) -> anyhow::Result<()> {
     let inbox = client.new_inbox();
     let mut echo = client.subscribe(inbox.clone()).await?;

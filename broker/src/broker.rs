@@ -1,8 +1,7 @@
-//! The broker as a whole: it listens, lets clients in up to a limit, and ends them.
+//! The running broker: listens, accepts connections up to a limit, and shuts down.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -14,33 +13,25 @@ use tracing::{info, warn};
 
 use crate::client;
 use crate::handshake::Info;
-use crate::routes::Routes;
+use crate::state::BrokerState;
 use crate::{Config, StartError};
 
-/// How long to wait when the system has no file descriptor or memory for another connection.
+/// The pause after a failed accept, e.g. when the process has no free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A running broker. Dropping it ends it; [`shutdown`](Broker::shutdown) also waits for the end.
+/// A running broker. Dropping it stops it; [`shutdown`](Broker::shutdown) also waits until it has stopped.
 pub struct Broker {
     address: SocketAddr,
     tasks: TaskTracker,
     end: DropGuard,
 }
 
-/// What all connections share.
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) info: Info,
-    pub(crate) routes: Arc<Routes>,
-    pub(crate) next_client_id: AtomicU64,
-}
-
 impl Broker {
-    /// Starts to listen. Clients can connect as soon as this returns. Must be called in a tokio runtime, whose
-    /// tasks the connections become.
+    /// Starts to listen. Clients can connect as soon as this returns. Must be called within a tokio runtime, which runs
+    /// a task per connection.
     ///
     /// # Errors
-    /// The address cannot be had, or a limit of the configuration is out of range.
+    /// [`StartError`] if the address is not available, a limit is out of range, or there is no tokio runtime.
     pub fn start(config: Config) -> Result<Self, StartError> {
         config.check()?;
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
@@ -48,26 +39,25 @@ impl Broker {
         let listener = listen(config.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() {
-            warn!(%address, "listening beyond this machine, without authentication");
+            warn!(%address, "listening on a non-loopback address without authentication");
         }
-        info!(%address, "broker listens");
+        info!(%address, "broker listening");
 
         let permits = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         let info = Info::new(address, config.max_payload_bytes);
-        let shared =
-            Shared { config, info, routes: Arc::new(Routes::new()), next_client_id: AtomicU64::new(1) };
+        let state = BrokerState::new(config, info);
         let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn_on(accept(listener, Arc::new(shared), permits, tasks.clone(), end.clone()), &runtime);
+        tasks.spawn_on(accept(listener, Arc::new(state), permits, tasks.clone(), end.clone()), &runtime);
         tasks.close();
         Ok(Self { address, tasks, end: end.drop_guard() })
     }
 
-    /// Where it listens, with the port it got.
+    /// The listen address, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What a client on this machine connects to: `nats://127.0.0.1:4222`.
+    /// The URL for clients on this machine, e.g. `nats://127.0.0.1:4222`.
     pub fn url(&self) -> String {
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -77,8 +67,8 @@ impl Broker {
         format!("nats://{}", SocketAddr::new(ip, self.address.port()))
     }
 
-    /// Stops listening, writes what is queued to those who read it at once, closes every connection and waits
-    /// until all tasks have ended: a second at most.
+    /// Stops listening, writes queued messages to clients that read them immediately, closes every connection and waits
+    /// until all tasks have ended. Takes one second at most.
     pub async fn shutdown(self) {
         let Self { tasks, end, .. } = self;
         drop(end);
@@ -94,7 +84,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 async fn accept(
     listener: TcpListener,
-    shared: Arc<Shared>,
+    state: Arc<BrokerState>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
     end: CancellationToken,
@@ -113,12 +103,12 @@ async fn accept(
             }
         };
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-            refuse(&stream, address, &shared);
+            refuse(&stream, address, &state);
             continue;
         };
-        // Small messages go out at once. Without it they still go out, only later.
+        // Sends small messages without delay. A failure only costs latency.
         let _ = stream.set_nodelay(true);
-        let serving = client::serve(stream, address, Arc::clone(&shared), end.child_token());
+        let serving = client::serve(stream, address, Arc::clone(&state), end.child_token());
         tasks.spawn(async move {
             serving.await;
             drop(permit);
@@ -126,10 +116,10 @@ async fn accept(
     }
 }
 
-/// Says why, as far as that goes without waiting.
-fn refuse(stream: &TcpStream, address: SocketAddr, shared: &Shared) {
-    warn!(%address, limit = shared.config.max_connections, "too many connections: one refused");
-    let mut words = shared.info.line_for(0, address);
-    words.extend_from_slice(b"-ERR 'maximum connections exceeded'\r\n");
-    let _ = stream.try_write(&words);
+/// Sends the reason if the socket accepts it without waiting.
+fn refuse(stream: &TcpStream, address: SocketAddr, state: &BrokerState) {
+    warn!(%address, limit = state.config.max_connections, "connection refused: too many connections");
+    let mut lines = state.info.line_for(0, address);
+    lines.extend_from_slice(b"-ERR 'maximum connections exceeded'\r\n");
+    let _ = stream.try_write(&lines);
 }

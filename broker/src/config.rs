@@ -1,34 +1,35 @@
-//! What a broker can be told, and why it may not start.
+//! The configuration of a broker, and the errors of its start.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// The least `max_payload` h8s can work with: its frames have up to 128 KiB, and heads come on top.
-const LEAST_MAX_PAYLOAD_BYTES: usize = 256 * 1024;
-/// The most, as in nats-server: larger messages belong in a stream of smaller ones.
-const MOST_MAX_PAYLOAD_BYTES: usize = 64 * 1024 * 1024;
-/// Room in an outbox for a message's control line beside its payload.
+/// The smallest `max_payload` that h8s supports: twice its largest frame.
+const MIN_MAX_PAYLOAD_BYTES: usize = 256 * 1024;
+/// The largest, as in nats-server.
+const MAX_MAX_PAYLOAD_BYTES: usize = 64 * 1024 * 1024;
+/// Room in an outbox for the control line of a message.
 const LINE_ROOM_BYTES: usize = 16 * 1024;
 
 /// Settings of a [`Broker`](crate::Broker). The defaults suit a development machine.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen. Default: a free port on `127.0.0.1`. There is no authentication: whoever can connect may
-    /// publish and subscribe everything, so think twice before listening elsewhere.
+    /// The listen address. Default: a free port on `127.0.0.1`. There is no authentication: every client that can
+    /// connect may publish and subscribe to all subjects. Do not listen on addresses that untrusted clients reach.
     pub listen: SocketAddr,
-    /// The largest message, headers and payload together, in bytes. Default 8 MiB; 256 KiB to 64 MiB.
+    /// The size limit of a message, headers and payload together, in bytes. Default 8 MiB; 256 KiB to 64 MiB.
     pub max_payload_bytes: usize,
-    /// What may wait to be written to one client, in bytes; a client that lets more pile up is disconnected as a
-    /// slow consumer. Default 64 MiB, as in nats-server; at least `max_payload_bytes` and 16 KiB.
+    /// The limit of bytes queued for one client, beyond which it is disconnected as a slow consumer. Default 64 MiB, as
+    /// in nats-server; at least `max_payload_bytes` plus 16 KiB.
     pub max_pending_bytes: usize,
-    /// Clients connected at once. Default 1,024.
+    /// The limit of concurrent client connections. Default 1,024.
     pub max_connections: usize,
-    /// Subscriptions of one client. Default 16,384.
+    /// The limit of subscriptions per client. Default 16,384.
     pub max_subscriptions: usize,
-    /// How often a client is pinged. Default 2 minutes, as in nats-server. A client from which nothing was heard
-    /// over two pings is disconnected as stale when the third is due.
+    /// The interval of keep-alive pings. Default 2 minutes, as in nats-server. A client that sends nothing over two
+    /// pings is disconnected as stale when the third is due.
     pub ping_interval: Duration,
-    /// How long a client may not take a single byte of what waits for it. Default 10 s, as in nats-server.
+    /// The time after which a client that reads none of its queued bytes is disconnected. Default 10 s, as in
+    /// nats-server.
     pub write_timeout: Duration,
 }
 
@@ -50,38 +51,38 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address is taken, not of this machine, or not allowed.
+    /// The address is in use, not local, or not permitted.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Where the broker was told to listen.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// `max_payload_bytes` is out of range.
     #[error(
-        "max_payload_bytes is {0}; it must be between {LEAST_MAX_PAYLOAD_BYTES} (256 KiB) and {MOST_MAX_PAYLOAD_BYTES} (64 MiB)"
+        "max_payload_bytes is {0}; it must be between {MIN_MAX_PAYLOAD_BYTES} (256 KiB) and {MAX_MAX_PAYLOAD_BYTES} (64 MiB)"
     )]
     MaxPayload(usize),
-    /// `max_pending_bytes` could not hold one message of the largest size.
+    /// `max_pending_bytes` is smaller than one message of the largest size.
     #[error("max_pending_bytes is {given}; it must be at least {least}, so that the largest message fits")]
     MaxPending {
-        /// What was asked for.
+        /// The configured value.
         given: usize,
-        /// The least that works.
+        /// The smallest allowed value.
         least: usize,
     },
-    /// A limit or an interval is zero, so nothing could ever happen.
-    #[error("{0} is zero")]
+    /// A limit or an interval is zero.
+    #[error("{0} is zero; it must be positive")]
     Zero(&'static str),
-    /// There is no tokio runtime to run in.
-    #[error("a broker starts inside a tokio runtime")]
+    /// There is no tokio runtime.
+    #[error("a broker must be started within a tokio runtime")]
     NoRuntime,
 }
 
 impl Config {
     pub(crate) fn check(&self) -> Result<(), StartError> {
-        if !(LEAST_MAX_PAYLOAD_BYTES..=MOST_MAX_PAYLOAD_BYTES).contains(&self.max_payload_bytes) {
+        if !(MIN_MAX_PAYLOAD_BYTES..=MAX_MAX_PAYLOAD_BYTES).contains(&self.max_payload_bytes) {
             return Err(StartError::MaxPayload(self.max_payload_bytes));
         }
         let least = self.max_payload_bytes + LINE_ROOM_BYTES;

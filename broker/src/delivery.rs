@@ -1,4 +1,4 @@
-//! From one publisher to whoever subscribed.
+//! Delivers the messages of one publisher to the matching subscriptions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,40 +9,40 @@ use crate::outbox::Pushed;
 use crate::parser::Publish;
 use crate::peer::Peer;
 use crate::routes::Routes;
-use crate::subscription::{Subscription, Turn};
+use crate::subscription::{Grant, Subscription};
 
-/// How long a publisher waits, after each batch it sent, for a subscriber that falls behind. As in nats-server:
-/// enough to let a subscriber catch up that is merely busy, too little for a stuck one to stop the others.
-const LONGEST_STALL: Duration = Duration::from_millis(10);
+/// The longest pause of a publisher after a batch while a subscriber falls behind. As in nats-server: long enough for a
+/// busy subscriber to catch up, too short for a stuck one to stop the others.
+const MAX_STALL: Duration = Duration::from_millis(10);
 
-/// One publisher's way to the subscribers.
+/// The delivery state of one publisher.
 pub(crate) struct Delivery {
     publisher: Arc<Peer>,
     routes: Arc<Routes>,
     cache: MatchCache,
-    /// Who has something new in the outbox that we are to flush.
-    touched: Vec<Arc<Peer>>,
+    /// Clients whose outbox this publisher must flush.
+    to_flush: Vec<Arc<Peer>>,
     /// A subscriber of this batch that falls behind.
     pressed: Option<Arc<Peer>>,
 }
 
-/// What became of a message.
+/// The result of publishing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// At least one subscriber gets it.
+    /// At least one subscription received it.
     Delivered,
-    /// Nobody does.
+    /// No subscription received it.
     NoResponders,
-    /// Its subject is not one that a message may have.
+    /// The subject is not valid for a message.
     InvalidSubject,
 }
 
 impl Delivery {
     pub(crate) fn new(publisher: Arc<Peer>, routes: Arc<Routes>) -> Self {
-        Self { publisher, routes, cache: MatchCache::new(), touched: Vec::new(), pressed: None }
+        Self { publisher, routes, cache: MatchCache::new(), to_flush: Vec::new(), pressed: None }
     }
 
-    /// Puts a message into the outboxes of those who get it: every plain subscriber, one of each queue group.
+    /// Queues a message for every plain subscription and one member of each queue group.
     pub(crate) fn publish(&mut self, message: &Publish<'_>) -> Outcome {
         let Some(matches) = self.cache.matches(&self.routes, message.subject) else {
             return Outcome::InvalidSubject;
@@ -57,9 +57,9 @@ impl Delivery {
         if delivered { Outcome::Delivered } else { Outcome::NoResponders }
     }
 
-    /// Tells the publisher, on its own subscription for the reply, that nobody got its request. Like nats-server
-    /// only one plain subscription is told, and the request's subject stands in a header.
-    pub(crate) fn tell_no_responders(&mut self, request: &[u8], reply: &[u8]) {
+    /// Reports "no responders" to the publisher on its own subscription for the reply subject. As in nats-server, only
+    /// one plain subscription receives it, with the subject of the request in a header.
+    pub(crate) fn report_no_responders(&mut self, request: &[u8], reply: &[u8]) {
         let Some(matches) = self.cache.matches(&self.routes, reply) else { return };
         let content = [b"NATS/1.0 503\r\nNats-Subject: ", request, b"\r\n\r\n"].concat();
         let message =
@@ -71,27 +71,27 @@ impl Delivery {
         }
     }
 
-    /// Answers the publisher itself.
-    pub(crate) fn answer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Queues a protocol reply to the publisher.
+    pub(crate) fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let publisher = Arc::clone(&self.publisher);
         self.push(&publisher, write);
     }
 
-    /// Writes what this batch brought, as far as the sockets take it.
+    /// Writes the messages of this batch, as far as the sockets accept them.
     pub(crate) fn flush(&mut self) {
-        for peer in self.touched.drain(..) {
+        for peer in self.to_flush.drain(..) {
             peer.outbox.flush();
         }
     }
 
-    /// Goes slower if a subscriber of this batch falls behind.
-    pub(crate) async fn wait_if_pressed(&mut self) {
+    /// Pauses if a subscriber of this batch falls behind.
+    pub(crate) async fn throttle(&mut self) {
         if let Some(peer) = self.pressed.take() {
-            peer.outbox.relieved(LONGEST_STALL).await;
+            peer.outbox.wait_until_half_empty(MAX_STALL).await;
         }
     }
 
-    /// Tries the members in turn, from a random one on, until one takes it.
+    /// Tries the members from a random one on until one accepts the message.
     fn deliver_to_one(&mut self, message: &Publish<'_>, group: &[Arc<Subscription>]) -> bool {
         let first = if group.len() > 1 { rand::random_range(0..group.len()) } else { 0 };
         let (behind, ahead) = group.split_at(first);
@@ -104,15 +104,15 @@ impl Delivery {
     }
 
     fn hand_over(&mut self, message: &Publish<'_>, subscription: &Arc<Subscription>) -> bool {
-        let mut turn = Turn::Over;
+        let mut grant = Grant::Exhausted;
         let wanted = || {
-            turn = subscription.take_turn();
-            turn != Turn::Over
+            grant = subscription.take();
+            grant != Grant::Exhausted
         };
         let pushed =
             subscription.owner.outbox.push_if(wanted, |out| message::write(out, message, subscription));
-        if turn == Turn::Last {
-            subscription.owner.forget(subscription, &self.routes);
+        if grant == Grant::Last {
+            self.routes.unsubscribe(subscription);
         }
         self.note(&subscription.owner, pushed)
     }
@@ -122,11 +122,11 @@ impl Delivery {
         self.note(peer, pushed)
     }
 
-    /// Remembers whose socket has something to do. Whether anything was appended.
+    /// Records that the client's outbox needs a flush or falls behind. Returns whether the message was queued.
     fn note(&mut self, peer: &Arc<Peer>, pushed: Option<Pushed>) -> bool {
         let Some(pushed) = pushed else { return false };
         if pushed.first {
-            self.touched.push(Arc::clone(peer));
+            self.to_flush.push(Arc::clone(peer));
         }
         if pushed.pressed {
             self.pressed = Some(Arc::clone(peer));

@@ -1,4 +1,4 @@
-//! What broker and client tell each other first: INFO and CONNECT.
+//! The handshake: INFO and CONNECT.
 
 use std::net::SocketAddr;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::violation::Violation;
 
-/// The server version whose core protocol this is; clients derive from it what they may use.
-const SPOKEN_VERSION: &str = "2.10.0";
-/// The protocol level: 1 means that INFO may come again later. There is no higher one.
+/// The nats-server version of this core protocol. Clients derive the available features from it.
+const SERVER_VERSION: &str = "2.10.0";
+/// The protocol level. 1, the highest, means that INFO may be sent again later.
 const PROTOCOL: i32 = 1;
 
-/// The broker's side of the handshake.
+/// The payload of INFO.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Info {
     server_id: String,
@@ -31,7 +31,7 @@ impl Info {
         Self {
             server_id: format!("{:032X}", rand::random::<u128>()),
             server_name: "h8s-broker",
-            version: SPOKEN_VERSION,
+            version: SERVER_VERSION,
             proto: PROTOCOL,
             host: address.ip().to_string(),
             port: address.port(),
@@ -42,7 +42,7 @@ impl Info {
         }
     }
 
-    /// The line for one client.
+    /// The INFO line for one client.
     pub(crate) fn line_for(&self, client_id: u64, client: SocketAddr) -> Vec<u8> {
         let info = Self { client_id, client_ip: client.ip().to_string(), ..self.clone() };
         let mut line = b"INFO ".to_vec();
@@ -52,8 +52,8 @@ impl Info {
     }
 }
 
-/// The client's side: what of CONNECT matters here. Before CONNECT the defaults hold, as in nats-server;
-/// language, version, name and credentials are not looked at.
+/// The relevant options of CONNECT. Before CONNECT, the defaults apply, as in nats-server. Language, version, name and
+/// credentials are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Options {
@@ -61,9 +61,9 @@ pub(crate) struct Options {
     pub(crate) verbose: bool,
     /// Deliver the client's own messages to it.
     pub(crate) echo: bool,
-    /// The client sends and takes header blocks.
+    /// The client sends and accepts header blocks.
     pub(crate) headers: bool,
-    /// The client wants to know when nobody gets its request.
+    /// The client wants "no responders" replies.
     pub(crate) no_responders: bool,
     protocol: i32,
 }
@@ -76,7 +76,7 @@ impl Default for Options {
 
 impl Options {
     /// # Errors
-    /// Not JSON, a protocol level that does not exist, or "no responders" without the headers it is told in.
+    /// Invalid JSON, an unknown protocol level, or "no responders" without the headers that carry it.
     pub(crate) fn read(json: &[u8]) -> Result<Self, Violation> {
         let options: Self = serde_json::from_slice(json).map_err(|_| Violation::Parser)?;
         if !(0..=PROTOCOL).contains(&options.protocol) {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_connect_leaves_out_has_the_servers_defaults() {
+    fn options_missing_in_connect_have_the_servers_defaults() {
         let options =
             Options::read(br#"{"lang":"x","headers":true,"no_responders":true,"verbose":false}"#).unwrap();
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connect_without_sense_is_refused() {
+    fn an_invalid_connect_is_refused() {
         assert_eq!(Options::read(b""), Err(Violation::Parser));
         assert_eq!(Options::read(b"{bad"), Err(Violation::Parser));
         assert_eq!(Options::read(br#"{"verbose":"yes"}"#), Err(Violation::Parser));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn info_says_who_is_there_and_what_fits() {
+    fn info_contains_client_and_limits() {
         let info = Info::new("127.0.0.1:4222".parse().unwrap(), 1 << 20);
 
         let line = String::from_utf8(info.line_for(7, "127.0.0.1:5".parse().unwrap())).unwrap();

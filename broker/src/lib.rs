@@ -1,14 +1,12 @@
 //! An embedded core-NATS broker for one machine.
 //!
-//! It speaks the core NATS client protocol over TCP, so that the same code runs against it and against a real
-//! `nats-server`, and any NATS client can attach. It is for development and for small installations on one
-//! machine: no authentication, no TLS, no clustering, no JetStream. Where behaviour is visible to clients it
-//! follows nats-server 2.15; it is stricter in three places, each of which a real server lets pass or ends
-//! without a word:
+//! It speaks the core NATS client protocol over TCP, so the same code runs against it and against `nats-server`, and any
+//! NATS client can connect. It is for development and for small installations on one machine: no authentication, no TLS,
+//! no clustering, no JetStream. Behaviour visible to clients follows nats-server 2.15, with three stricter rules:
 //!
-//! - a message is published to a literal subject of visible UTF-8, or refused with `'Invalid Publish Subject'`;
-//! - a control line that cannot be parsed is answered `'Parser Error'` before the connection is closed;
-//! - a subscription's subject has at most 256 tokens.
+//! - A message to a subject that is not literal, visible UTF-8 is refused with `'Invalid Publish Subject'`.
+//! - A control line that cannot be parsed gets `'Parser Error'` before the connection is closed.
+//! - The subject of a subscription has at most 256 tokens.
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,9 +17,28 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Where to look: `broker.rs` accepts; `client.rs` is the life of one connection; `session.rs` does what a client
-//! says, as `parser.rs` read it; `delivery.rs` finds subscriptions (`routes.rs`, `trie.rs`, `match_cache.rs`) and
-//! puts messages into outboxes (`outbox.rs`), which bound what a slow client may cost.
+//! # Life of a message
+//!
+//! `broker` accepts a connection, and `client` serves it. `parser` parses its commands, and `session` executes them.
+//! `delivery` finds the matching subscriptions (`match_cache`, `routes`, `trie`) and appends the encoded `message` to the
+//! `outbox` of each subscriber, which bounds the memory of a slow client.
+//!
+//! # Layers
+//!
+//! Each module uses only modules of the lines above its own.
+//!
+//! ```text
+//! config  subject  violation  outbox
+//! handshake  parser  trie
+//! peer
+//! subscription
+//! message  routes
+//! match_cache  state
+//! delivery
+//! session
+//! client
+//! broker
+//! ```
 
 mod broker;
 mod client;
@@ -35,6 +52,7 @@ mod parser;
 mod peer;
 mod routes;
 mod session;
+mod state;
 mod subject;
 mod subscription;
 mod trie;

@@ -1,4 +1,4 @@
-//! What a publisher found lately, so that a stream of messages on a few subjects costs one hash look-up each.
+//! A publisher's recent matches: a stream of messages on a few subjects costs one hash lookup each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,57 +6,57 @@ use std::sync::Arc;
 use crate::routes::{Matches, Routes};
 use crate::subject::is_literal;
 
-/// The longest subject worth remembering, in bytes: long ones are rarely repeated.
-const LONGEST_SUBJECT_BYTES: usize = 256;
-/// What one client's cache may weigh: one for each subject and each subscription found. With 300 bytes a subject
-/// that is 1.2 MiB at worst, and usually far less.
-const HEAVIEST: usize = 4096;
+/// The longest cached subject. Longer ones rarely repeat.
+const MAX_SUBJECT_BYTES: usize = 256;
+/// The weight limit of one client's cache: one per subject and per matching subscription. With 300 bytes per subject
+/// this is at most 1.2 MiB.
+const MAX_WEIGHT: usize = 4096;
 
-/// One publisher's memory of who gets what. It is forgotten whenever any subscription changes.
+/// The cached matches of one publisher. Any change of a subscription invalidates them.
 pub(crate) struct MatchCache {
     generation: u64,
     weight: usize,
-    found: HashMap<Box<[u8]>, Arc<Matches>>,
+    cached: HashMap<Box<[u8]>, Arc<Matches>>,
 }
 
 impl MatchCache {
     pub(crate) fn new() -> Self {
-        Self { generation: 0, weight: 0, found: HashMap::new() }
+        Self { generation: 0, weight: 0, cached: HashMap::new() }
     }
 
-    /// Who gets a message on `subject`. `None` if no message may have it.
+    /// The subscriptions that match `subject`. `None` if the subject is not valid for a message.
     pub(crate) fn matches(&mut self, routes: &Routes, subject: &[u8]) -> Option<Arc<Matches>> {
-        // Read before the look-up: a change in between is noticed by the next message.
+        // Read before the lookup, so that the next message sees a change in between.
         let generation = routes.generation();
         if generation != self.generation {
-            self.forget();
+            self.clear();
             self.generation = generation;
         }
-        if let Some(matches) = self.found.get(subject) {
+        if let Some(matches) = self.cached.get(subject) {
             return Some(Arc::clone(matches));
         }
         if !is_literal(subject) {
             return None;
         }
         let matches = Arc::new(routes.matches(subject));
-        self.remember(subject, &matches);
+        self.insert(subject, &matches);
         Some(matches)
     }
 
-    fn remember(&mut self, subject: &[u8], matches: &Arc<Matches>) {
+    fn insert(&mut self, subject: &[u8], matches: &Arc<Matches>) {
         let weight = 1 + matches.count();
-        if subject.len() > LONGEST_SUBJECT_BYTES || weight > HEAVIEST {
+        if subject.len() > MAX_SUBJECT_BYTES || weight > MAX_WEIGHT {
             return;
         }
-        if self.weight + weight > HEAVIEST {
-            self.forget();
+        if self.weight + weight > MAX_WEIGHT {
+            self.clear();
         }
         self.weight += weight;
-        self.found.insert(subject.into(), Arc::clone(matches));
+        self.cached.insert(subject.into(), Arc::clone(matches));
     }
 
-    fn forget(&mut self) {
-        self.found.clear();
+    fn clear(&mut self) {
+        self.cached.clear();
         self.weight = 0;
     }
 }

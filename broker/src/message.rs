@@ -1,11 +1,11 @@
-//! A message as subscribers get it.
+//! Encodes messages for subscribers.
 
 use crate::parser::Publish;
 use crate::subscription::Subscription;
 
 const LINE_END: &[u8] = b"\r\n";
 
-/// Appends `MSG` or `HMSG` for one subscriber. A client that takes no headers gets the payload alone.
+/// Appends `MSG` or `HMSG` for one subscription. A client without header support gets the payload only.
 pub(crate) fn write(out: &mut Vec<u8>, message: &Publish<'_>, subscription: &Subscription) {
     let header_bytes = message.header_bytes.filter(|bytes| *bytes > 0).unwrap_or(0);
     let with_headers = header_bytes > 0 && subscription.owner.takes_headers();
@@ -32,7 +32,7 @@ fn write_word(out: &mut Vec<u8>, word: &[u8]) {
     out.push(b' ');
 }
 
-/// Decimal digits, without the machinery of `fmt`: this is done for every message.
+/// Appends decimal digits, without the cost of `fmt` for every message.
 fn write_number(out: &mut Vec<u8>, mut number: usize) {
     // 2^64 has 20 digits.
     let mut digits = [0; 20];

@@ -1,9 +1,9 @@
-//! What is on its way to one client: a bounded queue of bytes in front of its socket.
+//! The bounded queue of bytes in front of one client's socket.
 //!
-//! Whoever has something for the client appends it ([`Outbox::push`]) and, once done with its batch, tries to
-//! write without waiting ([`Outbox::flush`]). What the socket does not take at once is left to the client's own
-//! task ([`Outbox::run`]). One of them writes at a time and both take from the front, so bytes stay in order.
-//! A client that lets too much pile up is cut off; no lock is held while waiting.
+//! A publisher appends messages ([`Outbox::push`]) and, at the end of its batch, tries to write without waiting
+//! ([`Outbox::flush`]). The client's own task writes the rest ([`Outbox::run`]). Only one of them writes at a time, and
+//! both take from the front, so bytes stay in order. A client whose queue exceeds the limit is disconnected. No lock is
+//! held while waiting.
 
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Buffers up to this size are kept for the next batch; larger ones are given back.
+/// Buffers up to this size are reused for the next batch; larger ones are freed.
 const KEPT_BUFFER_BYTES: usize = 256 * 1024;
 
 /// The queue of one client.
@@ -24,26 +24,26 @@ pub(crate) struct Outbox {
     pending: AtomicUsize,
     limit: usize,
     work: Notify,
-    relieved: Notify,
-    cut: CancellationToken,
+    half_empty: Notify,
+    force_close: CancellationToken,
 }
 
 struct State {
-    /// What a writer could not finish. Goes out before `queued`.
-    started: Batch,
+    /// A partly written batch. Written before `queued`.
+    partial: Batch,
     queued: Vec<u8>,
     spare: Vec<u8>,
-    /// Someone holds a batch and will bring it back.
+    /// A writer holds a batch.
     writing: bool,
-    /// Someone will flush or has told the client's task.
-    announced: bool,
+    /// A flush is due, or the client's task has been notified.
+    flush_due: bool,
     finishing: bool,
     overflowed: bool,
-    /// Gone once the outbox is closed, so that the socket closes even while others still know the client.
+    /// `None` once the outbox is closed, so that the socket closes even while others hold the outbox.
     socket: Option<Arc<OwnedWriteHalf>>,
 }
 
-/// Bytes taken out to be written, and how many of them have been.
+/// Bytes to write, and the number already written.
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
@@ -56,33 +56,33 @@ impl Batch {
     }
 }
 
-/// What became of something pushed.
+/// The state of the queue after a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pushed {
-    /// Nobody has promised to flush yet: the one who pushed has to.
+    /// No flush was due: the caller must flush.
     pub(crate) first: bool,
-    /// The queue is more than three quarters full: go slower.
+    /// The queue is more than three quarters full: the publisher should pause.
     pub(crate) pressed: bool,
 }
 
-/// Why nothing can be written any more.
+/// Why writing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unwritable {
-    /// The client did not take a single byte within the write timeout.
+    /// The client read nothing within the write timeout.
     Stuck,
-    /// The client, or the way to it, is gone.
+    /// The connection to the client is lost.
     Gone,
 }
 
 impl Outbox {
-    /// `cut` is cancelled when more than `limit` bytes pile up.
-    pub(crate) fn new(socket: OwnedWriteHalf, limit: usize, cut: CancellationToken) -> Self {
+    /// Cancels `force_close` when more than `limit` bytes are queued.
+    pub(crate) fn new(socket: OwnedWriteHalf, limit: usize, force_close: CancellationToken) -> Self {
         let state = State {
-            started: Batch::default(),
+            partial: Batch::default(),
             queued: Vec::new(),
             spare: Vec::new(),
             writing: false,
-            announced: false,
+            flush_due: false,
             finishing: false,
             overflowed: false,
             socket: Some(Arc::new(socket)),
@@ -92,18 +92,18 @@ impl Outbox {
             pending: AtomicUsize::new(0),
             limit,
             work: Notify::new(),
-            relieved: Notify::new(),
-            cut,
+            half_empty: Notify::new(),
+            force_close,
         }
     }
 
-    /// Appends what `write` writes. `None` if the client is gone, or is cut off because of it.
+    /// Appends the output of `write`. `None` if the client is disconnected, or the push exceeded the limit.
     pub(crate) fn push(&self, write: impl FnOnce(&mut Vec<u8>)) -> Option<Pushed> {
         self.push_if(|| true, write)
     }
 
-    /// The same, unless `wanted` says no. It is asked where nothing else can be appended in between: an answer to
-    /// UNSUB follows every message that was granted before it.
+    /// Like [`push`](Self::push), if `wanted` returns `true`. It is called under the lock: the reply to an UNSUB follows
+    /// every message granted before it.
     pub(crate) fn push_if(
         &self,
         wanted: impl FnOnce() -> bool,
@@ -121,33 +121,33 @@ impl Outbox {
         if pending > self.limit {
             state.overflowed = true;
             state.close();
-            self.cut.cancel();
+            self.force_close.cancel();
             return None;
         }
-        let first = !std::mem::replace(&mut state.announced, true);
+        let first = !std::mem::replace(&mut state.flush_due, true);
         Some(Pushed { first, pressed: pending > self.limit / 4 * 3 })
     }
 
-    /// Writes what the socket takes at once, and leaves the rest to the client's task.
+    /// Writes as much as the socket accepts without waiting, and leaves the rest to the client's task.
     pub(crate) fn flush(&self) {
         let Some((socket, mut batch)) = self.take() else { return };
         if let Ok(count) = socket.try_write(batch.rest()) {
             self.count_written(&mut batch, count);
         }
-        // An error shows up again in the client's task, which is the one to end the connection.
-        self.bring_back(batch);
+        // The client's task sees the error again and closes the connection.
+        self.put_back(batch);
     }
 
-    /// The client's task: writes what others left. Ends when the outbox is [finished](Self::finish) and empty,
-    /// or closed.
+    /// The client's task: writes the remaining bytes. Returns when the outbox is closed, or
+    /// [finished](Self::finish) and empty.
     ///
     /// # Errors
-    /// The socket takes nothing for as long as `timeout`, or fails.
+    /// The socket accepts nothing within `timeout`, or fails.
     pub(crate) async fn run(&self, timeout: Duration) -> Result<(), Unwritable> {
         loop {
             while let Some((socket, mut batch)) = self.take() {
                 self.write(&socket, &mut batch, timeout).await?;
-                self.bring_back(batch);
+                self.put_back(batch);
             }
             if self.is_finished() {
                 return Ok(());
@@ -174,29 +174,29 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits until the queue is half empty again, but no longer than `at_most`.
-    pub(crate) async fn relieved(&self, at_most: Duration) {
-        let relieved = self.relieved.notified();
+    /// Waits until the queue is half empty, for `at_most`.
+    pub(crate) async fn wait_until_half_empty(&self, at_most: Duration) {
+        let half_empty = self.half_empty.notified();
         if self.pending.load(Ordering::Relaxed) > self.limit / 2 {
-            // Whether relieved or not, whoever waited goes on: this slows down, the limit protects.
-            let _ = tokio::time::timeout(at_most, relieved).await;
+            // The publisher continues in either case: the pause slows it down, the limit protects memory.
+            let _ = tokio::time::timeout(at_most, half_empty).await;
         }
     }
 
-    /// Nothing more will be pushed: lets [`run`](Self::run) end once all is written.
+    /// Lets [`run`](Self::run) return once all queued bytes are written.
     pub(crate) fn finish(&self) {
         self.state().finishing = true;
         self.work.notify_one();
     }
 
-    /// Throws away what is left, and lets go of the socket.
+    /// Discards queued bytes and releases the socket.
     pub(crate) fn close(&self) {
         self.state().close();
         self.work.notify_one();
-        self.relieved.notify_waiters();
+        self.half_empty.notify_waiters();
     }
 
-    /// Was the client cut off because too much piled up?
+    /// Whether the queue exceeded its limit.
     pub(crate) fn has_overflowed(&self) -> bool {
         self.state().overflowed
     }
@@ -206,39 +206,39 @@ impl Outbox {
         state.socket.is_none() || (state.finishing && !state.writing && !state.has_work())
     }
 
-    /// The next batch, unless there is none or someone else is writing.
+    /// The next batch. `None` if the queue is empty or another writer is active.
     fn take(&self) -> Option<(Arc<OwnedWriteHalf>, Batch)> {
         let mut state = self.state();
         if state.writing || !state.has_work() {
             return None;
         }
         let socket = Arc::clone(state.socket.as_ref()?);
-        let batch = if state.started.rest().is_empty() {
+        let batch = if state.partial.rest().is_empty() {
             let spare = std::mem::take(&mut state.spare);
             Batch { bytes: std::mem::replace(&mut state.queued, spare), written: 0 }
         } else {
-            std::mem::take(&mut state.started)
+            std::mem::take(&mut state.partial)
         };
         state.writing = true;
-        state.announced = false;
+        state.flush_due = false;
         Some((socket, batch))
     }
 
-    /// Gives back a batch. If there is more to write, that is now the client's task's affair.
-    fn bring_back(&self, mut batch: Batch) {
+    /// Returns a batch. The client's task writes any remaining bytes.
+    fn put_back(&self, mut batch: Batch) {
         let mut state = self.state();
         state.writing = false;
         if state.socket.is_none() {
             return;
         }
         if !batch.rest().is_empty() {
-            state.started = batch;
+            state.partial = batch;
         } else if batch.bytes.capacity() <= KEPT_BUFFER_BYTES {
             batch.bytes.clear();
             state.spare = batch.bytes;
         }
         if state.has_work() {
-            state.announced = true;
+            state.flush_due = true;
         }
         if state.has_work() || state.finishing {
             self.work.notify_one();
@@ -250,7 +250,7 @@ impl Outbox {
         let before = self.pending.fetch_sub(count, Ordering::Relaxed);
         let half = self.limit / 2;
         if before > half && before - count <= half {
-            self.relieved.notify_waiters();
+            self.half_empty.notify_waiters();
         }
     }
 
@@ -261,12 +261,12 @@ impl Outbox {
 
 impl State {
     fn has_work(&self) -> bool {
-        !self.started.rest().is_empty() || !self.queued.is_empty()
+        !self.partial.rest().is_empty() || !self.queued.is_empty()
     }
 
     fn close(&mut self) {
         self.socket = None;
-        self.started = Batch::default();
+        self.partial = Batch::default();
         self.queued = Vec::new();
         self.spare = Vec::new();
     }

@@ -1,32 +1,32 @@
-//! Reads what clients send, without copying: a command borrows from the input.
+//! Parses client commands without copying: a command borrows from the input.
 //!
-//! The parser keeps no state. Given less than a whole command it says how much input it needs at least, and is
-//! called again with all of it.
+//! The parser has no state. For an incomplete command it returns the minimum input size, and the caller calls it again
+//! with the whole input.
 
 use crate::violation::Violation;
 
-/// The longest arguments of one verb, as in nats-server. They hold two subjects, so subjects are bounded by it too.
+/// The size limit of a verb's arguments, as in nats-server. It also bounds subjects.
 pub(crate) const MAX_CONTROL_LINE_BYTES: usize = 4096;
 /// The longest verb (`CONNECT`), the space after it, and the line's end.
 const VERB_ROOM_BYTES: usize = 10;
-/// What follows every payload.
+/// Follows every payload.
 const LINE_END: &[u8] = b"\r\n";
 
-/// One thing that a client said.
+/// A client command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
     /// Options, as JSON.
     Connect(&'a [u8]),
     Ping,
     Pong,
-    /// What servers say to each other and a client may say without effect.
+    /// A server command that has no effect from a client.
     Ignored,
     Subscribe {
         subject: &'a [u8],
         queue: Option<&'a [u8]>,
         sid: &'a [u8],
     },
-    /// `max` counts from the subscription's beginning. Without it, or with nonsense for it: at once.
+    /// `max` counts from the start of the subscription. `None` (absent or invalid) unsubscribes immediately.
     Unsubscribe {
         sid: &'a [u8],
         max: Option<u64>,
@@ -34,30 +34,30 @@ pub(crate) enum Command<'a> {
     Publish(Publish<'a>),
 }
 
-/// A message as its publisher sent it.
+/// A published message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Publish<'a> {
     pub(crate) subject: &'a [u8],
     pub(crate) reply: Option<&'a [u8]>,
-    /// How many bytes of `content` are the header block. `None` for a PUB.
+    /// The size of the header block in `content`. `None` for a PUB.
     pub(crate) header_bytes: Option<usize>,
     /// Header block, then payload.
     pub(crate) content: &'a [u8],
 }
 
-/// How far one call got.
+/// The result of parsing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parsed<'a> {
-    /// A command, and how many bytes of input it took.
+    /// A command, and its size in bytes.
     Command(Command<'a>, usize),
-    /// Not a whole command yet: call again when there are at least this many bytes.
+    /// The command is incomplete: at least this many bytes are needed.
     Incomplete(usize),
 }
 
-/// Reads the first command of `input`.
+/// Parses the first command of `input`.
 ///
 /// # Errors
-/// A [`Violation`] as soon as the input cannot become a command any more. What follows it means nothing.
+/// A [`Violation`] as soon as the input cannot become a valid command. The rest of the input is meaningless.
 pub(crate) fn parse(input: &[u8], max_payload_bytes: usize) -> Result<Parsed<'_>, Violation> {
     let Some(end) = line_end(input)? else { return Ok(Parsed::Incomplete(input.len() + 1)) };
     let line = input[..end].strip_suffix(b"\r").unwrap_or(&input[..end]);
@@ -105,14 +105,14 @@ impl Verb {
         (b"+OK", Self::Ignored),
     ];
 
-    /// Any case, as in nats-server.
+    /// Matches in any case, as in nats-server.
     fn read(name: &[u8]) -> Option<Self> {
         let found = Self::NAMES.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, verb)| verb)
     }
 }
 
-/// Where the first line's `\n` is. A peer that speaks another protocol is told from its first byte.
+/// The position of the first `\n`. The first byte alone reveals a peer that speaks another protocol.
 fn line_end(input: &[u8]) -> Result<Option<usize>, Violation> {
     if input.first().is_some_and(|first| !b"CPSUHI+cpsuhi".contains(first)) {
         return Err(Violation::UnknownOperation);
@@ -134,7 +134,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// The words of a line, at most four: no verb has more.
+/// The words of a line. No verb has more than four.
 fn words<'a, 'w>(arguments: &'a [u8], space: &'w mut [&'a [u8]; 4]) -> Result<&'w [&'a [u8]], Violation> {
     let mut count = 0;
     for word in arguments.split(|byte| is_blank(*byte)).filter(|word| !word.is_empty()) {
@@ -208,7 +208,7 @@ fn unsubscribe(arguments: &[u8]) -> Result<Command<'_>, Violation> {
     }
 }
 
-/// nats-server reads nine digits at most here; a longer number is none to it, and unsubscribes at once.
+/// nats-server parses nine digits at most. A longer number is invalid and unsubscribes immediately.
 const MAX_LIMIT_DIGITS: usize = 9;
 
 fn limit(digits: &[u8]) -> Option<u64> {
@@ -216,7 +216,7 @@ fn limit(digits: &[u8]) -> Option<u64> {
     number(digits).ok().map(|max| max as u64)
 }
 
-/// Digits only. A number too large to count is larger than any limit, which the caller checks.
+/// Parses digits only. Saturates: the caller compares with a limit.
 fn number(digits: &[u8]) -> Result<usize, Violation> {
     digits.iter().try_fold(0_usize, |sum, digit| match digit {
         b'0'..=b'9' => Ok(sum.saturating_mul(10).saturating_add(usize::from(digit - b'0'))),

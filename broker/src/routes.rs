@@ -1,4 +1,4 @@
-//! All subscriptions of all clients, and who gets a message.
+//! The subscriptions of all clients, and the lookup of those that match a message.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
@@ -9,9 +9,9 @@ use crate::trie::Trie;
 /// The subscriptions that match one subject.
 #[derive(Default)]
 pub(crate) struct Matches {
-    /// Each of them gets the message.
+    /// Each of these receives the message.
     pub(crate) plain: Vec<Arc<Subscription>>,
-    /// One of each group gets the message. Members under different subjects are in one group if its name is
+    /// One member of each group receives the message. Members with different subjects are in one group if its name is
     /// the same.
     pub(crate) groups: Vec<Vec<Arc<Subscription>>>,
 }
@@ -28,13 +28,13 @@ impl Matches {
         }
     }
 
-    /// How many subscriptions these are.
+    /// The number of subscriptions.
     pub(crate) fn count(&self) -> usize {
         self.plain.len() + self.groups.iter().map(Vec::len).sum::<usize>()
     }
 }
 
-/// Who subscribed what. Shared by all clients; the lock is held for one look-up or one change.
+/// The subscriptions of all clients. The lock is held for one lookup or one change.
 pub(crate) struct Routes {
     trie: RwLock<Trie<Arc<Subscription>>>,
     generation: AtomicU64,
@@ -45,7 +45,7 @@ impl Routes {
         Self { trie: RwLock::new(Trie::new()), generation: AtomicU64::new(0) }
     }
 
-    /// Grows with every change: what was looked up under the same number still holds.
+    /// Increases with every change. Matches looked up in the same generation are still valid.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -56,14 +56,16 @@ impl Routes {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    pub(crate) fn remove(&self, subscription: &Arc<Subscription>) {
+    /// Ends a subscription and removes it, here and from its client's table.
+    pub(crate) fn unsubscribe(&self, subscription: &Arc<Subscription>) {
+        subscription.end();
         let mut trie = self.change();
         if trie.remove(&subscription.subject, |other| Arc::ptr_eq(other, subscription)) {
             self.generation.fetch_add(1, Ordering::Release);
         }
     }
 
-    /// Who gets a message on this literal subject.
+    /// The subscriptions that match this literal subject.
     pub(crate) fn matches(&self, subject: &[u8]) -> Matches {
         let mut matches = Matches::default();
         let trie = self.trie.read().unwrap_or_else(PoisonError::into_inner);

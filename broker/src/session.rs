@@ -1,4 +1,4 @@
-//! Does what a client says.
+//! Executes the commands of one client.
 
 use std::sync::Arc;
 
@@ -8,61 +8,62 @@ use crate::parser::{Command, Parsed, Publish, parse};
 use crate::peer::Peer;
 use crate::routes::Routes;
 use crate::subject::{is_literal, is_pattern};
-use crate::subscription::Subscription;
-use crate::violation::{Objection, Violation};
+use crate::subscription::{Subscription, SubscriptionTable};
+use crate::violation::{CommandError, Violation};
 
-/// What a client may do, in bytes and counts.
+/// The limits of one client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) max_payload_bytes: usize,
     pub(crate) max_subscriptions: usize,
 }
 
-/// One client's conversation.
+/// The state of one client's commands.
 pub(crate) struct Session {
     peer: Arc<Peer>,
+    subscriptions: Arc<SubscriptionTable>,
     routes: Arc<Routes>,
     limits: Limits,
     options: Options,
     pub(crate) delivery: Delivery,
 }
 
-/// How far a batch of input got.
+/// The progress in a batch of input.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// Bytes that are done with.
-    pub(crate) taken: usize,
-    /// How many bytes there must be, after those, before it is worth trying again.
+pub(crate) struct Progress {
+    /// The size of the executed commands.
+    pub(crate) consumed: usize,
+    /// The number of bytes needed after those before parsing can continue.
     pub(crate) needed: usize,
 }
 
 impl Session {
     pub(crate) fn new(peer: Arc<Peer>, routes: Arc<Routes>, limits: Limits) -> Self {
         let delivery = Delivery::new(Arc::clone(&peer), Arc::clone(&routes));
-        Self { peer, routes, limits, options: Options::default(), delivery }
+        Self { peer, subscriptions: Arc::default(), routes, limits, options: Options::default(), delivery }
     }
 
-    /// Does every whole command of `input`, in order.
+    /// Executes every complete command of `input`, in order.
     ///
     /// # Errors
-    /// The first command that ends the connection. Those before it are done.
-    pub(crate) fn hear(&mut self, input: &[u8]) -> Result<Heard, Violation> {
-        let mut taken = 0;
+    /// The first [`Violation`]. The commands before it have been executed.
+    pub(crate) fn process(&mut self, input: &[u8]) -> Result<Progress, Violation> {
+        let mut consumed = 0;
         loop {
-            match parse(&input[taken..], self.limits.max_payload_bytes)? {
+            match parse(&input[consumed..], self.limits.max_payload_bytes)? {
                 Parsed::Command(command, bytes) => {
-                    self.obey(command)?;
-                    taken += bytes;
+                    self.execute(command)?;
+                    consumed += bytes;
                 }
-                Parsed::Incomplete(needed) => return Ok(Heard { taken, needed }),
+                Parsed::Incomplete(needed) => return Ok(Progress { consumed, needed }),
             }
         }
     }
 
-    fn obey(&mut self, command: Command<'_>) -> Result<(), Violation> {
+    fn execute(&mut self, command: Command<'_>) -> Result<(), Violation> {
         match command {
             Command::Publish(message) => return self.publish(&message),
-            Command::Ping => self.delivery.answer(|out| out.extend_from_slice(b"PONG\r\n")),
+            Command::Ping => self.delivery.reply(|out| out.extend_from_slice(b"PONG\r\n")),
             Command::Pong | Command::Ignored => {}
             Command::Connect(json) => self.connect(json)?,
             Command::Subscribe { subject, queue, sid } => self.subscribe(subject, queue, sid),
@@ -82,16 +83,16 @@ impl Session {
         if message.header_bytes.is_some() && !self.options.headers {
             return Err(Violation::HeadersNotSupported);
         }
-        // What receives a reply subject will publish to it; one that is not a subject may cost it its connection.
+        // The recipient will publish to the reply subject. An invalid one might cost the recipient its connection.
         if message.reply.is_some_and(|reply| !is_literal(reply)) {
-            self.object(Objection::InvalidPublishSubject);
+            self.reject(CommandError::InvalidPublishSubject);
             return Ok(());
         }
         self.acknowledge();
         match (self.delivery.publish(message), message.reply) {
-            (Outcome::InvalidSubject, _) => self.object(Objection::InvalidPublishSubject),
+            (Outcome::InvalidSubject, _) => self.reject(CommandError::InvalidPublishSubject),
             (Outcome::NoResponders, Some(reply)) if self.options.no_responders => {
-                self.delivery.tell_no_responders(message.subject, reply);
+                self.delivery.report_no_responders(message.subject, reply);
             }
             _ => {}
         }
@@ -100,11 +101,12 @@ impl Session {
 
     fn subscribe(&mut self, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
         if !is_pattern(subject) {
-            return self.object(Objection::InvalidSubject);
+            return self.reject(CommandError::InvalidSubject);
         }
-        let subscription = Arc::new(Subscription::new(sid, subject, queue, Arc::clone(&self.peer)));
-        match self.peer.keep(&subscription, self.limits.max_subscriptions) {
-            None => return self.object(Objection::TooManySubscriptions),
+        let subscription =
+            Arc::new(Subscription::new(sid, subject, queue, Arc::clone(&self.peer), &self.subscriptions));
+        match self.subscriptions.add(&subscription, self.limits.max_subscriptions) {
+            None => return self.reject(CommandError::TooManySubscriptions),
             Some(true) => self.routes.insert(&subscription),
             Some(false) => {}
         }
@@ -112,21 +114,28 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, sid: &[u8], max: Option<u64>) {
-        if let Some(subscription) = self.peer.subscription(sid)
+        if let Some(subscription) = self.subscriptions.get(sid)
             && subscription.limit_to(max.unwrap_or(0))
         {
-            self.peer.forget(&subscription, &self.routes);
+            self.routes.unsubscribe(&subscription);
         }
         self.acknowledge();
     }
 
-    fn acknowledge(&mut self) {
-        if self.options.verbose {
-            self.delivery.answer(|out| out.extend_from_slice(b"+OK\r\n"));
+    /// Removes all subscriptions of the client.
+    pub(crate) fn unsubscribe_all(&self) {
+        for subscription in self.subscriptions.take_all() {
+            self.routes.unsubscribe(&subscription);
         }
     }
 
-    fn object(&mut self, objection: Objection) {
-        self.delivery.answer(|out| out.extend_from_slice(format!("-ERR '{objection}'\r\n").as_bytes()));
+    fn acknowledge(&mut self) {
+        if self.options.verbose {
+            self.delivery.reply(|out| out.extend_from_slice(b"+OK\r\n"));
+        }
+    }
+
+    fn reject(&mut self, error: CommandError) {
+        self.delivery.reply(|out| out.extend_from_slice(format!("-ERR '{error}'\r\n").as_bytes()));
     }
 }

@@ -1,17 +1,17 @@
-//! Subjects: dot-separated tokens; in a subscription, `*` stands for one token and `>` for one or more at the end.
+//! Subjects: dot-separated tokens. In a subscription, `*` matches one token, and `>` one or more at the end.
 
-/// Tokens in a subscription's subject, so that one client cannot make the trie very deep. The longest host
-/// name has 127 labels and h8s adds at most 40 tokens to them.
+/// The limit of tokens in the subject of a subscription, which bounds the depth of the trie. The longest host name has
+/// 127 labels, to which h8s adds 40 tokens at most.
 pub(crate) const MAX_TOKENS: usize = 256;
 
-/// May a message have this subject? Literal, visible UTF-8, no empty token.
+/// Whether a message may have this subject: literal, visible UTF-8, no empty token.
 ///
-/// nats-server lets anything pass here, but a subject that is not UTF-8 makes some clients drop their connection.
+/// nats-server accepts anything here, but a subject that is not UTF-8 makes some clients close their connection.
 pub(crate) fn is_literal(subject: &[u8]) -> bool {
     is_visible_text(subject) && tokens(subject).all(|token| !matches!(token, b"" | b"*" | b">"))
 }
 
-/// May a subscription have this subject? As a literal one, with wildcards, and `>` only at the end.
+/// Whether a subscription may have this subject: like a message, and with wildcards, `>` only at the end.
 pub(crate) fn is_pattern(subject: &[u8]) -> bool {
     let mut ended = false;
     let mut count = 0;
@@ -25,7 +25,7 @@ pub(crate) fn is_pattern(subject: &[u8]) -> bool {
     count <= MAX_TOKENS && is_visible_text(subject)
 }
 
-/// The tokens in order. An empty subject has one empty token.
+/// The tokens, in order. An empty subject has one empty token.
 pub(crate) fn tokens(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
     subject.split(|byte| *byte == b'.')
 }

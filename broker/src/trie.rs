@@ -1,7 +1,7 @@
 //! Subscriptions by subject: a tree with one level per token, kept in an arena.
 //!
-//! Nothing recurses deeper than the tree, whose depth [`MAX_TOKENS`](crate::subject::MAX_TOKENS) bounds, and
-//! empty branches are cut off at once, so that the tree is never larger than what is subscribed.
+//! [`MAX_TOKENS`](crate::subject::MAX_TOKENS) bounds the depth of the tree and therefore of recursion. Empty branches
+//! are removed immediately, so the tree is never larger than the current subscriptions.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use crate::subject::tokens;
 
 type NodeId = usize;
 
-/// The arena's first node is the root; it is never freed.
+/// The first node of the arena is the root, which is never freed.
 const ROOT: NodeId = 0;
 
-/// Values filed under subscription subjects, found by message subjects.
+/// Values stored under subscription subjects, and found by message subjects.
 pub(crate) struct Trie<T> {
     nodes: Vec<Node<T>>,
     free: Vec<NodeId>,
@@ -57,7 +57,7 @@ impl<T> Trie<T> {
         Self { nodes: vec![Node::new(ROOT, b"")], free: Vec::new() }
     }
 
-    /// Files `value` under `pattern`, which must be a valid subscription subject.
+    /// Stores `value` under `pattern`, which must be a valid subject of a subscription.
     pub(crate) fn insert(&mut self, pattern: &[u8], value: T) {
         let mut at = ROOT;
         for token in tokens(pattern) {
@@ -66,7 +66,7 @@ impl<T> Trie<T> {
         self.nodes[at].values.push(value);
     }
 
-    /// Takes one value that `is_it` out from under `pattern`. Says whether it was there.
+    /// Removes one value for which `is_it` returns `true` from `pattern`. Returns whether there was one.
     pub(crate) fn remove(&mut self, pattern: &[u8], is_it: impl FnMut(&T) -> bool) -> bool {
         let mut at = ROOT;
         for token in tokens(pattern) {
@@ -128,7 +128,7 @@ impl<T> Trie<T> {
         id
     }
 
-    /// Cuts off `at` and those above it that hold nothing any more.
+    /// Removes `at` and its empty ancestors.
     fn prune(&mut self, mut at: NodeId) {
         while at != ROOT && self.nodes[at].is_empty() {
             let token = std::mem::take(&mut self.nodes[at].token);
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Token by token, as the definition of the wildcards says.
+    /// Matches token by token, following the definition of the wildcards.
     fn matches_by_definition(pattern: &str, subject: &str) -> bool {
         let pattern: Vec<&str> = pattern.split('.').collect();
         let subject: Vec<&str> = subject.split('.').collect();

@@ -1,41 +1,41 @@
-//! What a client can do wrong. `Display` is the text that goes into `-ERR '…'`, worded as nats-server words it.
+//! Client errors. `Display` is the text of `-ERR '…'`, worded as in nats-server.
 
-/// A client's mistake that ends its connection.
+/// A protocol violation that ends the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
-    /// Not a verb of the protocol, or a payload that does not end where it said.
+    /// An unknown verb, or a payload that is not followed by a line end.
     #[error("Unknown Protocol Operation")]
     UnknownOperation,
-    /// A verb's arguments are longer than [`MAX_CONTROL_LINE_BYTES`](crate::parser::MAX_CONTROL_LINE_BYTES).
+    /// The arguments of a verb are longer than [`MAX_CONTROL_LINE_BYTES`](crate::parser::MAX_CONTROL_LINE_BYTES).
     #[error("maximum control line exceeded")]
     ControlLine,
     /// A message larger than `max_payload`.
     #[error("Maximum Payload Violation")]
     MaxPayload,
-    /// Arguments that make no sense.
+    /// Invalid arguments.
     #[error("Parser Error")]
     Parser,
-    /// CONNECT asks for a protocol level that does not exist.
+    /// CONNECT requests an unknown protocol level.
     #[error("invalid client protocol")]
     ClientProtocol,
-    /// HPUB from a client that did not say it speaks headers.
+    /// HPUB from a client that did not enable headers in CONNECT.
     #[error("message headers not supported")]
     HeadersNotSupported,
-    /// "No responders" is told in headers.
+    /// CONNECT enables "no responders" without headers, which carry it.
     #[error("no responders requires headers support")]
     NoRespondersWithoutHeaders,
 }
 
-/// A client's mistake that costs it one command only.
+/// A client error that fails one command only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Objection {
-    /// A subscription's subject has an empty token, or characters that a subject cannot have.
+pub(crate) enum CommandError {
+    /// The subject of a subscription has an empty token or an invalid character.
     #[error("Invalid Subject")]
     InvalidSubject,
-    /// A message's subject is not literal.
+    /// The subject of a message is not literal.
     #[error("Invalid Publish Subject")]
     InvalidPublishSubject,
-    /// One subscription more than a client may have.
+    /// The client has reached its limit of subscriptions.
     #[error("maximum subscriptions exceeded")]
     TooManySubscriptions,
 }

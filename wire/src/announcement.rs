@@ -1,11 +1,11 @@
-//! Interest: who serves which host, path and method, and in which dialects (`PROTOCOL.md §3`).
+//! Announcements: a responder publishes the interests that it serves (`PROTOCOL.md §3`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::ResponderId;
 use crate::routing::{HostError, Interest, MethodPattern, PatternError};
 
-/// How a responder can be spoken to.
+/// A dialect that a responder speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
@@ -13,38 +13,47 @@ pub enum Dialect {
     Plain,
     /// Binary frames.
     Native,
-    /// One that this version does not know.
+    /// A dialect that this version does not define.
     #[serde(other)]
     Unknown,
 }
 
-/// Why a control message announces nothing.
+/// Why a control message is not a valid announcement.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnouncementError {
-    /// Not JSON of the right shape.
-    #[error("not an announcement: {0}")]
+    /// The message is not JSON, or lacks a key.
+    #[error("invalid announcement: {0}")]
     Json(#[from] serde_json::Error),
-    /// Not a host.
-    #[error("announced host: {0}")]
+    /// The host is invalid.
+    #[error("invalid host in announcement: {0}")]
     Host(#[from] HostError),
-    /// Not a path or method pattern.
-    #[error("announced pattern: {0}")]
+    /// The path or method pattern is invalid.
+    #[error("invalid pattern in announcement: {0}")]
     Pattern(#[from] PatternError),
 }
 
-/// An interest as it is announced: JSON, so that a responder in any language, or a person at a prompt, can.
+/// An announced interest. JSON, for responders in any language and for people at a prompt.
+///
+/// ```
+/// use h8s_wire::{Announcement, Dialect};
+///
+/// let announcement = Announcement::decode(br#"{"host":"a.example","path":"/*"}"#)?;
+/// assert_eq!(announcement.interest.to_string(), "ANY a.example/*");
+/// assert_eq!(announcement.dialects, [Dialect::Plain]);
+/// # Ok::<(), h8s_wire::AnnouncementError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// What is served.
+    /// The announced interest.
     pub interest: Interest,
-    /// In which dialects; never empty.
+    /// The dialects of the responder; never empty.
     pub dialects: Vec<Dialect>,
-    /// By whom. Two responders of one interest are told apart by it, so that one may leave; those without one (or
-    /// with a text that is no id) are one and the same.
+    /// The announcing responder. It distinguishes the responders of one interest, so that one of them can unregister.
+    /// Responders without an id, or with an invalid one, count as one.
     pub responder: Option<ResponderId>,
 }
 
-/// Owned texts: a borrowed one would refuse every JSON escape, and some encoders escape what others do not.
+/// Owned strings: a borrowed one would reject every JSON escape, and some encoders escape more than others.
 #[derive(Serialize, Deserialize)]
 struct Json {
     host: String,
@@ -58,7 +67,7 @@ struct Json {
 }
 
 impl Announcement {
-    /// The JSON text.
+    /// Encodes the JSON text.
     pub fn encode(&self) -> Vec<u8> {
         let json = Json {
             host: self.interest.host.name().to_owned(),
@@ -67,14 +76,15 @@ impl Announcement {
             dialects: self.dialects.clone(),
             responder: self.responder.map(|id| id.to_string()),
         };
-        // Strings and lists of names: there is nothing that JSON could not say.
+        // Serializing strings and lists cannot fail.
         serde_json::to_vec(&json).unwrap_or_default()
     }
 
-    /// Reads one. Without a method it is `ANY`; without dialects, plain; unknown keys and dialects are skipped.
+    /// Decodes the JSON text. The default method is `ANY`, the default dialect plain. Unknown keys and dialects are
+    /// ignored.
     ///
     /// # Errors
-    /// See [`AnnouncementError`].
+    /// [`AnnouncementError`] if the text is not valid JSON, or the host, path or method is invalid.
     pub fn decode(text: &[u8]) -> Result<Self, AnnouncementError> {
         let json: Json = serde_json::from_slice(text)?;
         let mut dialects = json.dialects;
@@ -112,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_that_a_person_may_write() {
+    fn optional_keys_have_defaults() {
         let announcement = Announcement::decode(br#"{"host":"a.example","path":"/*","later":1}"#).unwrap();
         assert_eq!(announcement.interest.to_string(), "ANY a.example/*");
         assert_eq!(announcement.dialects, [Dialect::Plain]);
@@ -125,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_announcements_are_refused() {
         for text in [
             "",
             "{}",

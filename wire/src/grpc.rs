@@ -1,12 +1,11 @@
-//! What both ends of NATS must agree upon about gRPC: which requests are calls.
+//! Detects gRPC calls. Gateways and responders must agree on them.
 
 use http::{HeaderMap, header};
 
 const CONTENT_TYPE: &[u8] = b"application/grpc";
 
-/// Is this the head of a gRPC call, or of the answer to one
-/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>)? `application/grpc-web` is another protocol, made
-/// for HTTP/1.1.
+/// Whether these are the headers of a gRPC call or of its response
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>). `application/grpc-web` is a different protocol.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()) else { return false };
     let (name, rest) = value.split_at(value.len().min(CONTENT_TYPE.len()));
@@ -18,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_told_by_their_content_type() {
+    fn calls_are_detected_by_content_type() {
         let is =
             |value: &str| is_grpc(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
 

@@ -1,22 +1,25 @@
 //! 128-bit ids, written as 32 lower-case hexadecimal digits: one NATS subject token.
 //!
-//! They are secrets of a kind (who knows an exchange's id can write to its inbox), so whoever makes one uses
-//! a cryptographic random source; this crate only carries them.
+//! An id is a capability: a peer that knows the id of an exchange can publish to its inbox. Ids therefore come from a
+//! cryptographic random source; this crate only encodes them.
+//!
+//! Hexadecimal is written here rather than taken from a crate: ids are parsed several times per message, have a fixed
+//! size, and must be in lower case, since each id has exactly one subject.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The text was not 32 lower-case hexadecimal digits.
+/// The text is not 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id is 32 lower-case hexadecimal digits")]
+#[error("invalid id: must be 32 lower-case hexadecimal digits")]
 pub struct IdError;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Digits of an id.
+/// The number of digits of an id.
 pub(crate) const DIGIT_COUNT: usize = 32;
 
-/// What a byte is worth as a digit; `NO_DIGIT` for all others.
+/// The value of each byte as a digit; `NO_DIGIT` if it is not one.
 const VALUES: [u8; 256] = {
     let mut values = [NO_DIGIT; 256];
     let mut value = 0;
@@ -29,7 +32,7 @@ const VALUES: [u8; 256] = {
 
 const NO_DIGIT: u8 = 0xff;
 
-/// Ids are read several times for each message: all digits are looked up, and judged once.
+/// Looks up all digits and checks them once at the end: no branch per digit.
 fn parse(text: &str) -> Result<[u8; 16], IdError> {
     let text: &[u8; 32] = text.as_bytes().try_into().map_err(|_| IdError)?;
     let (mut bytes, mut seen) = ([0; 16], 0);
@@ -57,7 +60,7 @@ macro_rules! id {
         pub struct $name([u8; 16]);
 
         impl $name {
-            /// An id from 16 bytes of a cryptographic random source.
+            /// The id with these bytes, which come from a cryptographic random source.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
@@ -69,7 +72,7 @@ macro_rules! id {
 
             /// Appends the 32 digits.
             pub fn push_to(&self, text: &mut String) {
-                // Digits are text, and a `String` takes all of it.
+                // Writing to a `String` cannot fail.
                 let _ = write(&self.0, text);
             }
         }
@@ -110,19 +113,19 @@ macro_rules! id {
 }
 
 id! {
-    /// One attempt at one HTTP request and its response. Made by the gateway; every attempt has a new one.
+    /// Identifies an exchange: one attempt at an HTTP request and its response. Created by the gateway for each attempt.
     ExchangeId
 }
 id! {
-    /// One client WebSocket. Made by the gateway.
+    /// Identifies one client WebSocket. Created by the gateway.
     ConnectionId
 }
 id! {
-    /// One NATS connection of a gateway process.
+    /// Identifies one NATS connection of a gateway.
     GatewayId
 }
 id! {
-    /// One NATS connection of a responder process.
+    /// Identifies one NATS connection of a responder.
     ResponderId
 }
 

@@ -17,6 +17,8 @@
 //! - [`Permissions`] (§2): what each [`Role`] may publish and subscribe to.
 //! - [`reserved`] (§1): header names that neither clients nor responders may set.
 //!
+//! Error enums are exhaustive on purpose: the golden vectors cover every variant, and the compiler checks that.
+//!
 //! # Layers
 //!
 //! Each module uses only modules of the lines above its own.

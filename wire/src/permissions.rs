@@ -1,7 +1,7 @@
-//! What each role may say and hear on NATS, and nothing more (`PROTOCOL.md §2`, permissions).
+//! The NATS permissions of each role (`PROTOCOL.md §2`, permissions).
 //!
-//! For permissions that are written down once: ids are made at every start, so a right to inboxes of gateways is one to
-//! all of them. What follows from that is in the protocol's text.
+//! Permissions are static, but ids are created at each start, so a permission on gateway inboxes covers all of them. The
+//! protocol describes the consequences.
 
 use std::fmt;
 
@@ -12,26 +12,26 @@ mod table;
 
 use table::{Rights, Row};
 
-/// Whom a NATS user is for.
+/// The kind of process that a NATS user is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// `h8sd`: requests of clients.
+    /// `h8sd`: forwards the requests of clients.
     Gateway,
-    /// `h8s-host`: answers, WebSockets, and pushes to any of the hosts' WebSockets.
+    /// `h8s-host`: responds, accepts WebSockets, and pushes to the WebSockets of its hosts.
     Host,
-    /// `h8srd`: answers and WebSockets.
+    /// `h8srd`: responds and accepts WebSockets.
     Daemon,
-    /// A NATS client that subscribes and replies, and announces nothing.
+    /// A NATS client that only subscribes and replies.
     Plain,
-    /// Who watches, and says nothing but questions.
+    /// A person or tool that watches, and publishes only list requests.
     Operator,
 }
 
 impl Role {
-    /// All of them, in the order of the protocol's table.
+    /// All roles, in the order of the protocol's table.
     pub const ALL: [Self; 5] = [Self::Gateway, Self::Host, Self::Daemon, Self::Plain, Self::Operator];
 
-    /// One word, as a person names it.
+    /// The name, as `h8s permissions --role` takes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
@@ -42,7 +42,7 @@ impl Role {
         }
     }
 
-    /// Whether it answers requests, and so is in a queue group and nothing without hosts.
+    /// Whether the role responds to requests. Responders use a queue group and need at least one host.
     pub const fn is_responder(self) -> bool {
         matches!(self, Self::Host | Self::Daemon | Self::Plain)
     }
@@ -66,24 +66,24 @@ impl fmt::Display for Role {
     }
 }
 
-/// These are taken in queue groups, so that one of several responders answers.
+/// Whether responders subscribe to this template in their queue group.
 fn is_shared(template: &str) -> bool {
     template.starts_with("x.") || template.starts_with("http.")
 }
 
-/// A right to one subject, or to all that a pattern covers.
+/// A permission for one subject or subject pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Right {
-    /// Where.
+    /// The subject or subject pattern.
     pub subject: Subject,
-    /// Only as a member of this queue group. To publish, never.
+    /// The queue group to which a subscription is restricted. Always `None` for publishing.
     pub group: Option<QueueGroup>,
-    /// What for, in a few words.
+    /// The purpose, in a few words.
     pub purpose: &'static str,
 }
 
 impl fmt::Display for Right {
-    /// As `nats-server` has it: the subject, then the queue group if there is one.
+    /// In the syntax of `nats-server`: the subject, then the queue group if any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.group {
             Some(group) => write!(f, "{} {group}", self.subject),
@@ -92,21 +92,21 @@ impl fmt::Display for Right {
     }
 }
 
-/// All that a role may do; the rest is denied.
+/// The permissions of a role. Everything else is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permissions {
-    /// Where it may publish.
+    /// The allowed subjects for publishing.
     pub publish: Vec<Right>,
-    /// What it may subscribe to.
+    /// The allowed subjects for subscriptions.
     pub subscribe: Vec<Right>,
-    /// What it may not subscribe to, though `subscribe` covers it; as `nats-server` has it. Who only watches may be in no
-    /// queue group: a member takes messages away from the others.
+    /// A denied subscription that `subscribe` would cover, in the syntax of `nats-server`. An operator must not join a
+    /// queue group: a member takes messages from the other members.
     pub deny: Option<String>,
 }
 
 impl Permissions {
-    /// The permissions of a role for these hosts. Without hosts: a gateway's and an operator's for all, and a
-    /// responder's for none. Responders take requests as members of `group` only, or of any if there is none.
+    /// The permissions of a role for these hosts. Without hosts, those of gateways and operators cover all hosts, and
+    /// those of responders none. If `group` is given, responders may subscribe to requests in that queue group only.
     pub fn of(role: Role, hosts: &[Host], group: Option<&QueueGroup>, subjects: &Subjects) -> Self {
         let row = role.row(!hosts.is_empty());
         let publish = rights(row.publish, hosts, None, subjects);

@@ -15,47 +15,47 @@ pub use response::{PlainResponse, decode_response, encode_response};
 
 /// The exact method.
 pub const ORIGINAL_METHOD: &str = "X-H8s-Original-Method";
-/// The exact path, raw.
+/// The exact, raw path.
 pub const ORIGINAL_PATH: &str = "X-H8s-Original-Path";
-/// The exact query without its `?`; absent when there is none.
+/// The exact query without its `?`; absent without a query.
 pub const ORIGINAL_QUERY: &str = "X-H8s-Original-Query";
-/// The subject the request was published on.
+/// The subject of the request.
 pub const PUBLISH_SUBJECT: &str = "X-H8s-PublishSubject";
-/// Where the reply goes: the message's own reply subject.
+/// The reply subject of the request.
 pub const REPLY_SUBJECT: &str = "X-H8s-ReplySubject";
-/// Where a notice goes when the exchange ends early.
+/// The subject of the notice that the exchange ended early.
 pub const CONNECTION_CLOSE_SUBJECT: &str = "X-H8s-Connection-Close-Subject";
-/// On a response: this is the first piece, more follow, an empty message ends it.
+/// On the first message of a response: more messages follow, and an empty one ends the response.
 pub const MORE: &str = "H8s-More";
-/// The value of [`MORE`] on every later piece of a response of ours: if the first is lost, no piece is taken for it.
+/// The value of [`MORE`] on later messages, so that none of them is taken for the first if that was lost.
 pub const LATER_PIECE: &str = "piece";
 /// The status of a response.
 pub const STATUS_CODE: &str = "Status-Code";
-/// The other name of the status of a response.
+/// The alternative name of [`STATUS_CODE`].
 const STATUS: &str = "Status";
 /// The error code of a NATS Micro service (NATS ADR-32).
 const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
 
-/// Why a head cannot be said in this dialect, or a message is no head.
+/// Why a head cannot be encoded in the plain dialect, or a message is not a valid head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlainError {
-    /// NATS headers are text.
+    /// The value is not UTF-8, and NATS headers are text.
     #[error("the value of {0} is not UTF-8, which the plain dialect cannot carry")]
     NotUtf8(HeaderName),
-    /// A name that is no HTTP field name.
-    #[error("a header name is not an HTTP field name")]
+    /// A header name is not a valid HTTP field name, or there are too many.
+    #[error("a header name is not a valid HTTP field name")]
     Name,
-    /// A value that HTTP cannot carry.
-    #[error("the value of {0} has a control character")]
+    /// The value contains a control character, which HTTP forbids.
+    #[error("the value of {0} contains a control character")]
     Value(HeaderName),
-    /// Not a final status (200 to 599).
-    #[error("the status {0:?} is not a final HTTP status")]
+    /// The status is not final.
+    #[error("the status {0:?} is not a final HTTP status (200 to 599)")]
     Status(String),
-    /// `Content-Length` is not the payload's, or `Transfer-Encoding` is not `chunked`.
+    /// `Content-Length` does not match the payload, or `Transfer-Encoding` is not `chunked`.
     #[error("the framing headers contradict the payload")]
     Framing,
-    /// An original method, path or query that is none.
-    #[error("{0} is malformed")]
+    /// The header is malformed or repeated.
+    #[error("the header {0} is malformed or repeated")]
     Original(&'static str),
 }
 
@@ -75,7 +75,7 @@ fn is_reserved(name: &str) -> bool {
     reserved::is_ours(name) || reserved::is_the_bus_own(name)
 }
 
-/// Appends a field unless its name is reserved.
+/// Appends a field, unless its name is reserved.
 fn append(fields: &mut HeaderMap, name: &str, value: &str) -> Result<(), PlainError> {
     if is_reserved(name) {
         return Ok(());
@@ -91,7 +91,11 @@ fn text<'a>(name: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, PlainE
     std::str::from_utf8(value.as_bytes()).map_err(|_| PlainError::NotUtf8(name.clone()))
 }
 
-/// `content-type` → `Content-Type`: NATS headers are case-sensitive, and this is how responders look them up.
+/// Converts `content-type` to `Content-Type`. NATS headers are case-sensitive, and responders use this form.
+///
+/// ```
+/// assert_eq!(h8s_wire::plain::train_case("content-type"), "Content-Type");
+/// ```
 pub fn train_case(name: &str) -> String {
     let mut start = true;
     let cased = name.chars().map(|c| {

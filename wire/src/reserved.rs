@@ -1,15 +1,15 @@
-//! Header names that nobody outside may set (`PROTOCOL.md §1`), and those that end at each hop.
+//! Header names that clients and responders must not set (`PROTOCOL.md §1`), and hop-by-hop names.
 
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 
-/// Ours: consumed or removed where requests enter, and removed from responses.
+/// Whether h8s reserves the name. A gateway removes such fields from requests and responses.
 pub fn is_ours(name: &str) -> bool {
     starts_with(name, "x-h8s-") || starts_with(name, "h8s-")
 }
 
-/// The bus's own, removed where HTTP headers become NATS headers and back: `Nats-*` steers nats-server, and
-/// `Status` is a response's head.
+/// Whether NATS reserves the name. Such fields are removed when HTTP headers are converted to NATS headers and back:
+/// `Nats-*` controls nats-server, and `Status` is the status of a response.
 pub fn is_the_bus_own(name: &str) -> bool {
     starts_with(name, "nats-")
         || name.eq_ignore_ascii_case("status")
@@ -20,16 +20,16 @@ fn starts_with(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Removes every name of ours.
+/// Removes every field whose name h8s reserves.
 pub fn strip_ours(headers: &mut HeaderMap) {
-    // Nearly no request has one: look before building a list.
+    // Few requests have one: search before building a list.
     while let Some(name) = headers.keys().find(|name| is_ours(name.as_str())).cloned() {
         headers.remove(name);
     }
 }
 
-/// RFC 9110 §7.6.1. `TE` belongs to one hop; `TE: trailers` is re-made by whoever speaks HTTP. `Trailer` passes (§6.6.2):
-/// who gets a body in chunks must be told which trailers come, or their HTTP library leaves them away.
+/// RFC 9110 §7.6.1. `TE` belongs to one hop; the next HTTP sender adds `TE: trailers` itself. `Trailer` passes (§6.6.2):
+/// many HTTP libraries drop trailers that it does not announce.
 const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -42,13 +42,13 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Whether the name is on the fixed list of those that belong to one connection.
+/// Whether the name is on the fixed list of hop-by-hop names.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
 }
 
-/// Removes what belongs to one connection: the fixed list, and whatever `Connection` names. `Host` and
-/// `Content-Length` stay even if it names them: they say where a message goes and how long it is.
+/// Removes hop-by-hop fields: the fixed list, and the names that `Connection` lists. `Host` and `Content-Length` stay
+/// even if it lists them: they determine destination and length.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for listed in connection_options(headers) {
         headers.remove(listed);
@@ -60,7 +60,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).into_iter();
-    // Bytes: a value that is not UTF-8 still lists the names beside the odd byte.
+    // Splits bytes: a value that is not UTF-8 may still list valid names.
     let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let names = options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok());
     names.filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH).collect()
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_at_the_hop_is_removed() {
+    fn hop_by_hop_fields_are_removed() {
         let mut headers = HeaderMap::new();
         let odd = http::HeaderValue::from_bytes(b"caf\xe9, x-odd, content-length").unwrap();
         headers.append("connection", odd);

@@ -1,5 +1,6 @@
-//! Subjects under one prefix (`PROTOCOL.md §2`), and those that carry requests: a method or kind, a host, a path. Inboxes
-//! are in `inbox`, what is said about responders and connections in `control`; nothing outside this crate writes a subject.
+//! Subjects under one prefix (`PROTOCOL.md §2`), and the subjects of requests: method or kind, host, path.
+//!
+//! The subjects of inboxes are in `inbox`, those of control messages in `control`. Only this crate builds subjects.
 
 use std::fmt;
 
@@ -17,17 +18,17 @@ pub use control::ConnectionSubject;
 pub use inbox::{Inbox, Replies};
 pub use queue_group::{QueueGroup, QueueGroupError};
 
-/// The default prefix.
+/// The default subject prefix.
 pub const PREFIX: &str = "h8s";
 
-/// With every other part at its longest, a subject with this prefix keeps within its bound.
+/// A prefix of this size fits a subject together with the longest other parts.
 const MAX_PREFIX_BYTES: usize = 64;
 
-/// The token between host and path. Without it `example.com` + `/foo/x` and `foo.example.com` + `/x` would be one
-/// subject, and one tenant would read another's requests.
+/// The token between host and path. Without it, `example.com` + `/foo/x` and `foo.example.com` + `/x` would be one
+/// subject, and one tenant could read another's requests.
 const DIVIDER: &str = "_";
 
-/// A subject, or a subscription's pattern of one.
+/// A NATS subject, or the subject pattern of a subscription.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject(String);
 
@@ -41,7 +42,7 @@ impl Subject {
         &self.0
     }
 
-    /// The text, owned.
+    /// The text, as an owned string.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -59,26 +60,35 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// A prefix is one or more tokens of letters, digits, `-` and `_`, 64 bytes at most.
+/// The subject prefix is invalid: it must be one or more tokens of letters, digits, `-` and `_`, 64 bytes at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a subject prefix is one or more tokens of letters, digits, '-' and '_', joined by '.', 64 bytes at most"
+    "invalid subject prefix: must be one or more tokens of letters, digits, '-' and '_', joined by '.', {MAX_PREFIX_BYTES} bytes at most"
 )]
 pub struct PrefixError;
 
-/// The request line that a plain request's subject stands for. Only as exact as a subject can be: a head that
-/// says otherwise is right.
+/// The method, host and path in the subject of a plain request. The request's headers take precedence: a subject is
+/// not exact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSubject {
     /// The method.
     pub method: Method,
     /// The host.
     pub host: Host,
-    /// The path, its segments percent-encoded.
+    /// The path, with percent-encoded segments.
     pub path: String,
 }
 
 /// The subjects under one prefix.
+///
+/// ```
+/// use h8s_wire::{PathTokens, Subjects};
+///
+/// let subjects = Subjects::new("edge.h8s")?;
+/// let subject = subjects.http(&"GET".parse()?, &"api.example.com".parse()?, &PathTokens::of("/orders/7"));
+/// assert_eq!(subject.as_str(), "edge.h8s.http.GET.com.example.api._.orders.7");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subjects {
     prefix: Box<str>,
@@ -91,8 +101,10 @@ impl Default for Subjects {
 }
 
 impl Subjects {
+    /// The subjects under `prefix`.
+    ///
     /// # Errors
-    /// [`PrefixError`] when the prefix is not one.
+    /// [`PrefixError`] if the prefix is invalid.
     pub fn new(prefix: &str) -> Result<Self, PrefixError> {
         let is_token = |token: &str| {
             !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
@@ -103,7 +115,7 @@ impl Subjects {
         Ok(Self { prefix: prefix.into() })
     }
 
-    /// The prefix itself.
+    /// The prefix.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -120,18 +132,18 @@ impl Subjects {
         subject
     }
 
-    /// Where a plain request is published.
+    /// The subject of a plain request.
     pub fn http(&self, method: &MethodPattern, host: &Host, path: &PathTokens) -> Subject {
         with_path(self.routed("http", &|subject| method.push_token(subject), host), path)
     }
 
-    /// Where a plain responder takes the messages of WebSocket clients.
+    /// The subject of a WebSocket client's messages in the plain dialect.
     pub fn websocket(&self, host: &Host, path: &PathTokens) -> Subject {
         with_path(self.routed("ws", &|subject| subject.push_str("ws"), host), path)
     }
 
-    /// What a responder of this interest subscribes to for plain requests: per method one pattern, or two for a path
-    /// prefix. `GET` comes with `HEAD`, and WebSockets are no requests.
+    /// The subscriptions for plain requests of this interest: one per method, two for a path prefix. `GET` includes
+    /// `HEAD`; `WS` has none, since WebSocket messages have subjects of their own.
     pub fn http_subscriptions(&self, interest: &Interest) -> Vec<Subject> {
         let mut subscriptions = Vec::new();
         for method in plain_methods(&interest.method) {
@@ -146,7 +158,7 @@ impl Subjects {
         subscriptions
     }
 
-    /// Reads a plain request's subject. `None` when it is none, or not under this prefix.
+    /// Parses the subject of a plain request. `None` if it is not one, or not under this prefix.
     pub fn parse_http(&self, subject: &str) -> Option<HttpSubject> {
         let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix(".http.")?;
         let (method, rest) = rest.split_once('.')?;
@@ -159,7 +171,8 @@ impl Subjects {
         Some(HttpSubject { method, host: Host::from_reversed(host)?, path: path_of(path) })
     }
 
-    /// Where a native exchange with the responders of this interest is opened; they subscribe to exactly it.
+    /// The subject that opens a native exchange with the responders of this interest. They subscribe to exactly this
+    /// subject.
     pub fn exchange(&self, interest: &Interest) -> Subject {
         let mut subject = self.routed("x", &|subject| interest.method.push_token(subject), &interest.host);
         interest.path.push_tokens(&mut subject);
@@ -167,7 +180,7 @@ impl Subjects {
     }
 }
 
-/// A request's own path after the divider, as much of it as fits.
+/// Appends the path of a request, as many tokens as fit.
 fn with_path(mut subject: String, path: &PathTokens) -> Subject {
     let tokens = path.within(MAX_SUBJECT_BYTES.saturating_sub(subject.len() + 1));
     if !tokens.is_empty() {
@@ -192,7 +205,7 @@ fn plain_methods(method: &MethodPattern) -> Vec<String> {
     }
 }
 
-/// The path that subject tokens stand for. Escaped anew: who publishes by hand may have left a `?` raw.
+/// Decodes subject tokens to a path. Encodes each segment again, since a subject typed by hand may contain a raw `?`.
 fn path_of(tokens: &str) -> String {
     let mut path = String::with_capacity(tokens.len() + 1);
     for token in tokens.split('.').filter(|token| !token.is_empty()) {

@@ -1,4 +1,4 @@
-//! hyper alone: no gateway can cost less.
+//! hyper alone: the lower bound for a gateway.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 
 use crate::page;
 
-/// The argument by which this program knows that it is the server.
+/// The argument that selects the server role.
 pub(crate) const ROLE: &str = "--alone";
 
 /// Never returns.

@@ -1,35 +1,35 @@
-//! What is measured at once: a number of connections, and a head.
+//! A cell: a number of connections and a head.
 
 use std::time::Duration;
 
-use h8s_benches::{Kind, Load, Measured, heads};
+use h8s_benches::{Load, Measured, Scenario, heads};
 use http::Request;
 
 use crate::page;
-use crate::stand::Row;
+use crate::setup::Row;
 
 const CONNECTIONS: [usize; 3] = [1, 64, 256];
 const ROUND: Duration = Duration::from_millis(500);
-/// Seconds that each kind is measured in each cell, where that is not the usual.
+/// The environment variable with the seconds per row and cell.
 const SECONDS: &str = "H8S_BENCH_SECONDS";
-/// Of seven kinds in six cells, with a round of each before that, that is two and a half minutes.
+/// With seven rows in six cells and a warm-up round each, this takes two and a half minutes.
 const USUAL_SECONDS: u32 = 3;
 
-/// One of the tables.
+/// One table of the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
     pub(crate) connections: usize,
     pub(crate) head: Head,
 }
 
-/// What clients send.
+/// The head that clients send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
     Bare,
     Browser,
 }
 
-/// All of them, in the order in which they are shown.
+/// All cells, in the order of the output.
 pub(crate) fn all() -> impl Iterator<Item = Cell> {
     let heads = [Head::Bare, Head::Browser];
     heads.into_iter().flat_map(|head| CONNECTIONS.map(|connections| Cell { connections, head }))
@@ -58,17 +58,17 @@ impl Cell {
         format!("{} connection{plural}, {} head", self.connections, self.head.name())
     }
 
-    /// All rows, in turns.
+    /// Measures all rows in turns.
     pub(crate) fn measure(&self, rows: &[Row]) -> Vec<Measured> {
         let (request, body) = (self.head.request(), page::body());
-        let kind = |row: &Row| {
+        let scenario = |row: &Row| {
             let request = heads::http1(&request, row.host);
             let load = Load::open(row.address, request, body.as_bytes(), self.connections);
-            Kind::new(row.name, load, row.members.clone())
+            Scenario::new(row.name, load, row.processes.clone())
         };
-        let mut kinds: Vec<_> = rows.iter().map(kind).collect();
-        Kind::take_turns(&mut kinds, rounds(), ROUND);
-        kinds.into_iter().map(Kind::measured).collect()
+        let mut scenarios: Vec<_> = rows.iter().map(scenario).collect();
+        Scenario::take_turns(&mut scenarios, rounds(), ROUND);
+        scenarios.into_iter().map(Scenario::measured).collect()
     }
 }
 

@@ -1,7 +1,7 @@
-//! What the whole chain costs beside what else there is: hyper alone, an obvious gateway, `wasmtime serve`. Servers,
-//! responders and the NATS server are processes of their own, on loopback.
+//! Measures the whole chain next to its alternatives: hyper alone, a naive gateway, `wasmtime serve`. Servers,
+//! responders and the NATS server are separate processes on loopback.
 //!
-//! Everybody answers with the same bytes, and is measured in turns in the same run: `README.md` says what is beside what.
+//! All rows respond with the same bytes and are measured in turns in the same run; see `README.md`.
 
 mod alone;
 mod cell;
@@ -10,7 +10,7 @@ mod native;
 mod page;
 mod report;
 mod responder;
-mod stand;
+mod setup;
 mod target;
 mod wasmtime;
 
@@ -18,7 +18,7 @@ use h8s_benches::runtime;
 use h8s_benches::usage::raise_descriptors;
 
 use report::Report;
-use stand::Stand;
+use setup::Setup;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -33,16 +33,16 @@ fn main() {
     }
 }
 
-/// The cells and the rows whose names contain these.
+/// Filters by names of cells and rows.
 fn measure(cells: &str, rows: &str) {
     raise_descriptors();
     let runtime = runtime();
     let _entered = runtime.enter();
-    let mut stand = runtime.block_on(Stand::start());
-    stand.rows.retain(|row| row.name.contains(rows));
-    let mut report = Report::start(&stand.remarks);
+    let mut setup = runtime.block_on(Setup::start());
+    setup.rows.retain(|row| row.name.contains(rows));
+    let mut report = Report::start(&setup.remarks);
     for cell in cell::all().filter(|cell| cell.name().contains(cells)) {
-        report.cell(&cell, cell.measure(&stand.rows));
+        report.cell(&cell, cell.measure(&setup.rows));
     }
     report.end();
 }

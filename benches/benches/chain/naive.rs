@@ -1,5 +1,5 @@
-//! An obvious gateway, as one writes it in an hour: hyper, and the NATS client's own request and reply, with all header
-//! fields copied. It has no streams, no limits and no cancellation, and is as good as that can be.
+//! A naive gateway: hyper, and the NATS client's own request and reply, with all header
+//! fields copied. It has no streams, no limits and no cancellation.
 
 use async_nats::{Client, HeaderMap, Message, RequestErrorKind};
 use bytes::Bytes;
@@ -13,9 +13,9 @@ use hyper::service::service_fn;
 
 use crate::responder::STATUS;
 
-/// The argument by which this program knows that it is this gateway; the URL of NATS follows.
+/// The argument that selects the gateway role; the NATS URL follows.
 pub(crate) const ROLE: &str = "--naive";
-/// Where requests go.
+/// The subject of requests.
 pub(crate) const SUBJECT: &str = "naive.http";
 
 /// Never returns.

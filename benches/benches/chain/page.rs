@@ -1,19 +1,19 @@
-//! What everybody answers: the page of `components/hello`, for the path that is asked for.
+//! The response of every row: the page of `components/hello` for the requested path.
 
 use h8s_benches::heads;
 use http::Response;
 use http::header::CONTENT_TYPE;
 
-/// Its type.
+/// Its content type.
 pub(crate) const TYPE: &str = "text/html; charset=utf-8";
 
-/// What the component makes of it; if it ever makes something else, nothing is measured.
+/// The expected page. If the component produces another one, the bench fails.
 pub(crate) fn body() -> String {
     let path = heads::TARGET.split_once('?').map_or(heads::TARGET, |(path, _)| path);
     include_str!("../../../components/hello/src/hello.html").replace("{path}", path)
 }
 
-/// The head before it.
+/// The response head.
 pub(crate) fn head() -> Response<()> {
     Response::builder().header(CONTENT_TYPE, TYPE).body(()).expect("it is a response")
 }

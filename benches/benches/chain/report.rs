@@ -1,4 +1,4 @@
-//! What is shown: a table for people as it is measured, and JSON for programs at the end.
+//! The output: a table for people while the bench runs, and JSON for programs at the end.
 
 use h8s_benches::{Measured, Wanted};
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::cell::Cell;
 use crate::target::{Target, targets};
 
-/// Everything measured so far.
+/// The measured figures.
 pub(crate) struct Report {
     cells: h8s_benches::Report,
     met: usize,
@@ -14,14 +14,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// With what is to be known before the figures.
+    /// A new report, which prints remarks before the figures.
     pub(crate) fn start(remarks: &[String]) -> Self {
         let mut cells = h8s_benches::Report::new("chain");
         remarks.iter().for_each(|remark| cells.row(remark, json!({ "remark": remark })));
         Self { cells, met: 0, targets: 0 }
     }
 
-    /// A table, and what of it should have been how.
+    /// Prints a table and its targets.
     pub(crate) fn cell(&mut self, cell: &Cell, measured: Vec<Measured>) {
         println!("\n{}", cell.name());
         println!(
@@ -40,14 +40,14 @@ impl Report {
         }));
     }
 
-    /// The sum, and the JSON: one array.
+    /// Prints the summary and writes the JSON: one array.
     pub(crate) fn end(&self) {
         println!("\n{} of {} targets are met", self.met, self.targets);
         self.cells.write();
     }
 }
 
-/// `beside`: requests/s of hyper alone, and of the naive gateway.
+/// `beside` is requests/s of hyper alone and of the naive gateway.
 fn show_row(row: &Measured, beside: [f64; 2]) -> Value {
     let micros = |percent| row.times.at(percent).as_secs_f64() * 1e6;
     let (p50, p99) = (micros(50), micros(99));

@@ -1,5 +1,5 @@
-//! A trivial responder: the NATS client and a loop. It answers the naive gateway, and ours in the plain dialect, which
-//! takes nothing more.
+//! A trivial responder: the NATS client and a loop. It responds to the naive gateway, and to h8sd in the plain dialect,
+//! which needs nothing more.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -8,11 +8,11 @@ use h8s_benches::runtime;
 
 use crate::page;
 
-/// The argument by which this program knows that it is the responder; the URL of NATS and its subject follow.
+/// The argument that selects the responder role; the NATS URL and the subject follow.
 pub(crate) const ROLE: &str = "--responder";
-/// Where a reply has its status (PROTOCOL.md §4).
+/// The header with the status of a reply (PROTOCOL.md §4).
 pub(crate) const STATUS: &str = "Status-Code";
-/// Whoever else is there would share the requests.
+/// Other members of the group would share the requests.
 const QUEUE: &str = "h8s";
 
 /// Never returns.

@@ -1,10 +1,10 @@
-//! What is to be reached, and whether it is.
+//! Targets, and whether they are met.
 
 use h8s_benches::{Measured, Wanted};
 
 use crate::cell::{Cell, Head};
 
-/// A figure beside the one that it should reach.
+/// A figure and its target.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) what: &'static str,
@@ -12,13 +12,13 @@ pub(crate) struct Target {
     pub(crate) wanted: Wanted,
 }
 
-/// Those of a cell, as far as what they need was measured.
+/// The targets of a cell whose rows were measured.
 pub(crate) fn targets(cell: &Cell, measured: &[Measured]) -> Vec<Target> {
     let targets = if cell.connections == 1 { alone(measured) } else { under_load(cell, measured) };
     targets.into_iter().flatten().collect()
 }
 
-/// With one connection nothing waits for anything else: what a request takes.
+/// With one connection there is no queueing, so the time of a request is compared.
 fn alone(measured: &[Measured]) -> Vec<Option<Target>> {
     let p50 = |measured: &Measured| measured.times.median().as_secs_f64();
     vec![
@@ -44,7 +44,7 @@ fn under_load(cell: &Cell, measured: &[Measured]) -> Vec<Option<Target>> {
 }
 
 fn gateway_cost(measured: &[Measured]) -> Option<Target> {
-    // The gateway, or the server, is the first on the way.
+    // The gateway or server is the first process of the chain.
     let first =
         |measured: &Measured| measured.used.micros(measured.count).first().map_or(f64::NAN, |(_, cpu)| *cpu);
     Target::of("h8sd (native) ÷ hyper, cpu", Wanted::AtMost(1.6), measured, ["native", "hyper"], first)

@@ -1,4 +1,4 @@
-//! `wasmtime serve`, if it is installed, with its defaults and with the pool that `h8s-host` has.
+//! `wasmtime serve`, if installed, with its defaults and with the pool settings of `h8s-host`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,15 +22,15 @@ const POOL: [&str; 10] = [
     "pooling-table-keep-resident=524288",
 ];
 
-/// A program that is there.
+/// An installed program.
 #[derive(Debug)]
 pub(crate) struct Wasmtime {
     file: PathBuf,
-    /// What it says it is.
+    /// Its version.
     pub(crate) version: String,
 }
 
-/// A server with a component.
+/// A server of one component.
 #[derive(Debug)]
 pub(crate) struct Serving {
     pub(crate) process: Process,
@@ -38,7 +38,7 @@ pub(crate) struct Serving {
 }
 
 impl Wasmtime {
-    /// On the `PATH`, or where cargo installs programs.
+    /// Searches the `PATH`, then cargo's install directory.
     pub(crate) fn find() -> Option<Self> {
         let installed = std::env::home_dir().map(|home| home.join(".cargo/bin/wasmtime"));
         let files = [Some(PathBuf::from("wasmtime")), installed];
@@ -49,7 +49,7 @@ impl Wasmtime {
         })
     }
 
-    /// The command that installs the one that `h8s-host` has in it.
+    /// The command that installs the version that `h8s-host` contains.
     pub(crate) fn how_to_install() -> String {
         let lock = include_str!("../../../Cargo.lock");
         let package = lock.split_once("name = \"wasmtime\"\nversion = \"").map(|(_, rest)| rest);
@@ -57,12 +57,12 @@ impl Wasmtime {
         format!("cargo install wasmtime-cli --version {version} --locked")
     }
 
-    /// With its defaults.
+    /// Starts it with its defaults.
     pub(crate) async fn serve(&self, component: &Path) -> Serving {
         self.serve_with(&[], component).await
     }
 
-    /// With our pool.
+    /// Starts it with the pool settings of `h8s-host`.
     pub(crate) async fn serve_pooled(&self, component: &Path) -> Serving {
         let flags: Vec<&str> = POOL.iter().flat_map(|flag| ["-O", flag]).collect();
         self.serve_with(&flags, component).await
@@ -70,11 +70,11 @@ impl Wasmtime {
 
     async fn serve_with(&self, flags: &[&str], component: &Path) -> Serving {
         let mut command = unconfigured(&self.file);
-        // Rust components ask for the environment, and get an empty one.
+        // Rust components read the environment; here it is empty.
         command.args(["serve", "-S", "cli", "--addr", "127.0.0.1:0"]).args(flags);
         let mut process = Process::start(command.arg(component));
         let line = process.wait_for_line("Serving HTTP on http://").await;
         let address = line.rsplit("http://").next().and_then(|rest| rest.trim_end_matches('/').parse().ok());
-        Serving { process, address: address.expect("it says where") }
+        Serving { process, address: address.expect("the line contains the address") }
     }
 }

@@ -1,15 +1,15 @@
 //! One exchange from [`Requester`](h8s_nats::Requester) over the embedded broker to
-//! [`Responder`](h8s_nats::Responder) and back, and beside it the same through `async_nats` alone.
+//! [`Responder`](h8s_nats::Responder) and back, next to the same through `async_nats` alone.
 //!
-//! Gateway, broker and responder share this process and its threads; each side has connections of its own.
+//! Gateway, broker and responder share this process and its threads; each side has its own connections.
 
-mod stand;
+mod baseline;
+mod setup;
 mod streams;
 mod unary;
-mod yardstick;
 
 use criterion::measurement::WallTime;
-use h8s_benches::{CpuTime, Lanes, criterion, runtime};
+use h8s_benches::{Concurrency, CpuTime, criterion, runtime};
 use h8s_test_support::Bus;
 
 use crate::streams::Streams;
@@ -17,13 +17,13 @@ use crate::unary::{Case, Unary};
 
 fn main() {
     let runtime = runtime();
-    // Whatever is dropped in here has tasks to end.
+    // Values dropped here end their tasks on the runtime.
     let _entered = runtime.enter();
     let bus = runtime.block_on(Bus::embedded());
 
-    let one = Lanes::new(&runtime, 1);
-    // As many as keep both ends and the broker busy.
-    let many = Lanes::new(&runtime, 64);
+    let one = Concurrency::new(&runtime, 1);
+    // Enough to keep both ends and the broker busy.
+    let many = Concurrency::new(&runtime, 64);
     let (mut wall, mut cpu) = (criterion(WallTime), criterion(CpuTime));
     for case in Case::all() {
         let unary = runtime.block_on(Unary::start(&bus, case));

@@ -1,4 +1,4 @@
-//! Large bodies: 16 MiB in pieces of 64 KiB, up and down, within credit.
+//! Measures large bodies: 16 MiB in pieces of 64 KiB, up and down, within credit.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use criterion::measurement::Measurement;
 use criterion::{BenchmarkGroup, Throughput};
 use futures_util::stream;
-use h8s_benches::{Exchange, Lanes, heads};
+use h8s_benches::{Concurrency, Exchange, heads};
 use h8s_nats::{Body, BodyError, Requester};
 use h8s_test_support::Bus;
 use h8s_wire::Host;
@@ -18,10 +18,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, StreamBody};
 use tower_service::Service;
 
-use crate::stand::{Stand, host};
-use crate::yardstick::Pipe;
+use crate::baseline::Pipe;
+use crate::setup::{Setup, host};
 
-/// One piece, as a file server or an HTTP library hands them over.
+/// One piece, as a file server or an HTTP library produces it.
 static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
 /// Pieces of one body.
@@ -40,7 +40,7 @@ fn body() -> PiecesBody {
     StreamBody::new(stream::iter(pieces().map(|piece| Ok(Frame::data(piece))))).boxed_unsync()
 }
 
-/// How many bytes there are, without keeping them.
+/// Counts the bytes of a body without keeping them.
 async fn length(mut body: Body) -> Result<usize, BodyError> {
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
@@ -49,28 +49,28 @@ async fn length(mut body: Body) -> Result<usize, BodyError> {
     Ok(bytes)
 }
 
-/// Both directions, and the yardstick.
+/// Both directions, and the baseline.
 pub(crate) struct Streams {
-    stand: Stand,
+    setup: Setup,
     pipe: Pipe,
 }
 
 impl Streams {
     pub(crate) async fn start(bus: &Bus) -> Self {
-        Self { stand: Stand::start(bus, Streaming).await, pipe: Pipe::start(bus).await }
+        Self { setup: Setup::start(bus, Streaming).await, pipe: Pipe::start(bus).await }
     }
 
     pub(crate) fn measure<M: Measurement>(
         &self,
-        lanes: Lanes<'_>,
+        concurrency: Concurrency<'_>,
         clock: &M,
         group: &mut BenchmarkGroup<'_, M>,
     ) {
         group.sample_size(10).throughput(Throughput::Bytes(BODY_BYTES as u64));
-        let transfer = |method| Transfer { requester: self.stand.requester.clone(), host: host(), method };
-        lanes.measure(group, clock, "download/h8s", transfer(Method::GET));
-        lanes.measure(group, clock, "upload/h8s", transfer(Method::POST));
-        lanes.measure(group, clock, "one way/async_nats", self.pipe.clone());
+        let transfer = |method| Transfer { requester: self.setup.requester.clone(), host: host(), method };
+        concurrency.measure(group, clock, "download/h8s", transfer(Method::GET));
+        concurrency.measure(group, clock, "upload/h8s", transfer(Method::POST));
+        concurrency.measure(group, clock, "one way/async_nats", self.pipe.clone());
     }
 }
 
@@ -90,14 +90,14 @@ impl Exchange for Transfer {
         parts.method = self.method.clone();
         let request = Request::from_parts(parts, body);
         let response = self.requester.send(&self.host, request).await.expect("the responder answers");
-        // The responder answers an upload with an error unless all of it came.
+        // The responder responds with an error unless the upload is complete.
         assert!(response.status().is_success());
         let bytes = length(response.into_body()).await.expect("the body is complete");
         assert_eq!(bytes, if is_upload { 0 } else { BODY_BYTES });
     }
 }
 
-/// Takes what comes, and sends what is asked for.
+/// Reads the request body, and sends the requested bytes.
 #[derive(Clone)]
 struct Streaming;
 

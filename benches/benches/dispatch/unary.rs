@@ -3,22 +3,22 @@
 use bytes::Bytes;
 use criterion::measurement::Measurement;
 use criterion::{BenchmarkGroup, Throughput};
-use h8s_benches::{Exchange, Fixed, Lanes, heads};
+use h8s_benches::{Concurrency, Exchange, FixedResponse, heads};
 use h8s_nats::Requester;
 use h8s_test_support::Bus;
 use h8s_wire::Host;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 
-use crate::stand::{Stand, host};
-use crate::yardstick::Yardstick;
+use crate::baseline::Yardstick;
+use crate::setup::{Setup, host};
 
-/// What is sent, and what comes back.
+/// A request and its response.
 pub(crate) struct Case {
     name: &'static str,
     request: Request<()>,
     response: Response<()>,
-    /// Both ways.
+    /// The body size in both directions.
     body: Bytes,
 }
 
@@ -31,39 +31,39 @@ impl Case {
     }
 }
 
-/// One case, ready to be asked for in both ways that are compared.
+/// One case, through h8s and through the baseline.
 pub(crate) struct Unary {
     case: Case,
-    stand: Stand,
-    yardstick: Yardstick,
+    setup: Setup,
+    baseline: Yardstick,
 }
 
 impl Unary {
     pub(crate) async fn start(bus: &Bus, case: Case) -> Self {
         let Case { request, response, body, .. } = &case;
-        let stand = Stand::start(bus, Fixed::new(response.clone(), body.clone())).await;
+        let setup = Setup::start(bus, FixedResponse::new(response.clone(), body.clone())).await;
         let asked = (request.headers(), body.clone());
         let answered = (response.headers(), body.clone());
-        let yardstick = Yardstick::start(bus, asked, answered).await;
-        Self { case, stand, yardstick }
+        let baseline = Yardstick::start(bus, asked, answered).await;
+        Self { case, setup, baseline }
     }
 
     pub(crate) fn measure<M: Measurement>(
         &self,
-        lanes: Lanes<'_>,
+        concurrency: Concurrency<'_>,
         clock: &M,
         group: &mut BenchmarkGroup<'_, M>,
     ) {
         let name = self.case.name;
         group.throughput(Throughput::Elements(1));
-        lanes.measure(group, clock, &format!("{name}/h8s"), self.through_h8s());
-        lanes.measure(group, clock, &format!("{name}/async_nats"), self.yardstick.call());
+        concurrency.measure(group, clock, &format!("{name}/h8s"), self.through_h8s());
+        concurrency.measure(group, clock, &format!("{name}/async_nats"), self.baseline.call());
     }
 
     fn through_h8s(&self) -> Send {
         let body = self.case.body.clone();
         let request = self.case.request.clone().map(|()| Full::new(body));
-        Send { requester: self.stand.requester.clone(), host: host(), request }
+        Send { requester: self.setup.requester.clone(), host: host(), request }
     }
 }
 

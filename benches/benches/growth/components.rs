@@ -1,53 +1,55 @@
-//! Components in one host. Each number has a NATS server, a gateway and a host of its own.
+//! The number of components in one host. Each number has its own NATS server, gateway and host.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use h8s_benches::programs::{Gateway, Programs};
-use h8s_benches::{Load, Member, Report, answer, with_note};
+use h8s_benches::{Load, Report, TrackedProcess, answer, with_note};
 use h8s_test_support::guests::guest;
 use h8s_test_support::{NatsServer, Process, eventually, http_client};
 use tempfile::TempDir;
 
 use crate::range::{self, Range};
 
-/// How many components the hosts serve.
+/// The numbers of components.
 const SERVED: [u32; 2] = [1, 100];
-/// Requests under way at once, each on a connection of its own.
-const LANES: usize = 64;
+/// The number of concurrent requests, each on its own connection.
+const CONCURRENCY: usize = 64;
 
-/// A hundred of them are compiled in half a minute, at every run: a host's cache keeps fewer.
+/// Compiling a hundred takes half a minute, in every run: a host's cache keeps fewer.
 const COMPILED: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// One host, and who is on the way to it.
-struct Stand {
+/// One host, and the other processes of its chain.
+struct Setup {
     gateway: Gateway,
     nats: NatsServer,
     host: Process,
-    /// Files of the components.
+    /// The component files.
     _directory: TempDir,
 }
 
 pub(crate) async fn measure(report: &mut Report) {
-    println!("components: `echo` without a body, {LANES} requests at a time, each in a fresh instance");
+    println!(
+        "components: `echo` without a body, {CONCURRENCY} concurrent requests, each in a fresh instance"
+    );
     let mut stands = Vec::new();
     for count in SERVED {
-        stands.push((count, Stand::start(count).await));
+        stands.push((count, Setup::start(count).await));
     }
-    // Only now: gateways wait for no client as long as it takes to compile a hundred components.
-    let mut one = Range::new("of so many components in a host, one is asked");
-    let mut all = Range::new("of so many components in a host, all are asked in turn");
-    for (count, stand) in &mut stands {
-        let members = stand.members();
-        one.add(*count as usize, stand.load(0..1), &members);
-        all.add(*count as usize, stand.load(0..*count), &members);
+    // Starts only now: a gateway's timeouts are shorter than compiling a hundred components takes.
+    let mut one = Range::new("by components in a host, requests to one");
+    let mut all = Range::new("by components in a host, requests to all in turn");
+    for (count, setup) in &mut stands {
+        let processes = setup.processes();
+        one.add(*count as usize, setup.load(0..1), &processes);
+        all.add(*count as usize, setup.load(0..*count), &processes);
     }
     range::measure(vec![one, all], report);
 }
 
-impl Stand {
+impl Setup {
     async fn start(components: u32) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let nats = NatsServer::start().await;
@@ -63,21 +65,21 @@ impl Stand {
         Self { gateway, nats, host, _directory: directory }
     }
 
-    fn members(&mut self) -> Vec<Member> {
+    fn processes(&mut self) -> Vec<TrackedProcess> {
         vec![
-            Member::of("h8sd", &self.gateway.process),
-            Member::of("nats-server", self.nats.process()),
-            Member::of("h8s-host", &self.host),
+            TrackedProcess::of("h8sd", &self.gateway.process),
+            TrackedProcess::of("nats-server", self.nats.process()),
+            TrackedProcess::of("h8s-host", &self.host),
         ]
     }
 
     fn load(&self, components: std::ops::Range<u32>) -> Load {
         let request = |component| answer::get(self.gateway.address, &path(component)).into_bytes();
-        Load::open_in_turn(self.gateway.address, components.map(request).collect(), b"", LANES)
+        Load::open_in_turn(self.gateway.address, components.map(request).collect(), b"", CONCURRENCY)
     }
 }
 
-/// Waits longer than others do.
+/// Waits longer than the other benches.
 async fn is_ready(host: &mut Process) {
     let begin = Instant::now();
     while !host.output().contains("h8s_host: ready") {
@@ -90,7 +92,7 @@ fn path(component: u32) -> String {
     format!("/part-{component}/small")
 }
 
-/// A host's file with so many components, each a file of its own with code of its own.
+/// The configuration file of a host with this number of components, each a separate file with its own code.
 fn configuration(directory: &Path, components: u32) -> PathBuf {
     let original = fs::read(guest("echo")).expect("it was built");
     let table = |number: u32| {

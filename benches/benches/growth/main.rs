@@ -1,7 +1,7 @@
-//! What a small request costs where much is open, announced or loaded: gateways, NATS servers, responders and hosts are
-//! processes of their own, on loopback. And how soon there is a first answer.
+//! Measures a small request with many open connections, patterns or components, and the time to the first response.
+//! Gateways, NATS servers, responders and hosts are separate processes on loopback.
 //!
-//! What is compared is measured in turns: `README.md` says what is beside what.
+//! Compared figures are measured in turns; see `README.md`.
 
 mod components;
 mod connections;
@@ -16,8 +16,11 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let first = arguments.next();
     if first.as_deref() == Some(responder::ROLE) {
-        let nats_url = arguments.next().expect("a responder is told where NATS is");
-        return responder::run(&nats_url, &arguments.next().expect("and how much it announces"));
+        let nats_url = arguments.next().expect("the NATS URL follows the role");
+        return responder::run(
+            &nats_url,
+            &arguments.next().expect("the number of patterns follows the NATS URL"),
+        );
     }
     let chosen = |name: &str| first.as_deref().is_none_or(|filter| name.contains(filter));
     let (runtime, mut report) = (runtime(), Report::new("growth"));

@@ -1,41 +1,42 @@
-//! A range over which something grows, and how the cost of a request grows with it.
+//! Measures how the cost of a request grows over a range.
 
 use std::time::Duration;
 
-use h8s_benches::{Kind, Load, Measured, Member, Report, Wanted};
+use h8s_benches::{Load, Measured, Report, Scenario, TrackedProcess, Wanted};
 use serde_json::{Value, json};
 
-/// Of each kind, in turns.
+/// Rounds of each scenario, in turns.
 const ROUNDS: u32 = 8;
 const ROUND: Duration = Duration::from_millis(400);
-/// The cost of a request where there is most, of that where there is least.
+/// The cost at the end of the range, relative to its start.
 const TARGET: Wanted = Wanted::AtMost(1.3);
 
-/// Requests that differ in one thing only, of which there is more and more.
+/// Requests that differ in one number only.
 #[derive(Debug)]
 pub(crate) struct Range {
     name: &'static str,
-    /// How many there are, and the requests beside so many.
-    kinds: Vec<(usize, Kind)>,
+    /// Each number, and the requests measured with it.
+    scenarios: Vec<(usize, Scenario)>,
 }
 
 impl Range {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, kinds: Vec::new() }
+        Self { name, scenarios: Vec::new() }
     }
 
-    /// Requests beside `count` of what there is more and more of, and who is on their way.
-    pub(crate) fn add(&mut self, count: usize, load: Load, members: &[Member]) {
-        self.kinds.push((count, Kind::new(self.name, load, members.to_vec())));
+    /// Adds the requests measured with `count`, and the processes of their chain.
+    pub(crate) fn add(&mut self, count: usize, load: Load, processes: &[TrackedProcess]) {
+        self.scenarios.push((count, Scenario::new(self.name, load, processes.to_vec())));
     }
 }
 
-/// Measures what is in all ranges in turns, and shows one range after the other.
+/// Measures all ranges in turns, and prints each of them.
 pub(crate) fn measure(ranges: Vec<Range>, report: &mut Report) {
-    let (counts, mut kinds): (Vec<_>, Vec<_>) = ranges.into_iter().flat_map(|range| range.kinds).unzip();
-    // The bench's own threads have nothing else to do.
-    tokio::task::block_in_place(|| Kind::take_turns(&mut kinds, ROUNDS, ROUND));
-    let measured: Vec<_> = counts.into_iter().zip(kinds.into_iter().map(Kind::measured)).collect();
+    let (counts, mut scenarios): (Vec<_>, Vec<_>) =
+        ranges.into_iter().flat_map(|range| range.scenarios).unzip();
+    // The bench's own threads have no other work.
+    tokio::task::block_in_place(|| Scenario::take_turns(&mut scenarios, ROUNDS, ROUND));
+    let measured: Vec<_> = counts.into_iter().zip(scenarios.into_iter().map(Scenario::measured)).collect();
     for range in measured.chunk_by(|(_, one), (_, next)| one.name == next.name) {
         show(range, report);
     }
@@ -57,7 +58,7 @@ fn show(range: &[(usize, Measured)], report: &mut Report) {
     }
 }
 
-/// What one request costs: the time to the next one, and everybody's processor time, in microseconds.
+/// The cost of one request: the time to the next one, and the processor time of all processes, in microseconds.
 struct Cost {
     wall: f64,
     cpu: f64,

@@ -1,4 +1,4 @@
-//! What a gateway has when it has nothing to do, and how soon `h8s dev` answers.
+//! Measures the memory of an idle gateway, and the time until `h8s dev` responds.
 
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,17 @@ use h8s_test_support::process::Process;
 use h8s_test_support::{NatsServer, http_client};
 use serde_json::json;
 
-/// Starts with compiled code at hand.
+/// Starts with compiled code in the cache.
 const STARTS: usize = 7;
-/// What is only needed to start has been given back by then.
+/// By then, memory used only during the start has been freed.
 const SETTLED: Duration = Duration::from_secs(3);
-/// Bytes of the gateway, in decimal MB.
+/// The target of the gateway's memory, in decimal MB.
 const TARGET_IDLE: Wanted = Wanted::AtMost(20.0);
-/// Seconds to the first answer.
+/// The target of the time to the first response, in seconds.
 const TARGET_START: Wanted = Wanted::AtMost(1.0);
 
 pub(crate) async fn measure(report: &mut Report) {
-    println!("start: an idle gateway, and the first answer of `h8s dev`");
+    println!("start: an idle gateway, and the first response of `h8s dev`");
     idle(report).await;
     first_answer(report).await;
 }
@@ -66,14 +66,14 @@ async fn first_answer(report: &mut Report) {
     );
 }
 
-/// From the start of the process to the end of the first answer. `cache` is the user's cache directory.
+/// The time from the start of the process to the end of the first response. `cache` is the user's cache directory.
 async fn start(cache: &std::path::Path) -> Duration {
     let component = guest("hello");
     let mut command = Programs::built().command("h8s");
     command.args(["dev", "--quiet", "--listen", "127.0.0.1:0"]).arg(component).env("XDG_CACHE_HOME", cache);
     let begin = Instant::now();
     let mut process = Process::start(&mut command);
-    // With `--quiet` it says nothing else on standard output: somebody who starts it has this to ask for.
+    // With `--quiet` it prints nothing else on standard output.
     let url = process.wait_for_line("http://").await;
     let (status, _, _) = http_client::get(&url).await;
     let time = begin.elapsed();

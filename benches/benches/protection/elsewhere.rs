@@ -1,4 +1,4 @@
-//! A server that is nobody's gateway: hyper over HTTP/2, as patient with resets as the gateway. What a flood costs there, it costs the machine.
+//! A server unrelated to the gateway: hyper over HTTP/2, with the gateway's limit of resets. It shows what a flood costs the machine.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -15,13 +15,13 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioExecutor;
 
-/// The argument by which this program knows that it is the server.
+/// The argument that selects the server role.
 pub(crate) const ROLE: &str = "--elsewhere";
 
-/// Streams reset before they are looked at, after which a connection is closed: the gateway's own number.
+/// The number of streams reset before they are accepted that closes a connection: the gateway's own limit.
 const RESETS: usize = 50;
 
-/// It, as a process. Ends with this.
+/// The server process. Stops when dropped.
 pub(crate) struct Elsewhere {
     _process: Process,
     pub(crate) address: SocketAddr,

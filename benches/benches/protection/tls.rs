@@ -1,4 +1,4 @@
-//! Certificates that take turns, and clients that trust them all.
+//! Alternating certificates, and clients that trust all of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 
-/// How many there are: each is new to who has the one before.
+/// The number of certificates: each differs from the previous one.
 const COUNT: usize = 3;
 
-/// Files of one certificate at a time.
+/// The files of the current certificate.
 pub(crate) struct Certificates {
     directory: TempDir,
     made: Vec<CertifiedKey<KeyPair>>,
 }
 
 impl Certificates {
-    /// The first one is in the files.
+    /// Creates the files with the first certificate.
     pub(crate) fn make() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let made = || generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
@@ -27,7 +27,7 @@ impl Certificates {
         certificates
     }
 
-    /// Puts another one into the files, one file after the other, as a renewal does.
+    /// Replaces the files with the next certificate, like a renewal.
     pub(crate) fn install(&self, number: usize) {
         let CertifiedKey { cert, signing_key } = &self.made[number % COUNT];
         replace(&self.chain(), cert.pem().as_bytes());
@@ -42,7 +42,7 @@ impl Certificates {
         self.directory.path().join("key.pem")
     }
 
-    /// For clients.
+    /// The client configuration.
     pub(crate) fn trusted(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         for CertifiedKey { cert, .. } in &self.made {
@@ -52,7 +52,7 @@ impl Certificates {
     }
 }
 
-/// Whole or not at all, as careful editors do it.
+/// Replaces a file atomically.
 pub(crate) fn replace(path: &Path, contents: &[u8]) {
     let new = path.with_extension("new");
     fs::write(&new, contents).and_then(|()| fs::rename(&new, path)).expect("it can be written");

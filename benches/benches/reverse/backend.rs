@@ -1,4 +1,4 @@
-//! A backend as people have them: a hyper server over HTTP/1.1, in a process of its own.
+//! A typical backend: a hyper server over HTTP/1.1, as a separate process.
 
 use bytes::Bytes;
 use h8s_benches::contents::{Comparison, Contents};
@@ -10,10 +10,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
-/// The argument by which this program knows that it is the backend.
+/// The argument that selects the backend role.
 pub(crate) const ROLE: &str = "--backend";
 
-/// What it answers, and what a responder that does nothing answers.
+/// The response body, also of the native responder.
 pub(crate) const ANSWER: &[u8] = b"hello, world\n";
 
 /// Never returns.
@@ -22,7 +22,7 @@ pub(crate) fn run() {
         .block_on(accept_all(|stream| http1::Builder::new().serve_connection(stream, service_fn(answer))));
 }
 
-/// `POST` compares what it gets, and says how much that was; a path of digits is that many bytes.
+/// `POST` compares the body and returns its size; a path of digits returns that number of bytes.
 async fn answer(request: Request<Incoming>) -> Result<Response<Either<Full<Bytes>, Contents>>, hyper::Error> {
     if request.method() == Method::POST {
         let bytes = Comparison::all(request.into_body()).await?;

@@ -1,4 +1,4 @@
-//! gRPC through the chain: single calls, and one long conversation.
+//! Measures gRPC through the chain: unary calls, and one long stream.
 
 mod bytes_codec;
 mod client;
@@ -6,33 +6,33 @@ mod server;
 
 use std::time::{Duration, Instant};
 
-use h8s_benches::{Clock, Member, Spread, Used};
+use h8s_benches::{Clock, Spread, TrackedProcess, Used};
 use h8s_test_support::eventually;
 
-use crate::stand::Chain;
+use crate::setup::Chain;
 use client::Client;
 
 pub(crate) use server::{ROLE, run};
 
 const CONNECTIONS: usize = 4;
-/// Calls that are under way at the same time, on all connections.
+/// Concurrent calls, over all connections.
 const CALLS: usize = 64;
-/// Of each kind, in turns.
+/// Rounds of each scenario, in turns.
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(800);
-/// Single calls a second.
+/// The target of unary calls per second.
 const TARGET_RATE: f64 = 5_000.0;
-/// Of one conversation, as fast as they go: what is there at once travels together.
+/// Messages of the stream without a limit of messages in flight.
 const MESSAGES: u64 = 1_000_000;
-/// Of one in which few are under way, each as soon as another has come back.
+/// Messages of the stream with a limit of messages in flight.
 const PACED_MESSAGES: u64 = 200_000;
 const UNDER_WAY: usize = CALLS;
 
-/// Calls of one kind.
-struct Kind {
+/// The calls of one scenario.
+struct Scenario {
     name: &'static str,
     client: Client,
-    members: Vec<Member>,
+    processes: Vec<TrackedProcess>,
     times: Vec<Duration>,
     used: Used,
 }
@@ -43,34 +43,35 @@ pub(crate) async fn measure() {
     let chained = Client::connect(chain.gateway.address, CONNECTIONS).await;
     eventually("calls are answered", async || chained.is_answered().await).await;
     println!("grpc: {CALLS} calls at once on {CONNECTIONS} connections, {ROUNDS} rounds of {ROUND:?} each");
-    let bench = Member { name: "clients", id: std::process::id() };
+    let bench = TrackedProcess { name: "clients", id: std::process::id() };
     let backend = vec![chain.backend(), bench];
-    let members = [chain.all(), vec![bench]].concat();
-    let mut kinds = [Kind::new("backend", straight, backend), Kind::new("chain", chained, members)];
-    for kind in &kinds {
-        kind.client.round(CALLS, ROUND).await;
+    let processes = [chain.all(), vec![bench]].concat();
+    let mut scenarios =
+        [Scenario::new("backend", straight, backend), Scenario::new("chain", chained, processes)];
+    for scenario in &scenarios {
+        scenario.client.round(CALLS, ROUND).await;
     }
     for _ in 0..ROUNDS {
-        for kind in &mut kinds {
-            kind.round().await;
+        for scenario in &mut scenarios {
+            scenario.round().await;
         }
     }
     let memory = chain.memory();
-    for kind in kinds {
-        kind.show();
-        kind.conversation("as fast as they go", MESSAGES, MESSAGES as usize).await;
-        kind.conversation("few at a time", PACED_MESSAGES, UNDER_WAY).await;
+    for scenario in scenarios {
+        scenario.show();
+        scenario.conversation("as fast as they go", MESSAGES, MESSAGES as usize).await;
+        scenario.conversation("few at a time", PACED_MESSAGES, UNDER_WAY).await;
     }
     memory.show();
 }
 
-impl Kind {
-    fn new(name: &'static str, client: Client, members: Vec<Member>) -> Self {
-        Self { name, client, members, times: Vec::new(), used: Used::default() }
+impl Scenario {
+    fn new(name: &'static str, client: Client, processes: Vec<TrackedProcess>) -> Self {
+        Self { name, client, processes, times: Vec::new(), used: Used::default() }
     }
 
     async fn round(&mut self) {
-        let clock = Clock::start(&self.members);
+        let clock = Clock::start(&self.processes);
         self.times.extend(self.client.round(CALLS, ROUND).await);
         clock.stop(&mut self.used);
     }
@@ -89,7 +90,7 @@ impl Kind {
     }
 
     async fn conversation(&self, how: &str, messages: u64, under_way: usize) {
-        let (clock, begin) = (Clock::start(&self.members), Instant::now());
+        let (clock, begin) = (Clock::start(&self.processes), Instant::now());
         self.client.conversation(messages, under_way).await;
         let rate = messages as f64 / begin.elapsed().as_secs_f64();
         let mut used = Used::default();

@@ -1,14 +1,14 @@
-//! What the chain through the reverse daemon costs: gateway, NATS server, daemon and backend are processes of their own, on
+//! Measures the chain through the reverse daemon. Gateway, NATS server, daemon and backend are separate processes on
 //! loopback.
 //!
-//! Everything that is compared is measured in the same run: `README.md` says what is beside what.
+//! Compared figures are measured in the same run; see `README.md`.
 
 mod backend;
 mod grpc;
 mod native;
 mod requests;
+mod setup;
 mod slow;
-mod stand;
 mod streams;
 
 use h8s_benches::runtime;
@@ -19,7 +19,7 @@ fn main() {
     match first.as_deref() {
         Some(backend::ROLE) => return backend::run(),
         Some(native::ROLE) => {
-            return native::run(&arguments.next().expect("a responder is told where NATS is"));
+            return native::run(&arguments.next().expect("the NATS URL follows the role"));
         }
         Some(grpc::ROLE) => return grpc::run(),
         _ => {}

@@ -1,20 +1,20 @@
-//! Small requests over kept connections: straight to the backend, to a responder that does nothing, through the chain.
+//! Measures small requests over keep-alive connections: directly to the backend, to a native responder, through the chain.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use h8s_benches::{Kind, Load, Member, answer};
+use h8s_benches::{Load, Scenario, TrackedProcess, answer};
 
 use crate::backend;
-use crate::stand::Chain;
+use crate::setup::Chain;
 
 const CONNECTIONS: [usize; 3] = [1, 64, 256];
-/// Of each kind, in turns.
+/// Rounds of each scenario, in turns.
 const ROUNDS: u32 = 6;
 const ROUND: Duration = Duration::from_millis(500);
-/// The chain's requests a second, of those of the responder that does nothing.
+/// The target of the chain's requests per second, relative to the native responder.
 const TARGET_RATE: f64 = 0.6;
-/// What the daemon and its backend add to a request, in requests straight to the backend.
+/// The target of the time that daemon and backend add, relative to a direct request to the backend.
 const TARGET_ADDED: f64 = 1.5;
 
 pub(crate) async fn measure() {
@@ -27,18 +27,18 @@ pub(crate) async fn measure() {
         backend::ANSWER.len()
     );
     let (nats, gateway) = (chain.nats(), chain.gateway.address);
-    let behind_gateway = [vec![chain.gateway(), nats, Member::of("responder", &native)], chain.all()];
+    let behind_gateway = [vec![chain.gateway(), nats, TrackedProcess::of("responder", &native)], chain.all()];
     for connections in CONNECTIONS {
         let [for_native, for_chain] = behind_gateway.clone();
         let load = |address, path| load(address, path, connections);
-        let mut kinds = [
-            Kind::new("backend", load(chain.backend, "/straight/hello"), vec![chain.backend()]),
-            Kind::new("native", load(gateway, "/native/hello"), for_native),
-            Kind::new("chain", load(gateway, "/chained/hello"), for_chain),
+        let mut scenarios = [
+            Scenario::new("backend", load(chain.backend, "/straight/hello"), vec![chain.backend()]),
+            Scenario::new("native", load(gateway, "/native/hello"), for_native),
+            Scenario::new("chain", load(gateway, "/chained/hello"), for_chain),
         ];
-        // The bench's own threads have nothing else to do.
-        tokio::task::block_in_place(|| Kind::take_turns(&mut kinds, ROUNDS, ROUND));
-        show(connections, kinds);
+        // The bench's own threads have no other work.
+        tokio::task::block_in_place(|| Scenario::take_turns(&mut scenarios, ROUNDS, ROUND));
+        show(connections, scenarios);
     }
 }
 
@@ -46,18 +46,18 @@ fn load(address: SocketAddr, path: &str, connections: usize) -> Load {
     Load::open(address, answer::get(address, path).into_bytes(), backend::ANSWER, connections)
 }
 
-fn show(connections: usize, kinds: [Kind; 3]) {
-    let measured = kinds.map(|kind| {
-        let kind = kind.measured();
+fn show(connections: usize, scenarios: [Scenario; 3]) {
+    let measured = scenarios.map(|scenario| {
+        let scenario = scenario.measured();
         println!(
             "  {connections:3} {:8}{:7.0}/s  {:8.1?} p50, {:8.1?} p99   cpu {}",
-            kind.name,
-            kind.rate,
-            kind.times.median(),
-            kind.times.at(99),
-            kind.used.each(kind.count)
+            scenario.name,
+            scenario.rate,
+            scenario.times.median(),
+            scenario.times.at(99),
+            scenario.used.each(scenario.count)
         );
-        (kind.rate, kind.times.median())
+        (scenario.rate, scenario.times.median())
     });
     let [(_, straight), (native_rate, native), (chain_rate, chain)] = measured;
     if connections == 1 {

@@ -1,17 +1,17 @@
-//! A client that reads slowly, and whether anybody else notices.
+//! Measures the effect of a slow reader on other clients.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use h8s_benches::transfer::{Download, slow_time, timed};
-use h8s_benches::{Spread, Steady};
+use h8s_benches::{OpenLoopLoad, Spread};
 
 use crate::backend;
-use crate::stand::Chain;
+use crate::setup::Chain;
 use crate::streams::BODY_BYTES;
 
 const USUAL: Duration = Duration::from_secs(10);
-/// Small requests a second meanwhile.
+/// The rate of small requests, per second.
 const REQUESTS: u32 = 400;
 
 pub(crate) async fn measure() {
@@ -19,11 +19,11 @@ pub(crate) async fn measure() {
     let chain = Chain::start(backend::ROLE).await;
     chain.answers("/").await;
     let address = chain.gateway.address;
-    println!("slow: a client reads 1 MB/s for {time:?}, then at full speed; beside it {REQUESTS} requests/s");
+    println!("slow: a client reads 1 MB/s for {time:?}, then at full speed; next to {REQUESTS} requests/s");
     let memory = chain.memory();
     tokio::task::block_in_place(|| {
-        let alone = Steady::run(address, "/hello", REQUESTS, time);
-        let beside = Steady::start(address, "/hello", REQUESTS);
+        let alone = OpenLoopLoad::run(address, "/hello", REQUESTS, time);
+        let beside = OpenLoopLoad::start(address, "/hello", REQUESTS);
         let slow = Slow::run(address, time);
         let beside = beside.stop();
         show("without it", &alone);
@@ -47,7 +47,7 @@ fn show(name: &str, times: &Spread) {
     );
 }
 
-/// What the slow one had slowly, and how long the rest took.
+/// The bytes that the slow client read slowly, and the time of the rest.
 struct Slow {
     sipped: u64,
     rest: Duration,

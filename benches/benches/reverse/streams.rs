@@ -1,4 +1,4 @@
-//! Large bodies down and up, each byte looked at where it arrives.
+//! Measures large bodies down and up, with every byte compared on arrival.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use h8s_benches::transfer::{Download, timed, upload};
 use h8s_benches::{Clock, Used};
 
 use crate::backend;
-use crate::stand::Chain;
+use crate::setup::Chain;
 
 pub(crate) const BODY_BYTES: u64 = 1_000_000_000;
-/// Bytes a second.
+/// The target rate, in bytes per second.
 const TARGET_RATE: f64 = 200e6;
 
 pub(crate) async fn measure() {
     let mut chain = Chain::start(backend::ROLE).await;
     chain.answers("/").await;
-    println!("streams: {:.0} MB over HTTP/1.1, all of it compared at its end", BODY_BYTES as f64 / 1e6);
+    println!("streams: {:.0} MB over HTTP/1.1, compared on arrival", BODY_BYTES as f64 / 1e6);
     let memory = chain.memory();
     let gateway = chain.gateway.address;
     for (name, transfer) in [("down", down as fn(SocketAddr)), ("up", up)] {

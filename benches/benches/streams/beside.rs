@@ -1,36 +1,36 @@
-//! What small requests notice of a large body on its way.
+//! Measures the effect of large bodies on small requests.
 
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use h8s_benches::transfer::{Download, upload};
-use h8s_benches::{Report, Spread, Steady, Wanted};
+use h8s_benches::{OpenLoopLoad, Report, Spread, Wanted};
 use serde_json::json;
 
 use crate::BODY_BYTES;
 use crate::responder::{SMALL, UP, down};
-use crate::stand::Stand;
+use crate::setup::Setup;
 
-/// Small requests a second: few, so that it is their way that is measured and not what they cost.
+/// The rate of small requests per second: low, so that latency is measured and not cost.
 const RATE: u32 = 400;
-/// For so long, each of the large bodies goes again when it has arrived.
+/// The duration; each large body is sent again when it has arrived.
 const TIME: Duration = Duration::from_secs(5);
-/// Their p50, of that alone.
+/// The target of their p50, relative to that alone.
 const TARGET: Wanted = Wanted::AtMost(3.0);
 
-/// Large bodies that are on their way beside them, by name.
+/// The concurrent large bodies, by name.
 type Bulk = (&'static str, &'static [fn(SocketAddr)]);
 const BULKS: [Bulk; 3] =
     [("large down", &[download]), ("large up", &[send]), ("both at once", &[download, send])];
 
-pub(crate) fn measure(stand: &Stand, report: &mut Report) {
+pub(crate) fn measure(setup: &Setup, report: &mut Report) {
     println!("beside: {RATE} small requests a second");
-    let address = stand.address();
-    let alone = Steady::run(address, SMALL, RATE, TIME);
+    let address = setup.address();
+    let alone = OpenLoopLoad::run(address, SMALL, RATE, TIME);
     show("alone", &alone, None, report);
     for (name, transfers) in BULKS {
-        let steady = Steady::start(address, SMALL, RATE);
+        let steady = OpenLoopLoad::start(address, SMALL, RATE);
         let begin = Instant::now();
         thread::scope(|scope| {
             for transfer in transfers {

@@ -1,41 +1,41 @@
-//! What large bodies cost, what others notice of them, and what is kept of them: gateway, NATS server, responder and host
-//! are processes of their own, on loopback.
+//! Measures large bodies: their cost, their effect on other requests, and memory. Gateway, NATS server, responder and host
+//! are separate processes on loopback.
 //!
-//! `README.md` says what is beside what.
+//! See `README.md`.
 
 mod beside;
 mod responder;
+mod setup;
 mod slow;
 mod speed;
-mod stand;
 
 use h8s_benches::{Report, runtime};
 
-use stand::Stand;
+use setup::Setup;
 
-/// Of each large body.
+/// The size of each large body.
 const BODY_BYTES: u64 = 1_000_000_000;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let first = arguments.next();
     if first.as_deref() == Some(responder::ROLE) {
-        return responder::run(&arguments.next().expect("a responder is told where NATS is"));
+        return responder::run(&arguments.next().expect("the NATS URL follows the role"));
     }
     let chosen = |name: &str| first.as_deref().is_none_or(|filter| name.contains(filter));
     let (runtime, mut report) = (runtime(), Report::new("streams"));
     runtime.block_on(async {
-        let mut stand = Stand::start().await;
-        // The bench's own threads have nothing else to do.
+        let mut setup = Setup::start().await;
+        // The bench's own threads have no other work.
         tokio::task::block_in_place(|| {
             if chosen("speed") {
-                speed::measure(&mut stand, &mut report);
+                speed::measure(&mut setup, &mut report);
             }
             if chosen("beside") {
-                beside::measure(&stand, &mut report);
+                beside::measure(&setup, &mut report);
             }
             if chosen("slow") {
-                slow::measure(&stand, &mut report);
+                slow::measure(&setup, &mut report);
             }
         });
     });

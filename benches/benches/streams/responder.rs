@@ -1,5 +1,5 @@
-//! A native responder in a process of its own: makes bodies of any length, compares those that it gets, and has small
-//! answers.
+//! A native responder as a separate process: generates bodies of any length, compares uploads, and has small
+//! responses.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,14 +12,14 @@ use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use tower_service::Service;
 
-/// The argument by which this program knows that it is the responder; the URL of NATS follows.
+/// The argument that selects the responder role; the NATS URL follows.
 pub(crate) const ROLE: &str = "--responder";
-/// What it answers with a few bytes.
+/// The path of small responses.
 pub(crate) const SMALL: &str = "/native/small";
-/// Where it compares what it gets, and says how much that was.
+/// The path that compares an upload and returns its size.
 pub(crate) const UP: &str = "/native/";
 
-/// Where it makes a body of so many bytes.
+/// The path of a body with a given number of bytes.
 pub(crate) fn down(bytes: u64) -> String {
     format!("/native/{bytes}")
 }

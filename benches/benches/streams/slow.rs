@@ -1,4 +1,4 @@
-//! Readers that are slow and then are not: what is kept for them meanwhile.
+//! Measures the memory used for readers that are slow for a while.
 
 use std::thread;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use serde_json::json;
 
 use crate::BODY_BYTES;
 use crate::responder::down;
+use crate::setup::{ECHO, Setup};
 use crate::speed::show_memory;
-use crate::stand::{ECHO, Stand};
 
 const USUAL: Duration = Duration::from_secs(30);
 
-pub(crate) fn measure(stand: &Stand, report: &mut Report) {
-    let (address, time) = (stand.address(), slow_time(USUAL));
+pub(crate) fn measure(setup: &Setup, report: &mut Report) {
+    let (address, time) = (setup.address(), slow_time(USUAL));
     println!("slow: two clients read 1 MB/s for {time:?}, one from the responder and one from the component");
-    let memory = stand.memory();
+    let memory = setup.memory();
     memory.forget_peaks();
     let mut from_responder = Download::start(address, &down(BODY_BYTES), BODY_BYTES);
     let mut from_component = Download::echo(address, ECHO, BODY_BYTES);

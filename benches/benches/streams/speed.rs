@@ -1,34 +1,40 @@
-//! One large body at a time: how fast it goes, what it costs, and what is kept of it.
+//! Measures one large body at a time: rate, processor time and memory.
 
 use h8s_benches::memory::{Held, TARGET_BYTES, mib};
 use h8s_benches::transfer::{Download, timed, upload};
-use h8s_benches::{Clock, Member, Memory, Report, Used, Wanted};
+use h8s_benches::{Clock, Memory, Report, TrackedProcess, Used, Wanted};
 use serde_json::{Value, json};
 
 use crate::BODY_BYTES;
 use crate::responder::{UP, down};
-use crate::stand::{ECHO, Stand};
+use crate::setup::{ECHO, Setup};
 
 const MEGABYTES: usize = (BODY_BYTES / 1_000_000) as usize;
-/// MB a second, each direction.
+/// The target rate in MB/s, per direction.
 const TARGET_RATE: Wanted = Wanted::AtLeast(300.0);
 
-pub(crate) fn measure(stand: &mut Stand, report: &mut Report) {
-    println!("speed: {MEGABYTES} MB over HTTP/1.1, all of it compared at its end");
-    let address = stand.address();
-    stand.memory().forget_peaks();
-    let members = stand.for_responder();
+pub(crate) fn measure(setup: &mut Setup, report: &mut Report) {
+    println!("speed: {MEGABYTES} MB over HTTP/1.1, compared on arrival");
+    let address = setup.address();
+    setup.memory().forget_peaks();
+    let processes = setup.for_responder();
     let download = || Download::start(address, &down(BODY_BYTES), BODY_BYTES).finish();
-    one("down", Some(TARGET_RATE), &members, report, download);
-    one("up", Some(TARGET_RATE), &members, report, || upload(address, UP, BODY_BYTES));
-    let members = stand.for_component();
-    one("echo", None, &members, report, || Download::echo(address, ECHO, BODY_BYTES).finish());
-    show_memory("speed", stand.memory(), report);
+    one("down", Some(TARGET_RATE), &processes, report, download);
+    one("up", Some(TARGET_RATE), &processes, report, || upload(address, UP, BODY_BYTES));
+    let processes = setup.for_component();
+    one("echo", None, &processes, report, || Download::echo(address, ECHO, BODY_BYTES).finish());
+    show_memory("speed", setup.memory(), report);
 }
 
-/// Each is measured once: a GB is many pieces.
-fn one(name: &str, target: Option<Wanted>, members: &[Member], report: &mut Report, transfer: impl FnOnce()) {
-    let (clock, mut used) = (Clock::start(members), Used::default());
+/// Each transfer is measured once: 1 GB is many pieces.
+fn one(
+    name: &str,
+    target: Option<Wanted>,
+    processes: &[TrackedProcess],
+    report: &mut Report,
+    transfer: impl FnOnce(),
+) {
+    let (clock, mut used) = (Clock::start(processes), Used::default());
     let time = timed(transfer);
     clock.stop(&mut used);
     let rate = MEGABYTES as f64 / time.as_secs_f64();
@@ -43,7 +49,7 @@ fn one(name: &str, target: Option<Wanted>, members: &[Member], report: &mut Repo
     );
 }
 
-/// What our programs have kept, at most and still.
+/// Prints the programs' peak and current memory.
 pub(crate) fn show_memory(part: &str, memory: &Memory, report: &mut Report) {
     let target = Wanted::AtMost(mib(TARGET_BYTES));
     for Held { name, idle, most, now } in memory.held() {

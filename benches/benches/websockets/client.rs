@@ -1,16 +1,16 @@
-//! The least that is a client: requests and frames as bytes, on a blocking socket.
+//! A minimal client: requests and frames as bytes, on a blocking socket.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::PATIENCE;
 
-/// Any key will do; this is the one of RFC 6455.
+/// Any key works; this is the one of RFC 6455.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// Any key will do here, too, but one of zeros would spare the gateway its work.
+/// Any mask works, but zeros would save the gateway its work.
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 
-/// The request for a WebSocket.
+/// The upgrade request.
 pub(crate) fn upgrade(address: SocketAddr, path: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -18,7 +18,7 @@ pub(crate) fn upgrade(address: SocketAddr, path: &str) -> String {
     )
 }
 
-/// Reads the 101, and nothing that follows it.
+/// Reads the 101 response only.
 pub(crate) fn upgraded(socket: &mut TcpStream) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -29,7 +29,7 @@ pub(crate) fn upgraded(socket: &mut TcpStream) {
     assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
 }
 
-/// One message out, the same one back; over a WebSocket or as an HTTP request.
+/// Echoes one message, over a WebSocket or as an HTTP request.
 pub(crate) struct Echo {
     socket: TcpStream,
     request: Vec<u8>,
@@ -38,7 +38,7 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    /// A WebSocket whose messages come back.
+    /// A WebSocket to an echo component.
     pub(crate) fn websocket(address: SocketAddr, path: &str, bytes: usize) -> Self {
         let mut socket = connect(address);
         socket.write_all(upgrade(address, path).as_bytes()).expect("the server takes a request");
@@ -51,7 +51,7 @@ impl Echo {
         Self { socket, request, body: answer, buffer: vec![0; 64 * 1024] }
     }
 
-    /// An HTTP connection whose requests' bodies come back.
+    /// An HTTP connection to an echo component.
     pub(crate) fn http(address: SocketAddr, path: &str, bytes: usize) -> Self {
         let body = vec![b'x'; bytes];
         let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {bytes}\r\n\r\n");
@@ -59,18 +59,18 @@ impl Echo {
         Self { socket: connect(address), request, body, buffer: vec![0; 64 * 1024] }
     }
 
-    /// There and back.
+    /// Sends a message and reads it back.
     pub(crate) fn exchange(&mut self) {
         self.socket.write_all(&self.request).expect("the server takes a request");
         let mut got = 0;
         while !self.is_whole(got) {
             let count = self.socket.read(&mut self.buffer[got..]).expect("the server answers");
-            assert!(count > 0, "the server has closed the connection");
+            assert!(count > 0, "the server closed the connection");
             got += count;
         }
     }
 
-    /// An answer ends with what was sent, or with the end of its chunks.
+    /// A response ends with the sent bytes, or with the last chunk.
     fn is_whole(&self, got: usize) -> bool {
         let got = &self.buffer[..got];
         got.ends_with(&self.body) || (got.starts_with(b"HTTP/1.1 200 ") && got.ends_with(b"\r\n0\r\n\r\n"))
@@ -84,7 +84,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     socket
 }
 
-/// The head of a frame with less than 64 KiB.
+/// The header of a frame of less than 64 KiB.
 pub(crate) fn head(first: u8, masked: u8, bytes: usize) -> Vec<u8> {
     match bytes {
         0..126 => vec![first, masked | bytes as u8],

@@ -1,4 +1,4 @@
-//! One client's message to a component and back, over a WebSocket and as an HTTP request.
+//! Measures one message to a component and back, over a WebSocket and as an HTTP request.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,22 +7,22 @@ use h8s_benches::Spread;
 use h8s_test_support::Bus;
 
 use crate::client::Echo;
-use crate::stand::{self, ComponentHost};
+use crate::setup::{self, ComponentHost};
 
 const MESSAGE_BYTES: usize = 128;
-/// Of each kind, in turns of [`TURN`], so that whatever else the machine does touches both alike.
+/// Rounds of each scenario, in turns of [`TURN`], so that other activity on the machine affects both alike.
 const EXCHANGES: usize = 4_000;
 const TURN: usize = 100;
-/// Exchanges that are not counted.
+/// Warm-up exchanges.
 const WARM_UP: usize = 500;
 const TARGET: f64 = 1.3;
 
 pub(crate) async fn measure() {
-    println!("echo: {MESSAGE_BYTES} bytes to a component and back, {EXCHANGES} times, one after the other");
+    println!("echo: {MESSAGE_BYTES} bytes to a component and back, {EXCHANGES} times in sequence");
     for (name, bus) in [("embedded broker", Bus::embedded().await), ("nats-server", Bus::real().await)] {
         let served = [("/echo", "echo"), ("/websocket", "websocket-echo")];
         let _host = ComponentHost::start(&bus.url(), &served).await;
-        let gateway = stand::gateway(&bus.url()).await;
+        let gateway = setup::gateway(&bus.url()).await;
         let address = gateway.address;
         let (websocket, http) =
             tokio::task::spawn_blocking(move || both(address)).await.expect("both are measured");
@@ -41,7 +41,7 @@ pub(crate) async fn measure() {
     }
 }
 
-/// Times of the one and of the other.
+/// The times over WebSocket and over HTTP.
 fn both(address: SocketAddr) -> (Spread, Spread) {
     let mut websocket = Echo::websocket(address, "/websocket", MESSAGE_BYTES);
     let mut http = Echo::http(address, "/echo", MESSAGE_BYTES);

@@ -1,7 +1,7 @@
-//! What WebSockets cost: memory of idle connections, broadcasts, echo. Gateway, host, NATS server and the clients that count
-//! are processes of their own, on loopback.
+//! Measures WebSockets: memory of idle connections, broadcasts, echo. Gateway, host, NATS server and clients are separate
+//! processes on loopback.
 //!
-//! Everything that is compared is measured in the same run: `README.md` says what is beside what.
+//! Compared figures are measured in the same run; see `README.md`.
 
 mod broadcast;
 mod client;
@@ -10,13 +10,13 @@ mod memory;
 mod quiet;
 mod raw;
 mod readers;
-mod stand;
+mod setup;
 
 use std::time::Duration;
 
 use h8s_benches::runtime;
 
-/// Whoever is too loaded to open some connections in this time measures nothing useful.
+/// A machine that cannot open the connections within this time is too loaded for useful figures.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {

@@ -1,4 +1,4 @@
-//! What idle connections cost the gateway, and how soon somebody who starts late knows them all.
+//! Measures the gateway's memory per idle connection, and the time until a new registry knows all connections.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,18 @@ use h8s_benches::usage::resident_bytes;
 use h8s_test_support::NatsServer;
 
 use crate::readers::{Order, Readers};
-use crate::stand;
+use crate::setup;
 
 const CONNECTIONS: usize = 8_000;
-/// Allocators give memory back some seconds after it was freed.
+/// Allocators return freed memory after some seconds.
 const SETTLED: Duration = Duration::from_secs(5);
 const TARGET_BYTES: u64 = 16 * 1024;
 const TARGET_LIST: Duration = Duration::from_secs(2);
 
 pub(crate) async fn measure() {
     let nats = NatsServer::start().await;
-    let _responder = stand::quiet(&nats.url()).await;
-    let gateway = stand::gateway(&nats.url()).await;
+    let _responder = setup::quiet(&nats.url()).await;
+    let gateway = setup::gateway(&nats.url()).await;
     let id = gateway.process.id().expect("it runs");
     tokio::time::sleep(SETTLED).await;
     let before = resident_bytes(id);
@@ -35,14 +35,14 @@ pub(crate) async fn measure() {
     let each = (resident_bytes(id) - before) / CONNECTIONS as u64;
 
     let begin = Instant::now();
-    let registry = stand::connections(&nats.url()).await;
+    let registry = setup::connections(&nats.url()).await;
     let listed = begin.elapsed();
     assert_eq!(registry.len(), CONNECTIONS, "the registry knows them all");
 
     println!("memory: {CONNECTIONS} idle connections, opened in {opened:.1?}");
-    println!("  gateway without any           {:6.1} MiB", before as f64 / (1 << 20) as f64);
+    println!("  gateway without connections   {:6.1} MiB", before as f64 / (1 << 20) as f64);
     println!("  each connection               {:6.1} KiB   target {} KiB", kib(each), TARGET_BYTES / 1024);
-    println!("  all known to who starts late  {listed:6.0?}      target {TARGET_LIST:?}");
+    println!("  all known to a new registry   {listed:6.0?}      target {TARGET_LIST:?}");
     readers.end().await;
 }
 

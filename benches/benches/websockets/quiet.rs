@@ -1,4 +1,4 @@
-//! A responder that accepts every WebSocket, and has nothing to say.
+//! A responder that accepts every WebSocket and sends nothing.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

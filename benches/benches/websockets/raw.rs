@@ -1,4 +1,4 @@
-//! The machine's own limit: the same bytes written to as many sockets by a loop that does nothing else.
+//! The machine's own limit: a loop that only writes the same bytes to the same number of sockets.
 
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use h8s_benches::{Cost, Meter};
 
 use crate::readers::{Order, Readers};
 
-/// As many connections as there are clients.
+/// One connection per client.
 pub(crate) struct RawLoop {
     readers: Readers,
     sockets: Vec<TcpStream>,
@@ -29,7 +29,7 @@ impl RawLoop {
         Self { readers, sockets, frame, processes: [std::process::id()] }
     }
 
-    /// Each socket once, and again, so many times; until all clients have it all.
+    /// Writes to each socket in turn, `MESSAGES` times, until all clients have received all bytes.
     pub(crate) async fn round(&mut self, times: usize, cost: &mut Cost) {
         let meter = Meter::start(&self.processes);
         for _ in 0..times {

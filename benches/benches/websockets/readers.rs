@@ -1,4 +1,4 @@
-//! Many clients in a process of their own, as cheap as clients can be: one thread that waits for all, and counts bytes.
+//! Many cheap clients in a separate process: one thread that polls all sockets and counts bytes.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,38 +13,38 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use crate::PATIENCE;
 use crate::client;
 
-/// The argument by which this program knows that it is the clients.
+/// The argument that selects the clients role.
 pub(crate) const ROLE: &str = "--readers";
 
-/// Clients that open at the same time.
+/// The number of clients that connect at the same time.
 const OPENERS: usize = 8;
-/// How often the number that is open is told: the starter waits for each.
+/// The interval, in clients, at which the number of open clients is printed.
 const TOLD: usize = 500;
-/// Sockets looked at after one wait.
+/// The number of events per wait.
 const EVENTS: usize = 1024;
-/// Between two looks at the sockets. Whoever waits for them is woken by each write, which costs the writer as much as
+/// The polling interval. A client that waits for its socket is woken by each write, which costs the writer as much as
 /// the write; real clients are on other machines.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What clients are to do.
+/// The task of the clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
     pub(crate) address: SocketAddr,
     pub(crate) count: usize,
-    /// A WebSocket at this path; plain TCP without one.
+    /// The path of the WebSocket; plain TCP if `None`.
     pub(crate) path: Option<String>,
-    /// When all together have got so many bytes, and each time again, a round is over.
+    /// The number of bytes, over all clients, that ends a round.
     pub(crate) round_bytes: usize,
 }
 
-/// Clients, open.
+/// Open clients.
 pub(crate) struct Readers {
     process: Process,
     rounds: usize,
 }
 
 impl Readers {
-    /// Starts them, and returns when all are open.
+    /// Starts the clients, and returns when all are open.
     pub(crate) async fn start(order: &Order) -> Self {
         let mut command = program(std::env::current_exe().expect("a program knows its file"));
         command.arg(ROLE).args([
@@ -60,13 +60,13 @@ impl Readers {
         Self { process, rounds: 0 }
     }
 
-    /// Waits until all have got what is one round's.
+    /// Waits until the clients have received all bytes of a round.
     pub(crate) async fn round(&mut self) {
         self.rounds += 1;
         self.process.wait_for_line(&format!("round {} is over", self.rounds)).await;
     }
 
-    /// Ends them, without a word to the server.
+    /// Kills the clients without closing their connections.
     pub(crate) async fn end(mut self) {
         self.process.kill().await;
     }
@@ -82,7 +82,7 @@ impl Order {
     }
 }
 
-/// Never returns, except when the server ends a connection.
+/// Returns only if the server closes a connection.
 pub(crate) fn run(order: &Order) {
     raise_descriptors();
     let sockets = open(order);
@@ -102,10 +102,10 @@ pub(crate) fn run(order: &Order) {
         }
         for event in ready.drain(..) {
             match (&sockets[event.data.u64() as usize]).read(&mut buffer) {
-                Ok(0) => panic!("the server has closed a connection"),
+                Ok(0) => panic!("the server closed a connection"),
                 Ok(count) => bytes += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => panic!("a connection has failed: {error}"),
+                Err(error) => panic!("a connection failed: {error}"),
             }
         }
         while bytes >= (rounds + 1) * order.round_bytes {
@@ -123,7 +123,7 @@ fn open(order: &Order) -> Vec<TcpStream> {
             let sender = sender.clone();
             scope.spawn(move || {
                 for _ in (opener..order.count).step_by(OPENERS) {
-                    sender.send(open_one(order)).expect("somebody collects them");
+                    sender.send(open_one(order)).expect("the receiver is alive");
                 }
             });
         }

@@ -1,4 +1,4 @@
-//! Who gets a message: many subscriptions, queue groups, order.
+//! Delivery: many subscriptions, queue groups, order.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use crate::raw::Raw;
 use crate::{connect, next, settled, soon, start};
 
-/// Takes what is there of several subscriptions until `count` messages have come.
+/// Receives from several subscriptions until `count` messages have arrived.
 async fn collect(subscribers: Vec<async_nats::Subscriber>, count: usize) -> Vec<(usize, String)> {
     let numbered = subscribers.into_iter().enumerate().map(|(number, subscriber)| {
         subscriber.map(move |message| (number, String::from_utf8(message.payload.to_vec()).unwrap()))

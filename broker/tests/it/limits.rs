@@ -1,4 +1,4 @@
-//! What a client may cost, and what happens beyond it.
+//! Limits of a client, and the effect of exceeding them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn with_pending(max_pending_bytes: usize) -> Config {
 }
 
 #[tokio::test]
-async fn a_slow_consumer_is_cut_off_while_others_carry_on() {
+async fn a_slow_consumer_is_disconnected_while_others_continue() {
     let broker = Broker::start(with_pending(2 * MIB)).unwrap();
     let (mut slow, _) = Raw::to(&broker).await;
     slow.ask(format!("{CONNECT}SUB flood 1\r\n")).await;
@@ -31,7 +31,7 @@ async fn a_slow_consumer_is_cut_off_while_others_carry_on() {
         assert_eq!(next(&mut healthy).await.payload.len(), payload.len());
     }
 
-    // Once it reads again it finds some of the messages and then the end.
+    // Once it reads again, it receives some of the messages and then the end.
     let lines = slow.until_closed().await;
     let got = lines.iter().filter(|line| line.starts_with("MSG flood")).count();
     assert!((1..1024).contains(&got), "{got}");
@@ -40,23 +40,23 @@ async fn a_slow_consumer_is_cut_off_while_others_carry_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_is_cut_off_after_the_write_timeout() {
+async fn a_client_that_reads_nothing_is_disconnected_after_the_write_timeout() {
     let config = Config { write_timeout: Duration::from_millis(200), ..with_pending(60 * MIB) };
     let broker = Broker::start(config).unwrap();
     let (mut stuck, _) = Raw::to(&broker).await;
     stuck.ask(format!("{CONNECT}SUB flood 1\r\n")).await;
-    // A request that is delivered is never answered, so it must not wait long.
+    // A delivered request gets no reply, so the timeout is short.
     let options = async_nats::ConnectOptions::new().request_timeout(Some(Duration::from_millis(50)));
     let publisher = options.connect(broker.url()).await.unwrap();
 
-    // Less than the limit, so that only time can end it, and more than the kernel's buffers hold.
+    // Less than the limit, so that only the timeout ends it, and more than the kernel's buffers hold.
     let payload = bytes::Bytes::from(vec![7; MIB]);
     for _ in 0..40 {
         publisher.publish("flood", payload.clone()).await.unwrap();
     }
     settled(&publisher).await;
 
-    // It is gone once a request to it finds nobody.
+    // It is gone once a request to it gets "no responders".
     let gone = async {
         loop {
             match publisher.request("flood", "".into()).await {
@@ -69,7 +69,7 @@ async fn a_client_that_takes_nothing_is_cut_off_after_the_write_timeout() {
 }
 
 #[tokio::test]
-async fn a_client_that_only_asks_and_never_reads_is_cut_off() {
+async fn a_client_that_sends_pings_and_never_reads_is_disconnected() {
     let broker = Broker::start(with_pending(2 * MIB)).unwrap();
     let (mut raw, _) = Raw::to(&broker).await;
 
@@ -85,7 +85,7 @@ async fn a_client_that_only_asks_and_never_reads_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_fast_publisher_is_slowed_down_to_what_a_subscriber_can_take() {
+async fn a_fast_publisher_is_slowed_down_to_the_speed_of_a_subscriber() {
     const COUNT: usize = 400_000;
     let broker = Broker::start(with_pending(2 * MIB)).unwrap();
     let (mut subscriber, _) = Raw::to(&broker).await;
@@ -110,7 +110,7 @@ async fn a_fast_publisher_is_slowed_down_to_what_a_subscriber_can_take() {
 }
 
 #[tokio::test]
-async fn a_silent_client_is_pinged_and_then_cut_off() {
+async fn a_silent_client_is_pinged_and_then_disconnected() {
     let broker =
         Broker::start(Config { ping_interval: Duration::from_millis(50), ..Config::default() }).unwrap();
     let (mut silent, _) = Raw::to(&broker).await;
@@ -131,7 +131,7 @@ async fn a_client_that_answers_pings_stays() {
 }
 
 #[tokio::test]
-async fn connections_are_limited_and_places_are_given_back() {
+async fn connections_are_limited_and_permits_are_returned() {
     let broker = Broker::start(Config { max_connections: 2, ..Config::default() }).unwrap();
     let first = Raw::connected(&broker).await;
     let mut second = Raw::connected(&broker).await;
@@ -154,7 +154,7 @@ async fn connections_are_limited_and_places_are_given_back() {
 }
 
 #[tokio::test]
-async fn announced_payloads_that_never_come_hold_no_one_up() {
+async fn announced_payloads_that_never_arrive_delay_no_client() {
     let broker = start();
     let mut waiting = Vec::new();
     for _ in 0..200 {
@@ -189,7 +189,7 @@ async fn shutdown_ends_clients_that_do_not_read() {
 }
 
 #[tokio::test]
-async fn subscriptions_that_come_and_go_are_gone() {
+async fn closed_subscriptions_leave_nothing_behind() {
     let broker = start();
     let client = connect(&broker).await;
     for round in 0..20 {

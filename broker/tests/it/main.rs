@@ -24,12 +24,12 @@ async fn connect(broker: &Broker) -> async_nats::Client {
     async_nats::connect(broker.url()).await.unwrap()
 }
 
-/// Waits for `event`, but not for ever.
+/// Waits for `event`, with a timeout.
 async fn soon<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, event).await.expect("it should have happened by now")
 }
 
-/// Until the broker has done all that `client` asked so far. (A flush only says that it was sent.)
+/// Waits until the broker has executed all previous commands of `client`. (A flush only sends them.)
 async fn settled(client: &async_nats::Client) {
     let inbox = client.new_inbox();
     let mut echo = client.subscribe(inbox.clone()).await.unwrap();

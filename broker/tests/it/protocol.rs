@@ -1,4 +1,4 @@
-//! The protocol byte by byte: what is answered, and what ends a connection. The expectations are those of
+//! The protocol byte by byte: replies, and violations that end a connection. The expectations are those of
 //! nats-server 2.15, except where the crate's documentation says otherwise.
 
 use h8s_broker::Broker;
@@ -10,7 +10,7 @@ async fn answer(broker: &Broker, words: &str) -> Vec<String> {
     Raw::connected(broker).await.ask(words).await
 }
 
-/// What the broker says to something that it closes the connection for.
+/// The reply to a violation that ends the connection.
 async fn farewell(broker: &Broker, words: impl AsRef<[u8]>) -> Vec<String> {
     let mut raw = Raw::connected(broker).await;
     raw.say(words).await;
@@ -41,7 +41,7 @@ async fn verbose_clients_get_an_ok_for_every_command() {
 }
 
 #[tokio::test]
-async fn messages_come_back_as_they_were_sent() {
+async fn messages_are_delivered_unchanged() {
     let broker = start();
 
     assert_eq!(answer(&broker, "SUB a.* q 1\r\nPUB a.b r 2\r\nhi\r\n").await, ["MSG a.b 1 r 2", "hi"]);
@@ -65,7 +65,7 @@ async fn a_client_without_headers_gets_the_payload_alone() {
 }
 
 #[tokio::test]
-async fn without_echo_ones_own_messages_stay_away() {
+async fn a_client_without_echo_does_not_receive_its_own_messages() {
     let broker = start();
     let (mut raw, _) = Raw::to(&broker).await;
     raw.say("CONNECT {\"verbose\":false,\"echo\":false}\r\n").await;
@@ -77,7 +77,7 @@ async fn without_echo_ones_own_messages_stay_away() {
 }
 
 #[tokio::test]
-async fn unsub_counts_from_the_subscriptions_beginning() {
+async fn unsub_counts_from_the_start_of_the_subscription() {
     let broker = start();
 
     let later = "SUB a 1\r\nPUB a 1\r\n1\r\nUNSUB 1 2\r\nPUB a 1\r\n2\r\nPUB a 1\r\n3\r\n";
@@ -92,7 +92,7 @@ async fn unsub_counts_from_the_subscriptions_beginning() {
 }
 
 #[tokio::test]
-async fn a_subscription_used_up_makes_room_for_its_name() {
+async fn an_exhausted_subscription_frees_its_sid() {
     let broker = start();
 
     let said = answer(&broker, "SUB a 1\r\nUNSUB 1 1\r\nPUB a 1\r\nx\r\nSUB b 1\r\nPUB b 1\r\ny\r\n").await;
@@ -101,7 +101,7 @@ async fn a_subscription_used_up_makes_room_for_its_name() {
 }
 
 #[tokio::test]
-async fn of_two_subscriptions_with_one_name_the_first_stays() {
+async fn of_two_subscriptions_with_one_sid_the_first_stays() {
     let broker = start();
 
     let said = answer(&broker, "SUB a 1\r\nSUB b 1\r\nPUB a 1\r\nx\r\nPUB b 1\r\ny\r\n").await;
@@ -110,7 +110,7 @@ async fn of_two_subscriptions_with_one_name_the_first_stays() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_once_on_a_plain_subscription_of_the_asker() {
+async fn no_responders_is_reported_once_on_a_plain_subscription_of_the_requester() {
     let broker = start();
     let told = ["HMSG in.7 1 38 38", "NATS/1.0 503", "Nats-Subject: nobody", "", ""];
 
@@ -122,7 +122,7 @@ async fn nobody_there_is_told_once_on_a_plain_subscription_of_the_asker() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_not_told_to_others_nor_to_clients_that_did_not_ask() {
+async fn no_responders_is_not_reported_to_others_nor_to_clients_without_the_option() {
     let broker = start();
     let mut other = Raw::connected(&broker).await;
     other.ask("SUB in.* 1\r\n").await;
@@ -134,7 +134,7 @@ async fn nobody_there_is_not_told_to_others_nor_to_clients_that_did_not_ask() {
 }
 
 #[tokio::test]
-async fn ones_own_subscription_without_echo_is_nobody() {
+async fn a_clients_own_subscription_without_echo_does_not_count_as_a_responder() {
     let broker = start();
     let (mut raw, _) = Raw::to(&broker).await;
     raw.say("CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true,\"echo\":false}\r\n").await;
@@ -145,7 +145,7 @@ async fn ones_own_subscription_without_echo_is_nobody() {
 }
 
 #[tokio::test]
-async fn invalid_subjects_are_objected_to_and_the_connection_stays() {
+async fn invalid_subjects_are_refused_and_the_connection_stays() {
     let broker = start();
 
     for subject in ["a..b", ".a", "a.", "a.>.b", "a\u{7f}b"] {
@@ -164,7 +164,7 @@ async fn invalid_subjects_are_objected_to_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_protocol_ends_the_connection() {
+async fn another_protocol_ends_the_connection() {
     let broker = start();
 
     for words in [
@@ -183,7 +183,7 @@ async fn what_is_not_the_protocol_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn arguments_without_sense_end_the_connection() {
+async fn invalid_arguments_end_the_connection() {
     let broker = start();
 
     for words in
@@ -199,7 +199,7 @@ async fn arguments_without_sense_end_the_connection() {
 }
 
 #[tokio::test]
-async fn what_was_said_before_a_mistake_is_still_done() {
+async fn commands_before_a_violation_are_executed() {
     let broker = start();
 
     let said = farewell(&broker, "SUB a 1\r\nPUB a 1\r\nx\r\nPING\r\nFOO\r\nPUB a 1\r\ny\r\n").await;
@@ -245,7 +245,7 @@ async fn commands_may_arrive_in_any_pieces() {
 }
 
 #[tokio::test]
-async fn half_a_message_is_no_message() {
+async fn an_incomplete_message_is_not_delivered() {
     let broker = start();
     let mut listener = Raw::connected(&broker).await;
     listener.ask("SUB > 1\r\n").await;

@@ -1,32 +1,32 @@
-//! The rows of the protocol's table, as templates of subjects.
+//! The rows of the protocol's permission table, as subject templates.
 
-/// Subjects after the prefix, where `@` is a host in reverse; and what each is for.
+/// Subject templates without the prefix, where `@` is a reversed host, each with its purpose.
 pub(super) type Rights = &'static [(&'static str, &'static str)];
 
-/// What one role may publish, and subscribe to.
+/// The templates of one role.
 pub(super) struct Row {
     pub(super) publish: Rights,
     pub(super) subscribe: Rights,
 }
 
-const TO_RESPONDERS: &str = "bodies, credit, and that a client has left, to responders";
-const TO_GATEWAYS: &str = "answers to gateways";
-const TO_ITSELF: &str = "to itself: that the server has its subscriptions";
+const TO_RESPONDERS: &str = "bodies, credit and cancellation, to responders";
+const TO_GATEWAYS: &str = "responses to gateways";
+const TO_ITSELF: &str = "to itself, to check that the server has its subscriptions";
 const FROM_GATEWAYS: &str = "frames from gateways";
-const REQUESTS: &str = "requests to whoever announced their path";
+const REQUESTS: &str = "requests to responders that announced the path";
 const PLAIN_REQUESTS: &str = "requests on their own subjects, in the plain dialect";
 const WEBSOCKET_MESSAGES: &str = "messages of WebSocket clients, in the plain dialect";
 const PUSHES: &str = "messages to one WebSocket";
 const BROADCASTS: &str = "messages to many WebSockets";
-const OPEN_WEBSOCKETS: &str = "which WebSockets are open; of the upgrade requests also cookies";
-const ASK_FOR_WEBSOCKETS: &str = "asking gateways for open WebSockets";
-const ANNOUNCEMENTS: &str = "who serves what";
-const ASK_TO_ANNOUNCE: &str = "asking responders to announce themselves";
+const OPEN_WEBSOCKETS: &str = "open WebSockets, including the cookies of their upgrade requests";
+const ASK_FOR_WEBSOCKETS: &str = "requests for the list of open WebSockets";
+const ANNOUNCEMENTS: &str = "announcements of responders";
+const ASK_TO_ANNOUNCE: &str = "requests for announcements";
 
-const GATEWAY_HEARS: Rights = &[
-    ("inbox.gw.>", "answers, and pushes to WebSockets"),
+const GATEWAY_SUBSCRIBES: Rights = &[
+    ("inbox.gw.>", "responses, and pushes to WebSockets"),
     ("control.interest.>", ANNOUNCEMENTS),
-    ("control.ws.conn.list.>", "who asks for open WebSockets"),
+    ("control.ws.conn.list.>", "requests for the list of open WebSockets"),
     ("control.ws.broadcast.>", BROADCASTS),
 ];
 
@@ -42,10 +42,10 @@ pub(super) const GATEWAY: Row = Row {
         ("control.interest.list", ASK_TO_ANNOUNCE),
         ("inbox.gw.*.*", TO_ITSELF),
     ],
-    subscribe: GATEWAY_HEARS,
+    subscribe: GATEWAY_SUBSCRIBES,
 };
 
-/// What it hears cannot be narrowed: its subscriptions are for all hosts at once.
+/// The subscriptions cannot be restricted to the hosts: each covers all hosts at once.
 pub(super) const GATEWAY_OF_HOSTS: Row = Row {
     publish: &[
         ("http.*.@._", PLAIN_REQUESTS),
@@ -61,7 +61,7 @@ pub(super) const GATEWAY_OF_HOSTS: Row = Row {
         ("control.interest.list", ASK_TO_ANNOUNCE),
         ("inbox.gw.*.*", TO_ITSELF),
     ],
-    subscribe: GATEWAY_HEARS,
+    subscribe: GATEWAY_SUBSCRIBES,
 };
 
 pub(super) const HOST: Row = Row {
@@ -116,10 +116,10 @@ pub(super) const PLAIN: Row = Row {
 
 pub(super) const OPERATOR: Row = Row {
     publish: &[("control.interest.list", ASK_TO_ANNOUNCE), ("control.ws.conn.list.>", ASK_FOR_WEBSOCKETS)],
-    subscribe: &[(">", "everything, bodies and cookies among it")],
+    subscribe: &[(">", "everything, including bodies and cookies")],
 };
 
-/// The answers to its questions come to inboxes of responders, which it reads.
+/// The replies to its list requests go to inboxes of responders, to which it subscribes.
 pub(super) const OPERATOR_OF_HOSTS: Row = Row {
     publish: &[("control.interest.list", ASK_TO_ANNOUNCE), ("control.ws.conn.list.@", ASK_FOR_WEBSOCKETS)],
     subscribe: &[

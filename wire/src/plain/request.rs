@@ -11,31 +11,31 @@ use crate::head::{self, RequestHead};
 use crate::reserved;
 use crate::subject::HttpSubject;
 
-/// The subjects that a plain request names in its head.
+/// The subjects in the headers of a plain request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestSubjects<'a> {
-    /// Where it is published.
+    /// The subject of the request.
     pub publish: &'a str,
-    /// Where the reply goes; empty when none is awaited.
+    /// The reply subject; empty if no reply is expected.
     pub reply: &'a str,
-    /// Where a notice of an early end goes; empty when nobody could send one.
+    /// The subject of the notice of an early end; empty if there will be no notice.
     pub close: &'a str,
 }
 
-/// Writes a request's NATS headers, names in `Train-Case`.
+/// Emits the NATS headers of a request, names in `Train-Case`.
 ///
-/// Reserved and hop-by-hop names stay behind; whatever else `Connection` lists, the caller has removed
+/// Omits reserved and hop-by-hop names. The caller must have removed the other names that `Connection` lists
 /// ([`reserved::strip_hop_by_hop`]).
 ///
 /// # Errors
-/// [`PlainError::NotUtf8`]: 400 at the client.
+/// [`PlainError::NotUtf8`] if a value is not UTF-8. Maps to 400.
 pub fn encode_request<'a>(
     head: &'a RequestHead,
     subjects: RequestSubjects<'a>,
     mut emit: impl FnMut(&str, &str),
 ) -> Result<(), PlainError> {
     emit("Host", head.authority.as_str());
-    // Nobody is asked to continue here: the body comes with the head.
+    // `Expect` has no meaning here: the body is in the same message.
     let fields = head.headers.iter().filter(|(name, _)| ![header::HOST, header::EXPECT].contains(name));
     emit_fields(fields, &mut emit)?;
     emit(ORIGINAL_METHOD, head.method.as_str());
@@ -52,11 +52,11 @@ pub fn encode_request<'a>(
     Ok(())
 }
 
-/// Reads a request. What the headers leave out (a `nats request` at a prompt has none), the subject says.
+/// Decodes a request. The subject provides what the headers omit, e.g. for `nats request` at a prompt.
 ///
 /// # Errors
-/// Headers that no HTTP request could have: a malformed or repeated `Host` or original method, path or query among
-/// them.
+/// [`PlainError`] if a header is not valid in HTTP, or if `Host` or an original method, path or query is malformed or
+/// repeated.
 pub fn decode_request<'a>(
     subject: &HttpSubject,
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -73,7 +73,7 @@ pub fn decode_request<'a>(
         }
     }
     reserved::strip_hop_by_hop(&mut fields);
-    // The body is here already.
+    // The body is in the same message.
     fields.remove(header::EXPECT);
     let method = method.map_or(Ok(subject.method.clone()), |method| Method::from_bytes(method.as_bytes()));
     let host = host.unwrap_or(subject.host.name());
@@ -90,7 +90,7 @@ pub fn decode_request<'a>(
     })
 }
 
-/// Two values for what a request has once are no request (RFC 9112 §3.2 of `Host`): which one would count?
+/// Refuses a repeated header that must be unique (for `Host`, RFC 9112 §3.2).
 fn once<'a>(slot: &mut Option<&'a str>, value: &'a str, name: &'static str) -> Result<(), PlainError> {
     if slot.replace(value).is_some() { Err(PlainError::Original(name)) } else { Ok(()) }
 }
@@ -100,7 +100,7 @@ fn target(path: &str, query: Option<&str>) -> Result<PathAndQuery, PlainError> {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    // A path with a `?` of its own would move the border between path and query.
+    // A `?` in the path would change where the query starts.
     let target = head::get_target(Bytes::from(whole)).ok().filter(|target| target.path() == path);
     target.ok_or(PlainError::Original(ORIGINAL_PATH))
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_everything_and_nothing_reserved() {
+    fn a_request_carries_every_part_and_no_reserved_name() {
         let mut out = Vec::new();
         let subjects = RequestSubjects { publish: "p", reply: "r", close: "c" };
         encode_request(&request(), subjects, |name, value| out.push((name.to_owned(), value.to_owned())))
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_headers_is_what_its_subject_says() {
+    fn a_request_without_headers_is_read_from_its_subject() {
         let subject =
             HttpSubject { method: Method::GET, host: "b.example".parse().unwrap(), path: "/a%20b".into() };
         let head = decode_request(&subject, []).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_say_something_twice_or_outside_its_place_are_refused() {
+    fn requests_with_repeated_or_misplaced_parts_are_refused() {
         let subject =
             HttpSubject { method: Method::GET, host: "b.example".parse().unwrap(), path: "/".into() };
         for (headers, what) in [

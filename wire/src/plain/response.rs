@@ -5,22 +5,22 @@ use super::{LATER_PIECE, MORE, PlainError, SERVICE_ERROR_CODE, STATUS, STATUS_CO
 use crate::head::{self, ResponseHead};
 use crate::reserved;
 
-/// A response as its first message says it.
+/// The first message of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainResponse {
-    /// Status and headers, less what frames the message.
+    /// Status and headers, without framing headers.
     pub head: ResponseHead,
-    /// More messages follow; an empty one ends the response.
+    /// Whether more messages follow; an empty one ends the response.
     pub more: bool,
 }
 
-/// Reads a response's NATS headers.
+/// Decodes the NATS headers of a response.
 ///
-/// `has_body` is whether the exchange's response has one at all (not for `HEAD`, whose `Content-Length` speaks of
-/// another's payload).
+/// `has_body` is whether the response can have a body. It is `false` for `HEAD`, where `Content-Length` describes
+/// another response.
 ///
 /// # Errors
-/// Statuses, names, values and framing that HTTP does not know: 502 at the client.
+/// [`PlainError`] if a status, name, value or framing header is not valid in HTTP. Maps to 502.
 pub fn decode_response<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
     payload_bytes: usize,
@@ -48,7 +48,7 @@ pub fn decode_response<'a>(
         (None, None) => StatusCode::OK,
     };
     more |= is_chunked(&fields)?;
-    // A 304 may say how long the 200 would have been (RFC 9110 §8.6).
+    // A 304 may carry the `Content-Length` of the 200 response (RFC 9110 §8.6).
     check_length(&fields, payload_bytes, more, has_body && status != StatusCode::NOT_MODIFIED)?;
     reserved::strip_hop_by_hop(&mut fields);
     Ok(PlainResponse { head: ResponseHead { status, headers: fields, ..ResponseHead::default() }, more })
@@ -83,14 +83,14 @@ fn check_length(
     Ok(())
 }
 
-/// Digits only (RFC 9110 §8.6): Rust would read a `+`, and whoever comes next may not.
+/// Digits only (RFC 9110 §8.6): `parse` would also accept a `+`, which the next recipient may not.
 fn content_length(value: &HeaderValue) -> Option<usize> {
     let text = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     text.parse().ok()
 }
 
 fn final_status(text: &str) -> Result<StatusCode, PlainError> {
-    // nats-server and people write a description after the number.
+    // nats-server and people append a description.
     let number = text.split_ascii_whitespace().next().unwrap_or_default();
     let three_digits = number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit());
     let number = number.parse().ok().filter(|_| three_digits);
@@ -99,11 +99,11 @@ fn final_status(text: &str) -> Result<StatusCode, PlainError> {
         .ok_or_else(|| PlainError::Status(text.chars().take(32).collect()))
 }
 
-/// Writes a response's NATS headers. Reserved and hop-by-hop names stay behind: a `Transfer-Encoding` that slipped
-/// through would make the gateway wait for pieces.
+/// Emits the NATS headers of a response. Omits reserved and hop-by-hop names: a `Transfer-Encoding` would make the
+/// gateway wait for more messages.
 ///
 /// # Errors
-/// [`PlainError::NotUtf8`].
+/// [`PlainError::NotUtf8`] if a value is not UTF-8.
 pub fn encode_response(
     head: &ResponseHead,
     more: bool,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_that_http_does_not_know() {
+    fn responses_that_are_invalid_in_http_are_refused() {
         for headers in [
             &[("Status-Code", "99")][..],
             &[("Status-Code", "101")],
@@ -172,7 +172,7 @@ mod tests {
         assert!(decode(&[("Status-Code", "304"), ("Content-Length", "4")], 0).is_ok(), "304");
         assert!(
             decode(&[("Content-Length", "9"), ("H8s-More", "true")], 3).is_ok(),
-            "the first piece of several"
+            "the first of several messages"
         );
     }
 }

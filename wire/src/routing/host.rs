@@ -1,4 +1,4 @@
-//! A host as routing needs it: checked, lower case, without port, and reversed for subjects (`PROTOCOL.md §2`).
+//! Hosts for routing: validated, in lower case, without port, and reversed for subjects (`PROTOCOL.md §2`).
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,34 +9,46 @@ const MAX_HOST_BYTES: usize = 253;
 /// RFC 1035 §2.3.4.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// Why an authority names no host that h8s routes. Maps to 400.
+/// Why an authority does not name a routable host. Maps to 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// Nothing there.
+    /// The host is empty.
     #[error("the host is empty")]
     Empty,
-    /// Over 253 characters, or a label over 63.
-    #[error("the host is too long")]
+    /// The host has more than 253 bytes, or a label more than 63.
+    #[error("the host is too long: at most {MAX_HOST_BYTES} bytes, and {MAX_LABEL_BYTES} per label")]
     TooLong,
-    /// Two dots in a row, or one at the start.
+    /// The host has two dots in a row, or one at its start.
     #[error("the host has an empty label")]
     EmptyLabel,
-    /// A label that is exactly `_`, which divides host from path in subjects; or a name that reads like an IPv6
-    /// literal's subject form.
-    #[error("the host has a reserved label")]
+    /// A label is exactly `_`, which separates host and path in subjects, or the name reads like the subject form of
+    /// an IPv6 address.
+    #[error("the host is reserved: a label is '_', or the name reads like an IPv6 address in a subject")]
     Reserved,
-    /// Something other than letters, digits, `-`, `_` and `.`, or a bracketed text that is no IPv6 address.
-    #[error("the host has a character that hosts do not have")]
+    /// The host has a byte other than letters, digits, `-`, `_` and `.`, or brackets around an invalid IPv6 address.
+    #[error(
+        "the host has an invalid character: allowed are letters, digits, '-', '_', '.' and a bracketed IPv6 address"
+    )]
     Character,
-    /// The text after the last `:` is not a port number.
-    #[error("the port is not a number from 0 to 65535")]
+    /// The text after the `:` is not a port number.
+    #[error("invalid port: must be a number from 0 to 65535")]
     Port,
 }
 
-/// A host name or IP literal, as subjects and routing tables use it.
+/// A host name or IP literal, normalized for subjects and routing tables.
 ///
-/// Two authorities that differ only in case, port or one trailing dot are the same host. What the client wrote
-/// travels in the head, exactly.
+/// Authorities that differ only in case, port or one trailing dot are the same host. The head of a request carries the
+/// authority exactly as the client wrote it.
+///
+/// ```
+/// use h8s_wire::Host;
+///
+/// let host: Host = "API.example.com:8080".parse()?;
+/// assert_eq!(host.name(), "api.example.com");
+/// assert_eq!(host.reversed(), "com.example.api");
+/// assert_eq!(Host::from_reversed("com.example.api"), Some(host));
+/// # Ok::<(), h8s_wire::HostError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host {
     name: Box<str>,
@@ -44,10 +56,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Reads the host out of an authority (`host`, `host:port`, `[v6]`, `[v6]:port`).
+    /// Parses the host of an authority (`host`, `host:port`, `[v6]`, `[v6]:port`).
     ///
     /// # Errors
-    /// Whatever is not a host by RFC 9110 §7.2, or that subjects cannot carry; see [`HostError`].
+    /// [`HostError`] if the text is not a host (RFC 9110 §7.2), or subjects cannot carry it.
     pub fn parse(authority: &str) -> Result<Self, HostError> {
         if let Some(rest) = authority.strip_prefix('[') {
             let (literal, port) = rest.split_once(']').ok_or(HostError::Character)?;
@@ -74,23 +86,23 @@ impl Host {
         Ok(Self { name: name.into(), reversed: reversed.into() })
     }
 
-    /// Reads the reversed form out of a subject. `None` when it is no host's.
+    /// Parses the reversed form of a subject. `None` if it is not the canonical form of a host.
     pub fn from_reversed(reversed: &str) -> Option<Self> {
         let host = match reversed.replace('_', ":").parse::<Ipv6Addr>() {
             Ok(address) if reversed.contains('_') => Self::from_v6(address),
             _ if reversed.parse::<Ipv4Addr>().is_ok() => Self::parse(reversed),
             _ => Self::parse(&reverse(reversed)),
         };
-        // Every host has one form only: `0_0_0_0_0_0_0_1` is another subject than `__1`, and permissions are by subject.
+        // Each host has one form, since permissions apply to subjects: `0_0_0_0_0_0_0_1` is another subject than `__1`.
         host.ok().filter(|host| host.reversed() == reversed)
     }
 
-    /// The name in lower case without port; an IPv6 literal in brackets.
+    /// The name in lower case, without port. An IPv6 address is in brackets.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The form in subjects: `api.example.com` → `com.example.api`.
+    /// The form used in subjects: `api.example.com` → `com.example.api`.
     pub fn reversed(&self) -> &str {
         &self.reversed
     }
@@ -195,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_by_name() {
+    fn an_invalid_host_is_refused_with_its_cause() {
         let long_label = "a".repeat(64);
         let long_name = "a.".repeat(127) + "a";
         for (authority, error) in [
@@ -229,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reversed_form_that_is_no_hosts_gives_none() {
+    fn an_invalid_reversed_form_is_refused() {
         for bad in
             ["", "_", "com._.example", "a..b", "a*", "COM", "0_0_0_0_0_0_0_1", "2001_DB8__7", "[::1]", "a:80"]
         {

@@ -1,22 +1,25 @@
-//! Subject tokens: how any byte string becomes valid, literal, bounded tokens (`PROTOCOL.md §2`).
+//! Subject tokens: encodes any byte string as valid, literal, bounded tokens (`PROTOCOL.md §2`).
+//!
+//! Percent-encoding is written here rather than taken from a crate: a segment is decoded and encoded byte by byte into
+//! the subject, in one pass that stops at the size limit and needs no buffer.
 
 use std::fmt;
 
-/// Path segments past this many are left off the subject; the head has them all.
+/// The number of path segments in a subject. Further ones are left off; the head carries the whole path.
 pub const MAX_PATH_TOKENS: usize = 32;
 
-/// A subject never grows past this. nats-server closes a connection whose protocol line passes 4 KiB, and that
-/// line carries a subject, a reply subject and sizes.
+/// The size limit of a subject. nats-server closes a connection whose protocol line exceeds 4 KiB, and that line
+/// carries a subject, a reply subject and sizes.
 pub const MAX_SUBJECT_BYTES: usize = 1024;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// RFC 3986 `pchar` less `.` (the token separator), `*` (a wildcard) and `%` (the escape itself).
+/// `pchar` of RFC 3986 without `.` (the token separator), `*` (a wildcard) and `%` (the escape).
 fn is_raw(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-~_!$&'()+,;=:@".contains(&byte)
 }
 
-/// Appends `bytes` as one token: allowed characters raw, everything else as `%XX`.
+/// Appends `bytes` as one token: allowed characters as they are, every other byte as `%XX`.
 pub fn encode_token(bytes: &[u8], out: &mut String) {
     for &byte in bytes {
         push_byte(byte, out);
@@ -33,7 +36,7 @@ fn push_byte(byte: u8, out: &mut String) {
     }
 }
 
-/// The bytes that a token stands for. A `%` that no two hexadecimal digits follow stands for itself.
+/// Decodes a token to bytes. A `%` that is not followed by two hexadecimal digits stands for itself.
 pub fn decode_token(token: &str) -> Vec<u8> {
     percent_decoded(token.as_bytes()).collect()
 }
@@ -58,10 +61,16 @@ fn hex_value(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// A path as subject tokens, joined by `.`: one per non-empty segment, at most [`MAX_PATH_TOKENS`].
+/// A path as subject tokens, joined by `.`: one per non-empty segment, [`MAX_PATH_TOKENS`] at most.
 ///
-/// Paths that differ only in escapes (`/a%62`, `/ab`) or empty segments (`/a//b`, `/a/b/`) have the same tokens:
-/// they route alike. The exact path travels in the head.
+/// Paths that differ only in escapes (`/a%62`, `/ab`) or empty segments (`/a//b`, `/a/b/`) have the same tokens and
+/// route alike. The head carries the exact path.
+///
+/// ```
+/// use h8s_wire::PathTokens;
+///
+/// assert_eq!(PathTokens::of("/a%62//c.d/").as_str(), "ab.c%2Ed");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PathTokens {
     joined: String,
@@ -69,7 +78,7 @@ pub struct PathTokens {
 }
 
 impl PathTokens {
-    /// Reads a path, raw as in the request target and without its query.
+    /// Tokenizes a raw path, as in the request target, without its query.
     pub fn of(path: &str) -> Self {
         let mut tokens = Self { joined: String::with_capacity(path.len()), truncated: false };
         for (index, segment) in path.split('/').filter(|segment| !segment.is_empty()).enumerate() {
@@ -81,7 +90,7 @@ impl PathTokens {
         tokens
     }
 
-    /// Appends one segment; takes it back and says `false` when the whole passes the bound.
+    /// Appends one segment. Removes it again and returns `false` if the total exceeds the limit.
     fn push(&mut self, segment: &str) -> bool {
         let before = self.joined.len();
         if before > 0 {
@@ -102,12 +111,12 @@ impl PathTokens {
         &self.joined
     }
 
-    /// Whether tokens were left off.
+    /// Whether segments were left off.
     pub fn is_truncated(&self) -> bool {
         self.truncated
     }
 
-    /// The tokens that fit into `budget` bytes together with their separators, whole tokens only.
+    /// The whole tokens that fit into `budget` bytes, separators included.
     pub(crate) fn within(&self, budget: usize) -> &str {
         if self.joined.len() <= budget {
             return &self.joined;

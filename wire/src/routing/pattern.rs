@@ -9,33 +9,42 @@ use http::Method;
 
 use super::{PathTokens, encode_token};
 
-/// With the longest prefix, method and host beside it, a pattern this long still fits a subject.
+/// A pattern of this size fits a subject together with the longest prefix, method and host.
 const MAX_PATTERN_BYTES: usize = 512;
-/// Real methods are short (the longest registered one has 17 letters); three times this fits a subject.
+/// The longest registered method has 17 letters. Encoding may triple the size.
 const MAX_METHOD_BYTES: usize = 32;
-/// The last token of a prefix pattern's own subject: `*`, escaped.
+/// The last token of the subject of a prefix pattern: an encoded `*`.
 const PREFIX_TOKEN: &str = "%2A";
 
-/// Why a text is no path or method pattern.
+/// Why a text is not a valid path or method pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Paths are absolute.
+    /// The path pattern is not absolute.
     #[error("a path pattern starts with '/'")]
     NotAbsolute,
-    /// `*` stands only alone, and only at the end.
-    #[error("'*' may only be the whole last segment of a path pattern, as in '/api/*'")]
+    /// A `*` is not the whole last segment.
+    #[error("'*' is allowed only as the whole last segment of a path pattern, as in '/api/*'")]
     MisplacedStar,
-    /// Over 512 bytes of tokens, or over 32 segments.
+    /// The path pattern has more than 512 bytes of tokens, or more than 32 segments.
     #[error("the path pattern is longer than 512 bytes or 32 segments")]
     TooLong,
-    /// Not an HTTP method, `ANY` or `WS`.
-    #[error("the method is not an HTTP method, ANY or WS")]
+    /// The method pattern is not an HTTP method, `ANY` or `WS`, or has more than 32 bytes.
+    #[error("invalid method: must be an HTTP method of at most {MAX_METHOD_BYTES} bytes, ANY or WS")]
     Method,
 }
 
-/// An exact path, or everything from a prefix down (`/api/*` covers `/api`, `/api/` and `/api/x/y`).
+/// An exact path, or a prefix with everything below it (`/api/*` covers `/api`, `/api/` and `/api/x/y`).
 ///
-/// Texts that route alike are equal: `/a/` and `/%61` are `/a`.
+/// Patterns that route alike are equal: `/a/` and `/%61` equal `/a`.
+///
+/// ```
+/// use h8s_wire::{PathPattern, PathTokens};
+///
+/// let pattern: PathPattern = "/api/*".parse()?;
+/// assert!(pattern.matches(&PathTokens::of("/api")));
+/// assert!(!pattern.matches(&PathTokens::of("/apis")));
+/// # Ok::<(), h8s_wire::PatternError>(())
+/// ```
 #[derive(Clone)]
 pub struct PathPattern {
     tokens: Box<str>,
@@ -53,22 +62,22 @@ impl PathPattern {
         }
     }
 
-    /// What routing goes by, and so equality: the text is only how somebody wrote it.
+    /// The part that decides routing, and therefore equality and order. The text does not.
     fn route(&self) -> (&str, bool) {
         (&self.tokens, self.is_prefix)
     }
 
-    /// Ends in `/*`.
+    /// Whether the pattern ends in `/*`.
     pub fn is_prefix(&self) -> bool {
         self.is_prefix
     }
 
-    /// The tokens of the fixed part, joined by `.`; empty for the root.
+    /// The tokens of the fixed part, joined by `.`. Empty for the root.
     pub fn tokens(&self) -> &str {
         &self.tokens
     }
 
-    /// The pattern written from its tokens: one line of visible ASCII, whatever somebody wrote.
+    /// The pattern in canonical form, from its tokens: one line of visible ASCII.
     pub(crate) fn canonical(&self) -> String {
         let tokens = self.tokens.split('.').filter(|token| !token.is_empty());
         let path: String =
@@ -76,7 +85,7 @@ impl PathPattern {
         if path.is_empty() { "/".to_owned() } else { path }
     }
 
-    /// The tokens of this pattern's own subject, each with its `.` before it.
+    /// Appends the tokens of the pattern's subject, each preceded by `.`.
     pub(crate) fn push_tokens(&self, subject: &mut String) {
         for part in [&*self.tokens, if self.is_prefix { PREFIX_TOKEN } else { "" }] {
             if !part.is_empty() {
@@ -129,7 +138,7 @@ impl FromStr for PathPattern {
         {
             return Err(PatternError::TooLong);
         }
-        // A segment that is `*` (or `%2A`) would have the same subject as the pattern that ends there.
+        // A segment `*` (or `%2A`) would give an exact pattern the subject of a prefix pattern.
         if path.contains('*') || tokens.as_str().split('.').any(|token| token == PREFIX_TOKEN) {
             return Err(PatternError::MisplacedStar);
         }
@@ -149,16 +158,16 @@ impl fmt::Debug for PathPattern {
     }
 }
 
-/// What methods an interest covers.
+/// The methods that an interest covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MethodPattern {
-    /// Every HTTP method; no WebSockets.
+    /// Every HTTP method, but not WebSockets.
     #[default]
     Any,
     /// WebSockets.
     WebSocket,
-    /// One method. `GET` covers `HEAD` where `HEAD` is not named itself (RFC 9110 §9.3.2). Made by
-    /// [`named`](Self::named) only: an unchecked method could outgrow a subject.
+    /// One method. `GET` also covers `HEAD`, unless `HEAD` has its own interest (RFC 9110 §9.3.2). Constructed only by
+    /// [`named`](Self::named), which checks the length.
     #[non_exhaustive]
     Named(Method),
 }
@@ -167,7 +176,7 @@ impl MethodPattern {
     /// The pattern that names exactly this method.
     ///
     /// # Errors
-    /// A method that subjects cannot carry: over 32 bytes, or `ANY` or `WS` in any case. Maps to 501.
+    /// [`PatternError::Method`] for a method of more than 32 bytes, and for `ANY` and `WS` in any case. Maps to 501.
     pub fn named(method: &Method) -> Result<Self, PatternError> {
         let name = method.as_str();
         let reserved = name.eq_ignore_ascii_case("ANY") || name.eq_ignore_ascii_case("WS");
@@ -189,12 +198,12 @@ impl MethodPattern {
         std::iter::once(self.clone()).chain(fallbacks.into_iter().flatten())
     }
 
-    /// Appends the method's subject token.
+    /// Appends the subject token of the method.
     pub(crate) fn push_token(&self, subject: &mut String) {
         encode_token(self.as_str().as_bytes(), subject);
     }
 
-    /// The name: `ANY`, `WS` or the method's.
+    /// The name: `ANY`, `WS` or the method.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Any => "ANY",

@@ -1,11 +1,27 @@
-//! The most specific match among many patterns (`PROTOCOL.md §3`).
+//! Finds the most specific of many patterns (`PROTOCOL.md §3`).
 
 use std::collections::HashMap;
 
 use super::{Host, Interest, MAX_PATH_TOKENS, MethodPattern, PathTokens};
 
-/// Values by interest, looked up by the most specific pattern: an exact path before the longest prefix, a named
-/// method before `ANY`. A look-up costs one hash per segment of the path, however many patterns there are.
+/// A map from interests to values that finds the most specific pattern for a request: an exact path before the longest
+/// prefix, a named method before `ANY`. A lookup costs one hash per path segment, independent of the number of patterns.
+///
+/// ```
+/// use h8s_wire::{Interest, PathTokens, PatternMap};
+///
+/// let interest = |path: &str| -> Result<Interest, Box<dyn std::error::Error>> {
+///     Ok(Interest { host: "a.example".parse()?, path: path.parse()?, method: "ANY".parse()? })
+/// };
+/// let mut map = PatternMap::default();
+/// map.entry(&interest("/*")?, || "everything");
+/// map.entry(&interest("/api/*")?, || "api");
+///
+/// let (host, method) = ("a.example".parse()?, "GET".parse()?);
+/// let (_, value) = map.matching(&host, &method, &PathTokens::of("/api/users")).next().unwrap();
+/// assert_eq!(*value, "api");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct PatternMap<T> {
     hosts: HashMap<Box<str>, HostPatterns<T>>,
@@ -33,7 +49,7 @@ impl<T> Default for PatternMap<T> {
 }
 
 impl<T> PatternMap<T> {
-    /// The value of exactly this interest, made if it is not there.
+    /// The value of exactly this interest, inserted if absent.
     pub fn entry(&mut self, interest: &Interest, new: impl FnOnce() -> T) -> &mut T {
         let host = self
             .hosts
@@ -49,7 +65,7 @@ impl<T> PatternMap<T> {
         &mut values[at].1
     }
 
-    /// Takes out the value of exactly this interest.
+    /// Removes and returns the value of exactly this interest.
     pub fn remove(&mut self, interest: &Interest) -> Option<T> {
         let host = self.hosts.get_mut(interest.host.reversed())?;
         let paths = host.of_kind(interest.path.is_prefix());
@@ -66,7 +82,7 @@ impl<T> PatternMap<T> {
         Some(value)
     }
 
-    /// Keeps only the values that `keep` says yes to.
+    /// Removes the values for which `keep` returns `false`.
     pub fn retain(&mut self, mut keep: impl FnMut(&Interest, &mut T) -> bool) {
         let mut kept = 0;
         self.hosts.retain(|_, host| {
@@ -82,12 +98,12 @@ impl<T> PatternMap<T> {
         self.len = kept;
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// None at all.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -99,7 +115,7 @@ impl<T> PatternMap<T> {
         values.iter_mut().find(|(known, _)| known.method == interest.method).map(|(_, value)| value)
     }
 
-    /// Every interest with its value, in no order.
+    /// Every interest with its value, in arbitrary order.
     pub fn iter(&self) -> impl Iterator<Item = (&Interest, &T)> {
         self.hosts
             .values()
@@ -108,7 +124,7 @@ impl<T> PatternMap<T> {
             .map(|(interest, value)| (interest, value))
     }
 
-    /// What covers the request, most specific first.
+    /// The interests that cover the request, most specific first.
     pub fn matching<'a, 'q>(
         &'a self,
         host: &'q Host,
@@ -133,7 +149,7 @@ impl<T> PatternMap<T> {
     }
 }
 
-/// `a.b.c`, `a.b`, `a`, and the root's empty one.
+/// `a.b.c`, `a.b`, `a`, and the empty prefix of the root.
 fn prefixes_of(tokens: &str) -> impl Iterator<Item = &str> {
     let mut next = Some(tokens);
     std::iter::from_fn(move || {
@@ -198,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_the_last_leaves_nothing_behind() {
+    fn removing_the_last_value_removes_its_host() {
         let mut map = PatternMap::default();
         for path in ["/a", "/a/*"] {
             map.entry(&interest(path, "ANY"), || path);

@@ -1,19 +1,19 @@
-//! Control subjects: who serves what, which connections are open, and broadcasts (`PROTOCOL.md §2`). Each ends in a host,
-//! since permissions are granted by subject.
+//! Control subjects: interest, open connections and broadcasts (`PROTOCOL.md §2`). Each ends in a host, since
+//! permissions apply to subjects.
 
 use super::{Subject, Subjects};
 use crate::routing::Host;
 
-/// What a message about a host's connections is about.
+/// The kind of a control message about the connections of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectionSubject {
-    /// A gateway has one more.
+    /// A connection was opened.
     Established,
-    /// A gateway has one less.
+    /// A connection was closed.
     Closed,
-    /// A gateway says how many it has.
+    /// A gateway publishes its number of open connections.
     Beat,
-    /// Somebody asks gateways for theirs.
+    /// A responder requests the list of open connections from all gateways.
     List,
 }
 
@@ -31,28 +31,28 @@ impl ConnectionSubject {
 }
 
 impl Subjects {
-    /// Where a responder announces what it serves.
+    /// The subject of announcements.
     pub fn interest_register(&self, host: &Host) -> Subject {
         Subject::new(format!("{}.control.interest.register.{}", self.prefix(), host.reversed()))
     }
 
-    /// Where a responder takes it back.
+    /// The subject on which a responder withdraws an announcement.
     pub fn interest_unregister(&self, host: &Host) -> Subject {
         Subject::new(format!("{}.control.interest.unregister.{}", self.prefix(), host.reversed()))
     }
 
-    /// Everything about interest, for a gateway: one subscription, so that what one responder says stays in order.
+    /// A gateway's subscription to all interest messages. One subscription keeps the messages of a responder in order.
     pub fn interest_all(&self) -> Subject {
         Subject::new(format!("{}.control.interest.>", self.prefix()))
     }
 
-    /// Where a gateway asks everybody to announce again.
+    /// The subject on which a gateway requests announcements from all responders.
     pub fn interest_list(&self) -> Subject {
         Subject::new(format!("{}.control.interest.list", self.prefix()))
     }
 
-    /// What an interest control message says about itself: whether it registers (or takes back), and for which
-    /// host. Its payload may speak of no other host, since permissions are granted by subject.
+    /// Parses the subject of an interest message: `true` for register, `false` for unregister, and the host. A receiver
+    /// must ignore a payload that names another host, since permissions apply to subjects.
     pub fn parse_interest(&self, subject: &str) -> Option<(bool, Host)> {
         let rest = subject.strip_prefix(self.prefix())?.strip_prefix(".control.interest.")?;
         let (verb, host) = rest.split_once('.')?;
@@ -64,23 +64,23 @@ impl Subjects {
         Some((registers, Host::from_reversed(host)?))
     }
 
-    /// What gateways say about a host's connections, and how they are asked for them.
+    /// The subject of control messages about the connections of a host.
     pub fn connections(&self, about: ConnectionSubject, host: &Host) -> Subject {
         Subject::new(format!("{}.control.ws.conn.{}.{}", self.prefix(), about.token(), host.reversed()))
     }
 
-    /// Everything about a host's connections, for a registry: one subscription, so that what one gateway says stays in
-    /// order.
+    /// A registry's subscription to all control messages about the connections of a host. One subscription keeps the
+    /// messages of a gateway in order.
     pub fn connections_all(&self, host: &Host) -> Subject {
         Subject::new(format!("{}.control.ws.conn.*.{}", self.prefix(), host.reversed()))
     }
 
-    /// All questions for lists of connections, for a gateway.
+    /// A gateway's subscription to the list requests of all hosts.
     pub fn connection_lists(&self) -> Subject {
         Subject::new(format!("{}.control.ws.conn.{}.>", self.prefix(), ConnectionSubject::List.token()))
     }
 
-    /// What a message about connections is, and of which host.
+    /// Parses the subject of a control message about connections: its kind and host.
     pub fn parse_connections(&self, subject: &str) -> Option<(ConnectionSubject, Host)> {
         let rest = subject.strip_prefix(self.prefix())?.strip_prefix(".control.ws.conn.")?;
         let (about, host) = rest.split_once('.')?;
@@ -88,17 +88,17 @@ impl Subjects {
         Some((about, Host::from_reversed(host)?))
     }
 
-    /// Where a message to many of a host's connections is published.
+    /// The subject of broadcasts to the connections of a host.
     pub fn broadcast(&self, host: &Host) -> Subject {
         Subject::new(format!("{}.control.ws.broadcast.{}", self.prefix(), host.reversed()))
     }
 
-    /// All broadcasts, for a gateway.
+    /// A gateway's subscription to the broadcasts of all hosts.
     pub fn broadcasts(&self) -> Subject {
         Subject::new(format!("{}.control.ws.broadcast.>", self.prefix()))
     }
 
-    /// The host that a broadcast is for.
+    /// Parses the subject of a broadcast: its host.
     pub fn parse_broadcast(&self, subject: &str) -> Option<Host> {
         let rest = subject.strip_prefix(self.prefix())?.strip_prefix(".control.ws.broadcast.")?;
         Host::from_reversed(rest)
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn interest_subjects_say_their_host() {
+    fn interest_subjects_contain_their_host() {
         let subjects = Subjects::default();
         assert_eq!(
             subjects.parse_interest(subjects.interest_register(&host("a.example")).as_str()),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_about_connections_say_what_and_of_which_host() {
+    fn subjects_about_connections_contain_kind_and_host() {
         let (subjects, host) = (Subjects::new("edge.h8s").unwrap(), host("a.example"));
         for about in ConnectionSubject::ALL {
             let subject = subjects.connections(about, &host);

@@ -1,4 +1,4 @@
-//! The inboxes of gateways and responders: where frames, replies and pushes come in (`PROTOCOL.md §2`).
+//! The inboxes of gateways and responders, which receive frames, replies and pushes (`PROTOCOL.md §2`).
 
 use std::sync::Arc;
 
@@ -6,24 +6,24 @@ use super::{DIVIDER, Subject, Subjects};
 use crate::id::{ConnectionId, DIGIT_COUNT, ExchangeId, GatewayId, ResponderId};
 use crate::routing::Host;
 
-/// The last token of the subject that takes `SYNC` frames, in every inbox.
+/// The last token of the subject of `SYNC` frames, in every inbox.
 const SYNC: &str = "sync";
 
-/// The last token of the subject that takes what is for one WebSocket, in a gateway's inbox.
+/// The last token of the subject of pushes to one WebSocket, in a gateway's inbox.
 const PUSH: &str = "push";
 
-/// The replies that one side may have: an inbox, then an exchange. Frames are published to nothing else, whatever
-/// a message says.
+/// The valid reply subjects of one side: an inbox, then an exchange. A peer publishes frames to no other subject,
+/// whatever reply subject a message has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replies(Arc<str>);
 
 impl Replies {
-    /// Those that begin so, up to and including the `.` before the inbox's own token.
+    /// Reply subjects that start with this text, which ends in the `.` before the inbox id.
     pub(crate) fn below(start: String) -> Self {
         Self(start.into())
     }
 
-    /// Whether `reply` is one of them.
+    /// Whether `reply` is a valid reply subject.
     pub fn cover(&self, reply: &str) -> bool {
         let Some((owner, exchange)) = reply.strip_prefix(&*self.0).and_then(|rest| rest.split_once('.'))
         else {
@@ -33,7 +33,7 @@ impl Replies {
     }
 }
 
-/// An inbox of a gateway or a responder: its last token names the exchange.
+/// The inbox of a gateway or a responder. The last token of its subjects names the exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Inbox(String);
 
@@ -42,20 +42,20 @@ impl Inbox {
         Self(text)
     }
 
-    /// Where messages to one WebSocket go.
+    /// The subject of pushes to one WebSocket.
     pub fn push(&self, connection: ConnectionId) -> Subject {
         Subject::new(format!("{}.{connection}.{PUSH}", self.0))
     }
 
-    /// The WebSocket that a subject of a gateway's inbox is for.
+    /// The WebSocket connection of a push subject.
     pub fn connection_of(subject: &str) -> Option<ConnectionId> {
         let (rest, last) = subject.rsplit_once('.')?;
         if last == PUSH { rest.rsplit_once('.')?.1.parse().ok() } else { None }
     }
 
-    /// Where the frames of one exchange go.
+    /// The subject of the frames of one exchange.
     pub fn exchange(&self, id: ExchangeId) -> Subject {
-        // Made for each exchange, at both ends: in one piece.
+        // Built for each exchange at both ends: one allocation.
         let mut text = String::with_capacity(self.0.len() + 1 + DIGIT_COUNT);
         text.push_str(&self.0);
         text.push('.');
@@ -63,44 +63,44 @@ impl Inbox {
         Subject::new(text)
     }
 
-    /// Where `SYNC` frames go.
+    /// The subject of `SYNC` frames.
     pub fn sync(&self) -> Subject {
         Subject::new(format!("{}.{SYNC}", self.0))
     }
 
-    /// The one subscription that takes everything.
+    /// The subscription to all subjects of the inbox.
     pub fn all(&self) -> Subject {
         Subject::new(format!("{}.>", self.0))
     }
 
-    /// The text without the last token.
+    /// The common part of the inbox's subjects.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `subject` is this inbox's for `SYNC` frames.
+    /// Whether `subject` is the `SYNC` subject of an inbox.
     pub fn is_sync(subject: &str) -> bool {
         subject.rsplit_once('.').is_some_and(|(_, last)| last == SYNC)
     }
 
-    /// The exchange that a subject of any inbox is for.
+    /// The exchange of an inbox subject.
     pub fn exchange_of(subject: &str) -> Option<ExchangeId> {
         subject.rsplit_once('.')?.1.parse().ok()
     }
 
-    /// The inbox that an exchange's subject lies in.
+    /// The inbox of an exchange subject.
     pub fn of_exchange(subject: &str) -> Option<Self> {
         let (inbox, exchange) = subject.rsplit_once('.')?;
         exchange.parse::<ExchangeId>().ok()?;
         Some(Self(inbox.to_owned()))
     }
 
-    /// The inbox a `SYNC` frame came from, by its reply subject. `None` for every subject that is no inbox's, under
-    /// whatever prefix: an answer goes nowhere else.
+    /// The inbox that sent a `SYNC` frame, from its reply subject. `None` if the subject is not the `SYNC` subject of an
+    /// inbox under some prefix, so that a reply cannot go elsewhere.
     pub fn of_sync(reply: &str) -> Option<Self> {
         let inbox = reply.strip_suffix(SYNC)?.strip_suffix('.')?;
         let (owner, id) = inbox.rsplit_once('.')?;
-        // Ids of gateways and responders look alike.
+        // The ids of gateways and responders have one format.
         id.parse::<ResponderId>().ok()?;
         let is_gateways = owner.strip_suffix(".inbox.gw").is_some_and(|prefix| Subjects::new(prefix).is_ok());
         let is_responders = || {
@@ -113,37 +113,38 @@ impl Inbox {
 }
 
 impl Subjects {
-    /// A gateway's inbox, without the last token.
+    /// The inbox of a gateway.
     pub fn gateway_inbox(&self, gateway: GatewayId) -> Inbox {
         Inbox::new(format!("{}.inbox.gw.{gateway}", self.prefix()))
     }
 
-    /// A responder's inbox for one host, without the last token.
+    /// The inbox of a responder for one host.
     pub fn responder_inbox(&self, host: &Host, responder: ResponderId) -> Inbox {
         Inbox::new(format!("{}.inbox.r.{}.{DIVIDER}.{responder}", self.prefix(), host.reversed()))
     }
 
-    /// Where a plain responder hears that an exchange ended early: among its host's inboxes, which it may read.
+    /// The subject of the notice to a plain responder that an exchange ended early. It lies among the inboxes of the
+    /// host, which the responder may subscribe to.
     pub fn close_notice(&self, host: &Host, exchange: ExchangeId) -> Subject {
         Subject::new(format!("{}.inbox.r.{}.{DIVIDER}.closed.{exchange}", self.prefix(), host.reversed()))
     }
 
-    /// All of a host's notices, for one subscription.
+    /// The subscription to all notices of a host.
     pub fn close_notices(&self, host: &Host) -> Subject {
         Subject::new(format!("{}.inbox.r.{}.{DIVIDER}.closed.*", self.prefix(), host.reversed()))
     }
 
-    /// What a responder of this host may have as its reply.
+    /// The valid reply subjects of the responders of a host.
     pub fn responder_replies(&self, host: &Host) -> Replies {
         Replies::below(format!("{}.inbox.r.{}.{DIVIDER}.", self.prefix(), host.reversed()))
     }
 
-    /// What a gateway may have as its reply.
+    /// The valid reply subjects of gateways.
     pub fn gateway_replies(&self) -> Replies {
         Replies::below(format!("{}.inbox.gw.", self.prefix()))
     }
 
-    /// Whether `reply` is a responder's, of whatever host.
+    /// Whether `reply` is a valid reply subject of a responder of any host.
     pub fn is_responder_reply(&self, reply: &str) -> bool {
         let rest = reply.strip_prefix(self.prefix()).and_then(|rest| rest.strip_prefix(".inbox.r."));
         let Some((host, _)) = rest.and_then(|rest| rest.split_once("._.")) else { return false };
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_is_for_one_connection_and_is_no_exchange() {
+    fn a_push_subject_names_one_connection_and_no_exchange() {
         let (_, gateways, id) = inboxes();
         let connection = ConnectionId::from_bytes([7; 16]);
         let push = gateways.push(connection);

@@ -1,27 +1,27 @@
-//! Who shares the exchanges of an interest (`PROTOCOL.md §2`).
+//! The queue group of the responders of one interest (`PROTOCOL.md §2`).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Beside the longest subject it leaves more than half of a protocol line free.
+/// Together with the longest subject, it leaves more than half of a protocol line free.
 const MAX_BYTES: usize = 128;
 
-/// The name of a NATS queue group: `h8s` unless there is a reason.
+/// The name of a NATS queue group. Default `h8s`.
 ///
-/// One that every NATS server takes, and that a permission can name: tokens of visible ASCII without `*` and `>`,
-/// joined by `.`, 128 bytes at most.
+/// Valid for every NATS server and in permissions: tokens of visible ASCII without `*` and `>`, joined by `.`, 128
+/// bytes at most.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QueueGroup(Box<str>);
 
-/// A text is no queue group.
+/// The text is not a valid queue group.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no queue group: write 1 to {MAX_BYTES} letters, digits or signs without blanks, '*' and '>', and no '.' at an end or beside another"
+    "invalid queue group {0:?}: must be 1 to {MAX_BYTES} visible ASCII characters without '*' and '>', in tokens joined by '.'"
 )]
 pub struct QueueGroupError(String);
 
 impl QueueGroup {
-    /// The text.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -58,14 +58,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_servers_and_permissions_take() {
+    fn names_are_valid_for_servers_and_permissions() {
         for good in ["h8s", "a.b-c_d", "team/7", &"x".repeat(MAX_BYTES)] {
             assert_eq!(good.parse::<QueueGroup>().unwrap().as_str(), good);
         }
         for bad in
             ["", ".", "a.", "a..b", "a b", "a\tb", "a*", ">", "é", "a\r\nPUB b", &"x".repeat(MAX_BYTES + 1)]
         {
-            assert!(bad.parse::<QueueGroup>().unwrap_err().to_string().contains("no queue group"), "{bad}");
+            assert!(
+                bad.parse::<QueueGroup>().unwrap_err().to_string().contains("invalid queue group"),
+                "{bad}"
+            );
         }
     }
 }

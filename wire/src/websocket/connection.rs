@@ -1,4 +1,4 @@
-//! Which connections are open: what gateways say about them, in JSON (`PROTOCOL.md §6`).
+//! The control messages of gateways about their open connections, in JSON (`PROTOCOL.md §6`).
 
 use std::net::IpAddr;
 
@@ -8,21 +8,21 @@ use super::Close;
 use crate::id::{ConnectionId, GatewayId};
 use crate::routing::Host;
 
-/// What is known of one open connection. The payload of `established`, and what a page of a list is made of.
+/// One open connection. The payload of `established`, and an entry of a list page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionEntry {
-    /// Which.
+    /// The connection.
     pub connection: ConnectionId,
-    /// The inbox id of the gateway that holds it.
+    /// The gateway that has the connection.
     pub gateway: GatewayId,
-    /// The host that the client asked for.
+    /// The requested host.
     pub host: Host,
-    /// The raw path.
+    /// The requested path, raw.
     pub path: String,
-    /// The raw query, without `?`.
+    /// The requested query, raw, without `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// The subprotocol that was chosen.
+    /// The negotiated subprotocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
     /// The client's address, as far as the gateway trusts it.
@@ -31,83 +31,83 @@ pub struct ConnectionEntry {
     /// Whether the client came over TLS.
     #[serde(default)]
     pub is_secure: bool,
-    /// Where its messages go in the plain dialect: `<p>.ws.ws.<rhost>._[.<path>]`.
+    /// The subject of the client's messages in the plain dialect: `<p>.ws.ws.<rhost>._[.<path>]`.
     pub subject: String,
-    /// Where messages to it go: the gateway's inbox for it.
+    /// The subject of pushes to the client, in the gateway's inbox.
     pub push: String,
-    /// The upgrade request's fields, names in lower case, in order. Those that are not UTF-8 are left out.
+    /// The fields of the upgrade request in order, names in lower case, without values that are not UTF-8.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
 }
 
-/// A connection was opened: revision `revision` of what this gateway has open for this host.
+/// A connection was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Established {
-    /// One more than the revision before, for this gateway and host.
+    /// The revision of the gateway's connections of this host: one more than the previous one.
     pub revision: u64,
     /// The connection.
     #[serde(flatten)]
     pub entry: ConnectionEntry,
 }
 
-/// A connection is over. Said exactly once by its gateway.
+/// A connection was closed. Its gateway publishes this exactly once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
-    /// One more than the revision before.
+    /// One more than the previous revision.
     pub revision: u64,
-    /// Which connection.
+    /// The connection.
     pub connection: ConnectionId,
-    /// Whose.
+    /// The gateway that had the connection.
     pub gateway: GatewayId,
-    /// RFC 6455 §7.4; 1005 without a code, 1006 when the client vanished.
+    /// The close code (RFC 6455 §7.4): 1005 if the client sent none, 1006 if the connection was lost.
     pub code: u16,
-    /// Why, in words.
+    /// The close reason.
     #[serde(default)]
     pub reason: String,
 }
 
-/// How many connections a gateway has open for a host. Said every few seconds while there are some.
+/// The number of connections that a gateway has for a host. Published every few seconds while it is not zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
-    /// Which gateway.
+    /// The gateway.
     pub gateway: GatewayId,
-    /// The revision of its last event.
+    /// The revision of the gateway's last event.
     pub revision: u64,
-    /// How many are open at that revision.
+    /// The number of open connections at that revision.
     pub count: u64,
 }
 
-/// A part of the answer to `list`.
+/// A part of the reply to `list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// Whose connections these are.
+    /// The gateway that has the connections.
     pub gateway: GatewayId,
-    /// The revision at which the list was made; the same on all pages of one answer.
+    /// The revision of the list; the same on all pages of one reply.
     pub revision: u64,
-    /// Nothing follows.
+    /// Whether this is the last page.
     pub last: bool,
-    /// At most as many as fit a message.
+    /// As many entries as fit one message.
     pub connections: Vec<ConnectionEntry>,
 }
 
-/// A message about connections that is none.
+/// The payload is not a valid control message about connections.
 #[derive(Debug, thiserror::Error)]
-#[error("not a message about connections: {0}")]
+#[error("invalid message about connections: {0}")]
 pub struct ConnectionError(#[from] serde_json::Error);
 
 macro_rules! json {
     ($($name:ident),*) => {$(
         impl $name {
-            /// The JSON text.
+            /// Encodes the JSON text.
             pub fn encode(&self) -> Vec<u8> {
-                // Numbers, texts and lists: there is nothing that JSON could not say.
+                // Serializing numbers, strings and lists cannot fail.
                 serde_json::to_vec(self).unwrap_or_default()
             }
 
-            /// Reads one; unknown keys are skipped.
+            /// Decodes the JSON text. Unknown keys are ignored.
             ///
             /// # Errors
-            /// [`ConnectionError`] for whatever is not one.
+            /// [`ConnectionError`] if the text is not valid JSON, or a key is missing or invalid.
             pub fn decode(text: &[u8]) -> Result<Self, ConnectionError> {
                 Ok(serde_json::from_slice(text)?)
             }
@@ -118,7 +118,7 @@ macro_rules! json {
 json!(Established, Closed, Beat, Page, ConnectionEntry);
 
 impl Page {
-    /// The JSON text of a page, from entries that are JSON already.
+    /// Encodes a page from entries that are encoded already.
     pub fn encode_entries(gateway: GatewayId, revision: u64, last: bool, entries: &[&[u8]]) -> Vec<u8> {
         let mut page =
             format!(r#"{{"gateway":"{gateway}","revision":{revision},"last":{last},"connections":["#)
@@ -130,7 +130,7 @@ impl Page {
 }
 
 impl Closed {
-    /// How it ended. A reason that is too long is cut.
+    /// The close. A reason that is too long is truncated.
     pub fn close(&self) -> Close {
         Close::new(self.code, self.reason.clone())
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_and_more_is_skipped() {
+    fn invalid_messages_are_refused_and_unknown_keys_ignored() {
         for text in ["", "{}", "[]", r#"{"gateway":"x","revision":1,"count":0}"#] {
             assert!(Beat::decode(text.as_bytes()).is_err(), "{text}");
         }

@@ -1,11 +1,11 @@
-//! What travels in a WebSocket: whole messages, and the close at the end.
+//! WebSocket messages and closes.
 
 use bytes::Bytes;
 
-/// What kind a message is. Text is valid UTF-8.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageKind {
-    /// UTF-8.
+    /// Valid UTF-8.
     Text,
     /// Any bytes.
     Binary,
@@ -16,7 +16,7 @@ pub enum MessageKind {
 pub struct Message {
     /// Text or binary.
     pub kind: MessageKind,
-    /// What is in it; valid UTF-8 where it is text.
+    /// The content; valid UTF-8 for a text message.
     pub data: Bytes,
 }
 
@@ -31,44 +31,45 @@ impl Message {
         Self { kind: MessageKind::Binary, data: data.into() }
     }
 
-    /// Text where the bytes are UTF-8, else binary: what a sender means who says neither.
+    /// A text message if the bytes are valid UTF-8, else a binary message. For senders that do not specify the kind.
     pub fn guess(data: Bytes) -> Self {
         let kind = if std::str::from_utf8(&data).is_ok() { MessageKind::Text } else { MessageKind::Binary };
         Self { kind, data }
     }
 
-    /// Whether a text message is text.
+    /// Whether the content is valid: UTF-8 if the message is text.
     pub fn is_valid(&self) -> bool {
         self.kind == MessageKind::Binary || std::str::from_utf8(&self.data).is_ok()
     }
 }
 
-/// A reason has room for so many bytes beside its code (RFC 6455 §5.5).
+/// The size limit of a close reason: a control frame without its code (RFC 6455 §5.5).
 pub const MAX_CLOSE_REASON_BYTES: usize = 123;
 
-/// How a WebSocket ends (RFC 6455 §7.4).
+/// The close of a WebSocket (RFC 6455 §7.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close {
-    /// 1000 to 4999. 1005 (no code was given) and 1006 (it just broke off) are only ever told, never sent to a client.
+    /// The close code, 1000 to 4999. 1005 (no code) and 1006 (abnormal closure) are only reported, never sent to a
+    /// client.
     pub code: u16,
     /// At most [`MAX_CLOSE_REASON_BYTES`].
     pub reason: String,
 }
 
 impl Close {
-    /// The client vanished, or the way to it did.
+    /// The connection to the client was lost.
     pub const ABNORMAL: u16 = 1006;
-    /// A close frame without a code.
+    /// The close frame had no code.
     pub const NO_CODE: u16 = 1005;
 
-    /// A reason that is too long is cut, at a character.
+    /// A close with this code. A reason that is too long is truncated at a character boundary.
     pub fn new(code: u16, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
         reason.truncate(reason.floor_char_boundary(MAX_CLOSE_REASON_BYTES));
         Self { code, reason }
     }
 
-    /// Whether a close frame may say this code: the defined ones but 1004 to 1006 and 1015, and the 3000s and 4000s.
+    /// Whether a close frame may carry this code: 1000 to 1003, 1007 to 1014 or 3000 to 4999.
     pub fn is_sendable(&self) -> bool {
         matches!(self.code, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_cut_at_a_character() {
+    fn a_reason_is_truncated_at_a_character_boundary() {
         let close = Close::new(4000, format!("{}é", "a".repeat(122)));
         assert_eq!(close.reason.len(), 122);
     }
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_binary() {
+    fn invalid_utf8_is_binary() {
         assert_eq!(Message::guess(Bytes::from_static("é".as_bytes())).kind, MessageKind::Text);
         assert_eq!(Message::guess(Bytes::from_static(b"\xff")).kind, MessageKind::Binary);
     }

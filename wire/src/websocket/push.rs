@@ -1,24 +1,25 @@
-//! WebSocket messages as NATS messages (`PROTOCOL.md §6`): from clients to plain responders, and from anyone allowed to
-//! one client, to a group, or to all of a host.
+//! WebSocket messages as NATS messages (`PROTOCOL.md §6`): from clients to plain responders, and from any permitted
+//! sender to one client, to a group, or to all clients of a host.
 //!
-//! The payload is the message; NATS headers say what it is. None are needed: text where it is UTF-8, else binary.
+//! The payload is the message, and NATS headers describe it. Without headers, it is text if it is valid UTF-8, else
+//! binary.
 
 use bytes::Bytes;
 
 use super::{Close, Message, MessageKind};
 use crate::routing::PathPattern;
 
-/// On a message from a client: which connection.
+/// On a message from a client: the connection id.
 pub const CONNECTION: &str = "X-H8s-Connection";
-/// What a message is: `text`, `binary`; to a client also `close`, `join`, `leave`.
+/// The kind of a message: `text` or `binary`; to a client also `close`, `join` or `leave`.
 pub const FRAME: &str = "H8s-Frame";
-/// With `close`: the code. 1000 unless given.
+/// With `close`: the close code. Default 1000.
 pub const CLOSE_CODE: &str = "H8s-Close-Code";
-/// With `close`: the reason.
+/// With `close`: the close reason.
 pub const CLOSE_REASON: &str = "H8s-Close-Reason";
-/// With `join` and `leave`: which group. On a broadcast: only to this group.
+/// With `join` and `leave`: the group. On a broadcast: only to this group.
 pub const GROUP: &str = "H8s-Group";
-/// On a broadcast: only to connections with this path, or below it (`/room/*`).
+/// On a broadcast: only to connections whose path this pattern covers, e.g. `/room/*`.
 pub const PATH: &str = "H8s-Path";
 
 const TEXT: &str = "text";
@@ -27,10 +28,10 @@ const CLOSE: &str = "close";
 const JOIN: &str = "join";
 const LEAVE: &str = "leave";
 
-/// Names of groups, in bytes.
+/// The size limit of a group name.
 const MAX_GROUP_BYTES: usize = 128;
 
-/// A group's name: 1 to 128 bytes without control characters, and without spaces around it.
+/// The name of a group: 1 to 128 bytes without control characters and without surrounding whitespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group(Box<str>);
 
@@ -54,54 +55,56 @@ impl std::str::FromStr for Group {
     }
 }
 
-/// What is published for one connection.
+/// A message published to the push subject of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Push {
-    /// For the client.
+    /// A message for the client.
     Message(Message),
     /// Closes the connection.
     Close(Close),
-    /// From now on the connection is of this group.
+    /// Adds the connection to the group.
     Join(Group),
-    /// From now on it is not.
+    /// Removes the connection from the group.
     Leave(Group),
 }
 
-/// Which of a host's connections a broadcast is for.
+/// The connections of a host that receive a broadcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// All.
+    /// All connections of the host.
     All,
-    /// Those whose path this covers.
+    /// Connections whose path this pattern covers.
     Path(PathPattern),
-    /// Those that joined this group.
+    /// Connections that joined this group.
     Group(Group),
 }
 
-/// Why a message is none that a WebSocket can take.
+/// Why a push or broadcast is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    /// A kind that nobody knows.
-    #[error("{FRAME} is none of text, binary, close, join and leave")]
+    /// The kind is unknown, or not allowed in a broadcast.
+    #[error("invalid {FRAME}: must be text, binary, close, join or leave; in a broadcast text or binary")]
     Frame,
-    /// It says that it is text, and is not.
-    #[error("a text message is not UTF-8")]
+    /// A text message is not valid UTF-8.
+    #[error("the text message is not valid UTF-8")]
     NotUtf8,
-    /// Not a code that may be sent.
-    #[error("{CLOSE_CODE} is not a close code that may be sent (1000–1003, 1007–1014, 3000–4999)")]
+    /// The close code is malformed or must not be sent.
+    #[error("invalid {CLOSE_CODE}: must be 1000–1003, 1007–1014 or 3000–4999")]
     Close,
-    /// Missing where it is needed, or no name.
-    #[error("a group is named by 1 to {MAX_GROUP_BYTES} bytes without control characters or spaces around")]
+    /// The group is missing or its name is invalid.
+    #[error(
+        "invalid {GROUP}: must be 1 to {MAX_GROUP_BYTES} bytes without control characters and surrounding whitespace"
+    )]
     Group,
-    /// Not a path pattern.
-    #[error("{PATH} is no path pattern")]
+    /// The path pattern is invalid.
+    #[error("invalid {PATH}: must be a path pattern, e.g. /room/*")]
     Path,
 }
 
-/// Reads what is published for one connection. Names in any case; of a repeated one the first counts.
+/// Decodes a push. Header names match in any case; the first of repeated headers counts.
 ///
 /// # Errors
-/// See [`PushError`].
+/// [`PushError`] if a header or the payload is invalid.
 pub fn decode_push<'a, I>(headers: I, payload: Bytes) -> Result<Push, PushError>
 where
     I: IntoIterator<Item = (&'a str, &'a str)>,
@@ -118,10 +121,10 @@ where
     }
 }
 
-/// Reads a broadcast.
+/// Decodes a broadcast. Header names match in any case; the first of repeated headers counts.
 ///
 /// # Errors
-/// See [`PushError`].
+/// [`PushError`] if a header or the payload is invalid.
 pub fn decode_broadcast<'a, I>(headers: I, payload: Bytes) -> Result<(Audience, Message), PushError>
 where
     I: IntoIterator<Item = (&'a str, &'a str)>,
@@ -135,14 +138,14 @@ where
     Ok((audience, message_of(frame, payload)?))
 }
 
-/// Writes the headers of a push; the payload is [`Push::payload`].
+/// Emits the headers of a push. Its payload is [`Push::payload`].
 pub fn encode_push(push: &Push, mut emit: impl FnMut(&str, &str)) {
     match push {
         Push::Message(message) => emit(FRAME, kind_name(message.kind)),
         Push::Close(close) => {
             emit(FRAME, CLOSE);
             emit(CLOSE_CODE, &close.code.to_string());
-            // A header is one line.
+            // A line break would start another header.
             let reason = close.reason.replace(char::is_control, " ");
             if !reason.trim().is_empty() {
                 emit(CLOSE_REASON, reason.trim());
@@ -159,19 +162,19 @@ pub fn encode_push(push: &Push, mut emit: impl FnMut(&str, &str)) {
     }
 }
 
-/// Writes the headers of a broadcast; the payload is the message's data.
+/// Emits the headers of a broadcast. Its payload is the data of the message.
 pub fn encode_broadcast(audience: &Audience, kind: MessageKind, mut emit: impl FnMut(&str, &str)) {
     emit(FRAME, kind_name(kind));
     match audience {
         Audience::All => {}
-        // As somebody wrote it, it might not be one line.
+        // The original text may contain line breaks.
         Audience::Path(pattern) => emit(PATH, &pattern.canonical()),
         Audience::Group(group) => emit(GROUP, group.as_str()),
     }
 }
 
 impl Push {
-    /// What goes into the NATS message beside the headers.
+    /// The payload of the NATS message.
     pub fn payload(&self) -> Bytes {
         match self {
             Self::Message(message) => message.data.clone(),
@@ -180,7 +183,7 @@ impl Push {
     }
 }
 
-/// What [`FRAME`] says of a message of this kind.
+/// The value of [`FRAME`] for this kind.
 pub const fn kind_name(kind: MessageKind) -> &'static str {
     match kind {
         MessageKind::Text => TEXT,
@@ -200,7 +203,7 @@ fn message_of(kind: Option<&str>, data: Bytes) -> Result<Message, PushError> {
 
 fn close_of(code: Option<&str>, reason: &str) -> Result<Close, PushError> {
     let code = code.unwrap_or("1000");
-    // Digits only: `parse` takes a sign, too.
+    // `parse` would also accept a sign.
     let digits = code.bytes().all(|byte| byte.is_ascii_digit());
     let code = code.parse().ok().filter(|_| digits).ok_or(PushError::Close)?;
     let close = Close::new(code, reason);
@@ -246,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_says_is_guessed() {
+    fn missing_headers_have_defaults() {
         assert_eq!(push(&[], b"hi"), Ok(Push::Message(Message::text("hi"))));
         assert_eq!(push(&[], b"\xff"), Ok(Push::Message(Message::binary(&b"\xff"[..]))));
         assert_eq!(push(&[("h8s-frame", "Close")], b"x"), Ok(Push::Close(Close::new(1000, ""))));
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_pushes_are_refused() {
         for (headers, payload, error) in [
             (&[("H8s-Frame", "ping")][..], &b""[..], PushError::Frame),
             (&[("H8s-Frame", "text")], b"\xff", PushError::NotUtf8),
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broadcast_says_for_whom() {
+    fn broadcasts_round_trip_with_their_audience() {
         for audience in
             [Audience::All, Audience::Path("/room/*".parse().unwrap()), Audience::Group("g".parse().unwrap())]
         {

@@ -1,13 +1,13 @@
-//! What a WebSocket's client and responder agree to speak: `sec-websocket-protocol` (RFC 6455 §11.3.4).
+//! WebSocket subprotocol negotiation: `sec-websocket-protocol` (RFC 6455 §11.3.4).
 
 use http::header::{self, HeaderMap};
 
-/// Whether a subprotocol is one that the client offers (RFC 6455 §11.3.4: a list, perhaps over several fields).
+/// Whether the client offers this subprotocol.
 pub fn is_offered(protocol: &str, headers: &HeaderMap) -> bool {
     offered(headers).any(|offered| offered == protocol)
 }
 
-/// Every subprotocol that the client offers, the one it likes best first.
+/// The subprotocols that the client offers, in order of preference, over all fields.
 pub fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     let names = lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));

@@ -1,5 +1,5 @@
-//! What must hold whatever the bytes are: one function per decoder, for the property tests here and for `wire/fuzz`,
-//! which includes this file. Each panics when its property is broken.
+//! Properties that hold for any bytes: one function per decoder, for the property tests here and for `wire/fuzz`,
+//! which includes this file. Each panics when its property is violated.
 #![allow(unreachable_pub, reason = "the fuzz targets are another crate")]
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use h8s_wire::{
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-/// Parts of a structured input, divided by a byte that nothing valid contains.
+/// The parts of a structured input, separated by a byte that no valid part contains.
 fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == 0x1e)
 }
@@ -23,7 +23,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// `Frame::decode` and `Peek::of`: whatever decodes encodes to something that decodes to the same.
+/// `Frame::decode` and `Peek::of`: every decoded frame round-trips.
 pub fn frame(bytes: &[u8]) {
     let peeked = Peek::of(bytes);
     let Ok(frame) = Frame::decode(Bytes::copy_from_slice(bytes)) else { return };
@@ -36,7 +36,7 @@ pub fn frame(bytes: &[u8]) {
     }
 }
 
-/// T3: nothing that came off the bus can break a line of HTTP/1.1.
+/// T3: no value received from NATS can break a line of HTTP/1.1.
 fn check_values(frame: &Frame) {
     match frame {
         Frame::Head(HeadFrame { head: HeadKind::Request(head), .. }) => check_fields(&head.headers),
@@ -78,7 +78,7 @@ fn same_head(left: &HeadKind, right: &HeadKind) {
     }
 }
 
-/// A head made of whatever parts are valid: it encodes, and decodes to the same.
+/// A head of valid parts round-trips.
 pub fn head_round_trip(bytes: &[u8]) {
     let mut parts = parts(bytes);
     let mut next = || parts.next().unwrap_or_default();
@@ -94,7 +94,7 @@ pub fn head_round_trip(bytes: &[u8]) {
     let (Ok(authority), Ok(parsed)) = (Authority::try_from(authority), PathAndQuery::try_from(target)) else {
         return;
     };
-    // A fragment is dropped by `http`, and a query alone is written with the path it implies: neither comes back.
+    // `http` drops a fragment, and a query alone is encoded with the path it implies: neither round-trips.
     if parsed.as_str().as_bytes() != target || target.starts_with(b"?") {
         return;
     }
@@ -146,7 +146,7 @@ fn pairs(texts: &[String]) -> impl Iterator<Item = (&str, &str)> {
     texts.iter().map(|text| text.split_once(':').unwrap_or((text, "")))
 }
 
-/// `plain::decode_response`: T3, T4; and what decodes encodes to something that decodes to the same.
+/// `plain::decode_response`: T3, T4; and every decoded response round-trips.
 pub fn plain_response(bytes: &[u8]) {
     let texts: Vec<String> = parts(bytes).map(text).collect();
     for (payload_bytes, has_body) in [(0, true), (3, true), (3, false)] {
@@ -161,7 +161,7 @@ pub fn plain_response(bytes: &[u8]) {
     }
 }
 
-/// T4: neither h8s's nor the bus's own names come out of the plain dialect.
+/// T4: no name reserved by h8s or NATS comes out of the plain dialect.
 pub fn check_unreserved(fields: &HeaderMap) {
     for name in fields.keys() {
         let name = name.as_str();
@@ -194,7 +194,7 @@ pub fn plain_request(bytes: &[u8]) {
     round_trip(HeadKind::Request(Box::new(head)));
 }
 
-/// T2: every host, method and path that is accepted gives a subject that is valid, literal, bounded, and leads back.
+/// T2: every accepted host, method and path gives a subject that is valid, literal, bounded, and round-trips.
 pub fn host_and_path(bytes: &[u8]) {
     let mut parts = parts(bytes);
     let mut next = || parts.next().unwrap_or_default();
@@ -231,7 +231,7 @@ pub fn check_tokens(path: &str, tokens: &PathTokens) {
     assert_eq!(decoded.len() < segments.len(), tokens.is_truncated());
 }
 
-/// A subject that nats-server takes, with no wildcard in it, and no token that could be mistaken for the prefix's.
+/// A subject that nats-server accepts, without wildcards, and without a token that could be mistaken for the prefix.
 pub fn check_literal(subject: &Subject, prefix: &str) {
     let text = subject.as_str();
     assert!(text.len() <= MAX_SUBJECT_BYTES, "{} bytes", text.len());
@@ -273,7 +273,7 @@ fn interest_subjects(interest: &Interest) {
     assert_eq!(subjects.parse_interest(registered.as_str()), Some((true, interest.host.clone())));
 }
 
-/// Every reader of subjects and ids: what is read writes the same again.
+/// Every parser of subjects and ids: parsed values round-trip.
 pub fn subject(bytes: &[u8]) {
     let text = text(bytes);
     let (subjects, host) = (Subjects::default(), "a.example".parse().expect("a host"));
@@ -281,7 +281,7 @@ pub fn subject(bytes: &[u8]) {
         let method = MethodPattern::named(&parsed.method).expect("checked when read");
         let subject = subjects.http(&method, &parsed.host, &PathTokens::of(&parsed.path));
         check_literal(&subject, "h8s.http.");
-        // A long subject is cut when it is written again; a second reading is then the same as the first.
+        // A long subject is truncated when it is built again; a second parse then equals the first.
         let again = subjects.parse_http(subject.as_str()).expect("own subjects are read");
         assert_eq!((again.method, again.host), (parsed.method, parsed.host));
         assert!(parsed.path.starts_with(again.path.trim_end_matches('/')), "{} {}", parsed.path, again.path);
@@ -310,7 +310,7 @@ pub fn subject(bytes: &[u8]) {
     }
 }
 
-/// What may be published to has an exchange's id at its end, and comes back from inbox and exchange.
+/// A valid reply subject ends in an exchange id, and equals the one built from its inbox and exchange.
 fn replies(text: &str, subjects: &Subjects, host: &Host) {
     let (ours, gateways) =
         (subjects.responder_replies(host).cover(text), subjects.gateway_replies().cover(text));
@@ -333,7 +333,7 @@ fn about_connections(text: &str, subjects: &Subjects) {
 }
 
 /// `push::decode_push` and `push::decode_broadcast`, with the payload as the first part: T3; messages are valid, closes
-/// may be sent; and what decodes encodes to something that decodes to the same.
+/// may be sent; and every decoded push round-trips.
 pub fn push(bytes: &[u8]) {
     let mut parts = parts(bytes);
     let payload = Bytes::copy_from_slice(parts.next().unwrap_or_default());
@@ -348,7 +348,7 @@ pub fn push(bytes: &[u8]) {
         }
         let headers = written(|emit| push::encode_push(&push, emit));
         let again = push::decode_push(pairs(&headers), push.payload()).expect("own pushes decode");
-        // A reason is made one line: the first writing changes it, and no later one.
+        // A reason becomes one line: the first encoding changes it, later ones do not.
         assert_eq!(written(|emit| push::encode_push(&again, emit)), headers);
         assert!(again == push || matches!(push, Push::Close(_)), "{again:?} {push:?}");
     }
@@ -370,7 +370,7 @@ fn written(encode: impl FnOnce(&mut dyn FnMut(&str, &str))) -> Vec<String> {
     written
 }
 
-/// Every decoder of messages about connections: what decodes comes back.
+/// Every decoder of messages about connections: decoded messages round-trip.
 pub fn connections(bytes: &[u8]) {
     if let Ok(read) = Established::decode(bytes) {
         assert_eq!(Established::decode(&read.encode()).expect("own JSON decodes"), read);

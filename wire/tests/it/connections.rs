@@ -1,4 +1,4 @@
-//! Messages about connections both ways.
+//! Messages about connections, encoded and decoded.
 
 use h8s_wire::{Beat, Closed, ConnectionEntry, ConnectionId, Established, GatewayId, Page};
 use proptest::collection::vec;
@@ -9,7 +9,7 @@ fn gateway() -> impl Strategy<Value = GatewayId> {
     any::<[u8; 16]>().prop_map(GatewayId::from_bytes)
 }
 
-/// Texts with everything that JSON has to escape.
+/// Texts with all characters that JSON escapes.
 fn text() -> impl Strategy<Value = String> {
     "(?s).{0,12}"
 }
@@ -34,13 +34,13 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn established_reads_back_as_it_was(revision in any::<u64>(), entry in entry()) {
+    fn established_round_trips(revision in any::<u64>(), entry in entry()) {
         let established = Established { revision, entry };
         prop_assert_eq!(Established::decode(&established.encode()).unwrap(), established);
     }
 
     #[test]
-    fn pages_read_back_as_they_were(
+    fn pages_round_trip(
         gateway in gateway(),
         revision in any::<u64>(),
         last in any::<bool>(),
@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn closed_and_beats_read_back_as_they_were(
+    fn closed_and_beats_round_trip(
         gateway in gateway(),
         id in any::<[u8; 16]>(),
         (revision, count) in any::<(u64, u64)>(),

@@ -1,4 +1,4 @@
-//! Arbitrary bytes, and bytes that are nearly right, never panic a decoder; what decodes stays the same.
+//! Arbitrary bytes and nearly valid bytes never panic a decoder; decoded values round-trip.
 
 use h8s_wire::{Frame, HeadFrame};
 use proptest::collection::vec;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::{checks, values};
 
-/// Bytes at random find little behind the first check: three in four inputs are made of fragments that mean something.
+/// Random bytes rarely pass the first check: three in four inputs are made of meaningful fragments.
 fn nearly(fragments: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let fragment = prop_oneof![
         3 => proptest::sample::select(fragments).prop_map(|text| text.as_bytes().to_vec()),
@@ -181,7 +181,7 @@ const SUBJECTS: &[&str] = &[
 ];
 
 proptest! {
-    // Cheap, and about strangers' input: more than the usual 256.
+    // Cheap, and about untrusted input: more than the default 256.
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
@@ -206,7 +206,7 @@ proptest! {
     #[test]
     fn every_truncation_of_a_frame_is_an_error_or_a_shorter_frame(frame in values::frame()) {
         let bytes = frame.encode().unwrap();
-        // Bodies and reasons may be cut anywhere and are frames still: fields and numbers are what matters here.
+        // Bodies and reasons may be truncated anywhere and remain valid: this checks fields and numbers.
         for end in 0..bytes.len().min(300) {
             checks::frame(&bytes[..end]);
             if let Ok(shorter) = Frame::decode(bytes.slice(..end)) {
@@ -268,7 +268,7 @@ proptest! {
     }
 }
 
-/// The kinds that end in bytes of no declared length, or in a list.
+/// The kinds that end in bytes without a declared length, or in a list.
 fn may_be_cut(frame: &Frame) -> bool {
     match frame {
         Frame::Head(HeadFrame { .. }) | Frame::Data { .. } | Frame::Abort { .. } => true,

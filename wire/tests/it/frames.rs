@@ -102,7 +102,7 @@ fn encoded(head: RequestHead) -> Result<Bytes, HeadError> {
 }
 
 #[test]
-fn an_absolute_target_without_a_path_travels_in_origin_form() {
+fn an_absolute_target_without_a_path_is_encoded_in_origin_form() {
     let HeadKind::Request(head) = through(HeadKind::Request(Box::new(request("http://a.example?b=c"))))
     else {
         panic!("a request")
@@ -112,7 +112,7 @@ fn an_absolute_target_without_a_path_travels_in_origin_form() {
 }
 
 #[test]
-fn what_no_decoder_takes_is_not_encoded() {
+fn frames_that_no_decoder_accepts_are_not_encoded() {
     assert_eq!(encoded(request("ftp://a.example/")), Err(HeadError::Scheme));
     for protocol in ["", "web socket", "a\r\nb", "é"] {
         let head = RequestHead { protocol: Some(protocol.to_owned()), ..request("http://a.example/") };

@@ -1,4 +1,4 @@
-//! Patterns: the map against the simplest thing that could be right.
+//! Patterns: the map against a simple model.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use h8s_wire::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// A segment as it is written and as it is meant.
+/// A segment as written, and its meaning.
 type Segment = (&'static str, &'static str);
 
 const SEGMENTS: &[Segment] =
@@ -109,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn what_the_map_finds_the_pattern_matches(rules in vec(rule(), 1..12), path in request_path()) {
+    fn every_pattern_that_the_map_finds_matches(rules in vec(rule(), 1..12), path in request_path()) {
         let path = PathTokens::of(&written(&path));
         let mut map = PatternMap::default();
         for rule in &rules {
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn a_map_holds_what_was_put_in_and_not_taken_out(steps in vec((rule(), any::<bool>()), 0..40)) {
+    fn a_map_contains_what_was_inserted_and_not_removed(steps in vec((rule(), any::<bool>()), 0..40)) {
         let (mut map, mut model) = (PatternMap::default(), HashMap::new());
         for (step, (rule, puts)) in steps.iter().enumerate() {
             let interest = rule.interest();

@@ -1,4 +1,4 @@
-//! What must hold for all bytes and all heads, and the golden vectors of `PROTOCOL.md`.
+//! Properties for all bytes and all heads, and the golden vectors of `PROTOCOL.md`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod checks;

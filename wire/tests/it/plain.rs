@@ -74,7 +74,7 @@ proptest! {
             prop_assert!(!all_text(&head.headers), "only a value outside UTF-8 is refused");
             return Ok(());
         };
-        // Ours are there once, and say what the gateway says; the client's are gone.
+        // The gateway's fields appear once with its values; the client's are removed.
         let ours: Vec<_> = pairs(&written).filter(|(name, _)| reserved::is_ours(name)).collect();
         prop_assert!(ours.iter().all(|(name, _)| *name != "X-H8s-Evil"));
         let mut names: Vec<_> = ours.iter().map(|(name, _)| *name).collect();
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn requests_read_back_as_they_were(mut head in values::request_head()) {
+    fn requests_round_trip(mut head in values::request_head()) {
         head.headers = as_text(&head.headers);
         let subject = Subjects::default().parse_http("h8s.http.PUT.com.example._.other").unwrap();
         let written = written_request(&head).unwrap();
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn responses_read_back_as_they_were(mut head in values::response_head(), more in any::<bool>()) {
+    fn responses_round_trip(mut head in values::response_head(), more in any::<bool>()) {
         head.headers = as_text(&head.headers);
         let written = written_response(&head, more).unwrap();
         let read = plain::decode_response(pairs(&written), 0, true).unwrap();

@@ -1,4 +1,4 @@
-//! `PROTOCOL.md` says what the code does, where that can be checked.
+//! `PROTOCOL.md` matches the code, as far as tests can compare them.
 
 use h8s_wire::push::{self, Group, Push};
 use h8s_wire::{
@@ -10,7 +10,7 @@ use h8s_wire::{
 
 const PROTOCOL: &str = include_str!("../../PROTOCOL.md");
 
-/// The table row that names this has this number, written with commas.
+/// The table row with this name has this number, written with commas.
 fn row_says(name: &str, number: usize) {
     let digits = number.to_string();
     let groups: Vec<&str> =
@@ -21,7 +21,7 @@ fn row_says(name: &str, number: usize) {
     assert!(row.contains(&format!("| {number}")), "{number} in: {row}");
 }
 
-/// What stands under a heading, up to the next of the same level.
+/// The text below a heading, up to the next heading of the same level.
 fn section(heading: &str) -> &'static str {
     let level = heading.split(' ').next().unwrap();
     let (_, rest) = PROTOCOL.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
@@ -68,7 +68,7 @@ fn the_example_of_credit_adds_up() {
     assert_eq!((frame, 7 * frame, 8 * frame), (65_792, 460_544, 526_336));
     let limit = 4 * frame + 524_288;
     assert_eq!((4 * frame, limit), (263_168, 787_456));
-    // In all eleven fit, so four more than the first seven.
+    // Eleven fit in total, four more than the first seven.
     assert_eq!(limit / frame, 11);
     for number in ["524,288", "65,792", "460,544", "526,336", "263,168", "787,456"] {
         assert!(PROTOCOL.contains(number), "{number}");
@@ -113,7 +113,7 @@ fn the_limits_of_websockets_are_those_of_the_code() {
     assert!("g".repeat(128).parse::<Group>().is_ok() && "g".repeat(129).parse::<Group>().is_err());
     row_says("a close reason", MAX_CLOSE_REASON_BYTES);
     row_says("a page of a list", MAX_FRAME_BYTES);
-    // What gateways and responders keep to, and this crate does not know.
+    // Limits of gateways and responders that this crate does not define.
     row_says("groups of a connection", 100);
     row_says("a message, either way", 1024 * 1024);
     let text = section(WEBSOCKETS);
@@ -125,7 +125,7 @@ fn the_limits_of_websockets_are_those_of_the_code() {
 #[test]
 fn the_close_codes_are_those_of_the_code() {
     let text = section("### Messages").replace('\n', " ");
-    let (_, ranges) = text.split_once("A close frame may say ").unwrap();
+    let (_, ranges) = text.split_once("A close frame may carry ").unwrap();
     let (ranges, _) = ranges.split_once(" (RFC 6455 §7.4)").unwrap();
     let ranges: Vec<_> = ranges
         .replace(" and ", ", ")
@@ -175,7 +175,7 @@ fn every_subject_of_websockets_is_in_section_2() {
 }
 
 #[test]
-fn every_key_of_what_is_said_about_connections_is_in_section_6() {
+fn every_key_of_messages_about_connections_is_in_section_6() {
     let (gateway, connection) = (GatewayId::from_bytes([1; 16]), ConnectionId::from_bytes([2; 16]));
     let entry = ConnectionEntry {
         connection,
@@ -204,7 +204,7 @@ fn every_key_of_what_is_said_about_connections_is_in_section_6() {
 }
 
 #[test]
-fn what_is_spoken_is_not_marked_as_reserved() {
+fn names_in_use_are_not_marked_as_reserved() {
     assert!(!section(WEBSOCKETS).contains("not yet spoken"));
     let reserved: Vec<_> =
         PROTOCOL.lines().filter(|line| line.contains("*reserved, not yet spoken*")).collect();

@@ -1,4 +1,4 @@
-//! Pushes and broadcasts both ways.
+//! Pushes and broadcasts, encoded and decoded.
 
 use bytes::Bytes;
 use h8s_wire::push::{self, Audience, Group, Push};
@@ -26,7 +26,7 @@ fn group() -> impl Strategy<Value = Group> {
     "\\PC{1,32}".prop_filter_map("a group's name", |name| name.parse().ok())
 }
 
-/// Codes that may be sent, and reasons as they come back: one line, without blanks around.
+/// Codes that may be sent, and reasons that round-trip: one line, without surrounding whitespace.
 fn close() -> impl Strategy<Value = Close> {
     let code = prop_oneof![1000u16..=1003, 1007u16..=1014, 3000u16..=4999];
     (code, "\\PC{0,30}").prop_map(|(code, reason)| Close::new(code, reason.trim()))
@@ -43,7 +43,7 @@ fn audience() -> impl Strategy<Value = Audience> {
 
 proptest! {
     #[test]
-    fn pushes_read_back_as_they_were(push in prop_oneof![
+    fn pushes_round_trip(push in prop_oneof![
         message().prop_map(Push::Message),
         close().prop_map(Push::Close),
         group().prop_map(Push::Join),
@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn broadcasts_read_back_as_they_were(audience in audience(), message in message()) {
+    fn broadcasts_round_trip(audience in audience(), message in message()) {
         let headers = written(|emit| push::encode_broadcast(&audience, message.kind, emit));
         prop_assert_eq!(push::decode_broadcast(pairs(&headers), message.data.clone()), Ok((audience, message)));
     }
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn what_nobody_says_loses_no_byte(payload in vec(any::<u8>(), 0..40)) {
+    fn a_push_without_headers_keeps_every_byte(payload in vec(any::<u8>(), 0..40)) {
         let Ok(Push::Message(message)) = push::decode_push([], Bytes::from(payload.clone())) else {
             panic!("no header is a message")
         };

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::checks;
 
-/// A path as raw as clients can make it: any bytes, escaped or not, many or long segments.
+/// A raw path as clients may send it: any bytes, escaped or not, many or long segments.
 fn path() -> impl Strategy<Value = String> {
     let segment = prop_oneof![
         4 => vec(any::<u8>(), 0..12).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
@@ -33,7 +33,7 @@ fn host() -> impl Strategy<Value = Host> {
     name.prop_filter_map("a host", |name| name.parse().ok())
 }
 
-/// From an alphabet so small that hosts, paths and reversed forms meet all the time.
+/// From a small alphabet, so that hosts, paths and reversed forms often coincide.
 fn small_host() -> impl Strategy<Value = Host> {
     vec(proptest::sample::select(&["a", "b", "_a", "__1", "1", "http", "x", "_"][..]), 1..4)
         .prop_filter_map("a host", |labels| labels.join(".").parse().ok())
@@ -55,7 +55,7 @@ fn named(method: &Method) -> MethodPattern {
     MethodPattern::named(method).unwrap()
 }
 
-/// Whether a subscription takes a subject, as nats-server decides it.
+/// Whether a subscription matches a subject, by the rules of nats-server.
 fn takes(subscription: &Subject, subject: &Subject) -> bool {
     let mut tokens = subject.as_str().split('.');
     for wanted in subscription.as_str().split('.') {
@@ -70,7 +70,7 @@ fn takes(subscription: &Subject, subject: &Subject) -> bool {
 }
 
 proptest! {
-    // Cheap, and about strangers' input: more than the usual 256.
+    // Cheap, and about untrusted input: more than the default 256.
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
@@ -83,7 +83,7 @@ proptest! {
     ) {
         let subjects = Subjects::new(&prefix).unwrap();
         let host = String::from_utf8_lossy(&authority).parse().unwrap_or(host);
-        // Bytes that are no method never become one; those that are become one token.
+        // Invalid methods never become tokens; valid ones become one token.
         let method = Method::from_bytes(&method).ok().and_then(|method| MethodPattern::named(&method).ok());
         let method = method.unwrap_or(named(&Method::GET));
         let tokens = PathTokens::of(&path);
@@ -97,7 +97,7 @@ proptest! {
         prop_assert_eq!(&parsed.host, &host);
         let read = PathTokens::of(&parsed.path);
         prop_assert!(tokens.as_str().starts_with(read.as_str()));
-        // Only what does not fit is left off, and whole tokens of it.
+        // Only whole tokens that do not fit are left off.
         let separator = usize::from(read.as_str().is_empty());
         let whole = subject.as_str().len() - read.as_str().len() + separator + tokens.as_str().len();
         prop_assert!(read.as_str() == tokens.as_str() || whole > MAX_SUBJECT_BYTES, "{} of {}", read, tokens);
@@ -123,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn hosts_lead_back_from_name_and_from_reversed_form(host in host()) {
+    fn hosts_round_trip_from_name_and_from_reversed_form(host in host()) {
         prop_assert_eq!(Host::from_reversed(host.reversed()), Some(host.clone()));
         prop_assert_eq!(host.name().parse(), Ok(host));
     }

@@ -14,7 +14,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Below 2^62, small ones often.
+/// Below 2^62, often small.
 pub(crate) fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0u64..0x100, 0u64..0x1_0000_0000, 0u64..1 << 62]
 }
@@ -32,7 +32,7 @@ pub(crate) fn field_value() -> impl Strategy<Value = HeaderValue> {
 const KNOWN_NAMES: &[&str] =
     &["accept", "set-cookie", "x-a", "x-b", "traceparent", "x-h8s-evil", "nats-msg-id", "status", "te"];
 
-/// Few names, so that repeats are frequent; one in four is anybody's.
+/// Few names, so that repeats are frequent; one in four is arbitrary.
 pub(crate) fn field_name() -> impl Strategy<Value = HeaderName> {
     prop_oneof![
         3 => proptest::sample::select(KNOWN_NAMES).prop_map(HeaderName::from_static),

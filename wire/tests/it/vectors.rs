@@ -1,7 +1,7 @@
-//! The golden vectors in `wire/vectors`: this implementation against what `PROTOCOL.md` promises to others.
+//! The golden vectors in `wire/vectors` against this implementation.
 //!
-//! A vector that does not match fails, and so does a frame kind or an error that no vector shows, a vector without a
-//! reason, or a list that nobody reads.
+//! A vector that does not match fails, and so does a frame kind or an error without a vector, a vector without a
+//! reason, or a list that no test reads.
 
 mod connections;
 mod frames;
@@ -16,7 +16,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// One file, which remembers which of its lists were read.
+/// One file, which records the lists that were read.
 struct Vectors {
     lists: Value,
     read: RefCell<BTreeSet<String>>,
@@ -29,7 +29,7 @@ impl Vectors {
         Self { lists: serde_json::from_str(&text).unwrap(), read: RefCell::default() }
     }
 
-    /// Runs `check` on every vector of one list. Its reason is what a failure shows.
+    /// Runs `check` on every vector of one list. A failure shows the vector's reason.
     fn each(&self, list: &str, check: impl Fn(&Value)) {
         let vectors = self.lists[list].as_array().unwrap_or_else(|| panic!("no list {list}"));
         assert!(!vectors.is_empty(), "{list} is empty");
@@ -42,7 +42,7 @@ impl Vectors {
         self.read.borrow_mut().insert(list.to_owned());
     }
 
-    /// All lists were read: a typing error in a name would skip them silently.
+    /// Checks that all lists were read: a typing error in a name would skip a list silently.
     fn all_read(&self) {
         let lists = self.lists.as_object().unwrap().iter().filter(|(_, list)| list.is_array());
         let lists: BTreeSet<String> = lists.map(|(name, _)| name.clone()).collect();
@@ -73,7 +73,7 @@ fn pairs<'a>(vector: &'a Value, key: &str) -> Vec<(&'a str, &'a str)> {
     list.iter().map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap())).collect()
 }
 
-/// The bytes that hexadecimal digits stand for; blanks are for reading.
+/// Decodes hexadecimal digits, ignoring spaces.
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(|byte| *byte != b' ').collect();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();

@@ -1,4 +1,4 @@
-//! Messages are their bytes: nothing is generated, and nothing but gRPC is measured.
+//! A codec for raw bytes, without generated code: only gRPC itself is measured.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::Status;

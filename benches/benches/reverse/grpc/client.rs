@@ -1,4 +1,4 @@
-//! tonic's client, several calls at a time.
+//! tonic's client with concurrent calls.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tonic::{Request, Status};
 use super::bytes_codec::BytesCodec;
 use super::server::{CALL, CONVERSATION};
 
-/// What a small message has.
+/// The bytes of a small message.
 const MESSAGE: &[u8] = b"a message of thirty-two letters.";
 
-/// Connections to one place.
+/// Connections to one address.
 pub(super) struct Client(Vec<Grpc<Channel>>);
 
 impl Client {
@@ -37,11 +37,11 @@ impl Client {
         call(&mut self.0[0].clone()).await.is_ok()
     }
 
-    /// So many calls at a time, for so long. The time of each.
-    pub(super) async fn round(&self, lanes: usize, time: Duration) -> Vec<Duration> {
+    /// Makes concurrent calls for this duration. Returns the time of each.
+    pub(super) async fn round(&self, concurrency: usize, time: Duration) -> Vec<Duration> {
         let end = Instant::now() + time;
         let mut all = JoinSet::new();
-        for client in self.0.iter().cycle().take(lanes) {
+        for client in self.0.iter().cycle().take(concurrency) {
             let mut client = client.clone();
             all.spawn(async move {
                 let mut times = Vec::new();
@@ -57,8 +57,8 @@ impl Client {
         all.join_all().await.concat()
     }
 
-    /// So many messages there, and the same ones back: their numbers, in order. No more than `under_way` are on their
-    /// way at once: each that comes back lets the next one go.
+    /// Echoes numbered messages and checks their order. At most `under_way` are in flight: each one that returns
+    /// releases the next.
     pub(super) async fn conversation(&self, messages: u64, under_way: usize) {
         let mut client = self.0[0].clone();
         client.ready().await.expect("it is connected");
@@ -68,7 +68,8 @@ impl Client {
         let answer = client.streaming(request, path, BytesCodec).await.expect("it is accepted");
         let mut answers = answer.into_inner();
         for number in 0..messages {
-            let message = answers.message().await.expect("it goes on").expect("there is another message");
+            let message =
+                answers.message().await.expect("the stream continues").expect("there is another message");
             assert_eq!(*message, number.to_be_bytes(), "in order");
             places.add_permits(1);
         }
@@ -80,7 +81,7 @@ fn numbers(messages: u64, places: Arc<Semaphore>) -> impl Stream<Item = Bytes> +
     stream::iter(0..messages).then(move |number| {
         let places = Arc::clone(&places);
         async move {
-            places.acquire().await.expect("nobody closes it").forget();
+            places.acquire().await.expect("the semaphore is never closed").forget();
             Bytes::copy_from_slice(&number.to_be_bytes())
         }
     })

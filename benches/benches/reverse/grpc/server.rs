@@ -1,4 +1,4 @@
-//! tonic's server, which says back what it is told, in a process of its own.
+//! tonic's server as a separate process, which echoes messages.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -18,12 +18,12 @@ use tower_service::Service;
 
 use super::bytes_codec::BytesCodec;
 
-/// The argument by which this program knows that it is the server.
+/// The argument that selects the server role.
 pub(crate) const ROLE: &str = "--grpc-server";
 
-/// One message, and the same one back.
+/// Echoes one message.
 pub(super) const CALL: &str = "/bench.Echo/Call";
-/// Any number of them.
+/// Echoes a stream of messages.
 pub(super) const CONVERSATION: &str = "/bench.Echo/Conversation";
 
 /// Never returns.
@@ -60,7 +60,7 @@ impl Service<Request<Body>> for Echo {
     }
 }
 
-/// What comes goes back.
+/// Echoes the received messages.
 #[derive(Clone, Copy, Debug)]
 struct Back;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Vectors, text};
 
 #[test]
-fn messages_about_connections_are_as_the_vectors_say() {
+fn messages_about_connections_match_the_vectors() {
     let vectors = Vectors::of("connections.json");
     for kind in ["established", "closed", "beats", "pages"] {
         vectors.each(kind, |vector| {
@@ -27,26 +27,26 @@ fn messages_about_connections_are_as_the_vectors_say() {
     vectors.all_read();
 }
 
-/// Reads a message; what it says, field by field, and what is written for it.
+/// Decodes a message; returns its fields, and its encoding, as JSON.
 fn through(kind: &str, json: &str) -> Result<(Value, Value), ConnectionError> {
     let json = json.as_bytes();
     let (told, written) = match kind {
-        "established" => Established::decode(json).map(|read| (told_established(&read), read.encode()))?,
-        "closed" => Closed::decode(json).map(|read| (told_closed(&read), read.encode()))?,
-        "beats" => Beat::decode(json).map(|read| (told_beat(&read), read.encode()))?,
-        "pages" => Page::decode(json).map(|read| (told_page(&read), read.encode()))?,
+        "established" => Established::decode(json).map(|read| (established_json(&read), read.encode()))?,
+        "closed" => Closed::decode(json).map(|read| (closed_json(&read), read.encode()))?,
+        "beats" => Beat::decode(json).map(|read| (beat_json(&read), read.encode()))?,
+        "pages" => Page::decode(json).map(|read| (page_json(&read), read.encode()))?,
         other => panic!("{other}"),
     };
     Ok((told, serde_json::from_slice(&written).unwrap()))
 }
 
-fn told_established(established: &Established) -> Value {
-    let mut told = told_entry(&established.entry);
+fn established_json(established: &Established) -> Value {
+    let mut told = entry_json(&established.entry);
     told["revision"] = json!(established.revision);
     told
 }
 
-fn told_entry(entry: &ConnectionEntry) -> Value {
+fn entry_json(entry: &ConnectionEntry) -> Value {
     let mut told = json!({
         "connection": entry.connection.to_string(), "gateway": entry.gateway.to_string(),
         "host": entry.host.to_string(), "path": entry.path, "is_secure": entry.is_secure,
@@ -63,19 +63,19 @@ fn told_entry(entry: &ConnectionEntry) -> Value {
     told
 }
 
-fn told_closed(closed: &Closed) -> Value {
+fn closed_json(closed: &Closed) -> Value {
     json!({
         "revision": closed.revision, "connection": closed.connection.to_string(),
         "gateway": closed.gateway.to_string(), "code": closed.code, "reason": closed.reason,
     })
 }
 
-fn told_beat(beat: &Beat) -> Value {
+fn beat_json(beat: &Beat) -> Value {
     json!({"gateway": beat.gateway.to_string(), "revision": beat.revision, "count": beat.count})
 }
 
-fn told_page(page: &Page) -> Value {
-    let connections: Vec<Value> = page.connections.iter().map(told_entry).collect();
+fn page_json(page: &Page) -> Value {
+    let connections: Vec<Value> = page.connections.iter().map(entry_json).collect();
     json!({
         "gateway": page.gateway.to_string(), "revision": page.revision, "last": page.last,
         "connections": connections,

@@ -34,18 +34,18 @@ const ERRORS: [&str; 15] = [
 const WITHOUT_VECTOR: [&str; 1] = ["too-many-fields"];
 
 #[test]
-fn frames_are_as_the_vectors_say() {
+fn frames_match_the_vectors() {
     let vectors = Vectors::of("frames.json");
     let kinds = RefCell::new(BTreeSet::new());
     vectors.each("frames", |vector| {
         let frame = Frame::decode(message(vector)).unwrap();
-        assert_eq!(told(&frame), vector["frame"]);
+        assert_eq!(to_json(&frame), vector["frame"]);
         assert_eq!(hex(&frame.encode().unwrap()), hex(&message(vector)));
         kinds.borrow_mut().insert(text(&vector["frame"], "kind").to_owned());
     });
     vectors.each("decode_only", |vector| {
         let frame = Frame::decode(message(vector)).unwrap();
-        assert_eq!(told(&frame), vector["frame"]);
+        assert_eq!(to_json(&frame), vector["frame"]);
         assert_ne!(hex(&frame.encode().unwrap()), hex(&message(vector)), "then it belongs to the others");
     });
     let errors = RefCell::new(BTreeSet::new());
@@ -72,13 +72,13 @@ fn message(vector: &Value) -> Bytes {
     bytes.into()
 }
 
-/// A frame as the vectors write it.
-fn told(frame: &Frame) -> Value {
+/// A frame as JSON, in the format of the vectors.
+fn to_json(frame: &Frame) -> Value {
     match frame {
-        Frame::Head(head) => told_head(head),
+        Frame::Head(head) => head_json(head),
         Frame::Data { sequence, bytes } => json!({"kind": "DATA", "sequence": sequence, "bytes": hex(bytes)}),
         Frame::End { sequence, trailers } => {
-            json!({"kind": "END", "sequence": sequence, "trailers": told_fields(trailers)})
+            json!({"kind": "END", "sequence": sequence, "trailers": fields_json(trailers)})
         }
         Frame::Abort { code, reason } => json!({"kind": "ABORT", "code": code.number(), "reason": reason}),
         Frame::Credit { limit, handled } => json!({"kind": "CREDIT", "limit": limit, "handled": handled}),
@@ -101,11 +101,11 @@ fn told(frame: &Frame) -> Value {
     }
 }
 
-fn told_head(frame: &HeadFrame) -> Value {
+fn head_json(frame: &HeadFrame) -> Value {
     let (key, head) = match &frame.head {
-        HeadKind::Request(head) => ("request", told_request(head)),
+        HeadKind::Request(head) => ("request", request_json(head)),
         HeadKind::Response(ResponseHead { status, headers, holds_state }) => {
-            let mut told = json!({"status": status.as_u16(), "fields": told_fields(headers)});
+            let mut told = json!({"status": status.as_u16(), "fields": fields_json(headers)});
             if *holds_state {
                 told["holds_state"] = json!(true);
             }
@@ -115,10 +115,10 @@ fn told_head(frame: &HeadFrame) -> Value {
     json!({"kind": "HEAD", "end": frame.end, "limit": frame.limit, key: head, "body": hex(&frame.body)})
 }
 
-fn told_request(head: &RequestHead) -> Value {
+fn request_json(head: &RequestHead) -> Value {
     let mut told = json!({
         "method": head.method.as_str(), "scheme": head.scheme.as_str(), "authority": head.authority.as_str(),
-        "target": head.target.as_str(), "fields": told_fields(&head.headers),
+        "target": head.target.as_str(), "fields": fields_json(&head.headers),
     });
     if let Some(protocol) = &head.protocol {
         told["protocol"] = json!(protocol);
@@ -135,7 +135,7 @@ fn told_request(head: &RequestHead) -> Value {
     told
 }
 
-fn told_fields(fields: &HeaderMap) -> Value {
+fn fields_json(fields: &HeaderMap) -> Value {
     let told = fields.iter().map(|(name, value)| match std::str::from_utf8(value.as_bytes()) {
         Ok(value) => json!([name.as_str(), value]),
         Err(_) => json!([name.as_str(), {"hex": hex(value.as_bytes())}]),

@@ -8,7 +8,7 @@ use h8s_wire::{
 use super::{Vectors, flag, text, texts};
 
 #[test]
-fn interest_is_as_the_vectors_say() {
+fn interest_matches_the_vectors() {
     let vectors = Vectors::of("interest.json");
     announcements(&vectors);
     vectors.each("covers", |vector| {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Vectors, flag, number, pairs, text};
 
 #[test]
-fn the_plain_dialect_is_as_the_vectors_say() {
+fn the_plain_dialect_matches_the_vectors() {
     let vectors = Vectors::of("plain.json");
     requests(&vectors);
     vectors.each("responses", |vector| {
@@ -23,7 +23,7 @@ fn the_plain_dialect_is_as_the_vectors_say() {
     vectors.each("responses_read", |vector| {
         let read = decode_response(vector).unwrap();
         assert_eq!((read.head.status, read.more), (status(vector), flag(vector, "more")));
-        assert_eq!(told(&read.head.headers), vector["fields"]);
+        assert_eq!(to_json(&read.head.headers), vector["fields"]);
     });
     vectors.each("responses_refused", |vector| {
         assert_eq!(decode_response(vector).map_err(name_of), Err(text(vector, "error")));
@@ -44,7 +44,7 @@ fn requests(vectors: &Vectors) {
         let wanted = request(&vector["head"]);
         assert_eq!((&read.method, read.authority.as_str()), (&wanted.method, wanted.authority.as_str()));
         assert_eq!(read.target.as_str(), wanted.target.as_str());
-        assert_eq!(told(&read.headers), told(&wanted.headers));
+        assert_eq!(to_json(&read.headers), to_json(&wanted.headers));
     });
     vectors.each("requests_refused", |vector| {
         assert_eq!(decode_request(vector).map_err(name_of), Err(text(vector, "error")));
@@ -94,7 +94,7 @@ fn fields(vector: &Value) -> HeaderMap {
     fields
 }
 
-fn told(fields: &HeaderMap) -> Value {
+fn to_json(fields: &HeaderMap) -> Value {
     fields
         .iter()
         .map(|(name, value)| json!([name.as_str(), std::str::from_utf8(value.as_bytes()).unwrap()]))

@@ -14,16 +14,16 @@ use super::{Vectors, bytes, hex, pairs, text};
 const ERRORS: [&str; 5] = ["close", "frame", "group", "not-utf8", "path"];
 
 #[test]
-fn pushes_and_broadcasts_are_as_the_vectors_say() {
+fn pushes_and_broadcasts_match_the_vectors() {
     let vectors = Vectors::of("push.json");
     vectors.each("pushes", |vector| {
         let push = decode_push(vector).unwrap();
-        assert_eq!(told_push(&push), vector["push"]);
+        assert_eq!(push_json(&push), vector["push"]);
         assert_eq!(written(|emit| push::encode_push(&push, emit)), vector["headers"]);
         assert_eq!(push.payload(), payload(vector));
     });
     vectors.each("pushes_read", |vector| {
-        assert_eq!(told_push(&decode_push(vector).unwrap()), vector["push"]);
+        assert_eq!(push_json(&decode_push(vector).unwrap()), vector["push"]);
     });
     broadcasts(&vectors);
     let errors = RefCell::new(BTreeSet::new());
@@ -42,13 +42,13 @@ fn pushes_and_broadcasts_are_as_the_vectors_say() {
 fn broadcasts(vectors: &Vectors) {
     vectors.each("broadcasts", |vector| {
         let (audience, message) = decode_broadcast(vector).unwrap();
-        assert_eq!(told_broadcast(&audience, &message), vector["broadcast"]);
+        assert_eq!(broadcast_json(&audience, &message), vector["broadcast"]);
         let headers = written(|emit| push::encode_broadcast(&audience, message.kind, emit));
         assert_eq!(headers, vector["headers"]);
     });
     vectors.each("broadcasts_read", |vector| {
         let (audience, message) = decode_broadcast(vector).unwrap();
-        assert_eq!(told_broadcast(&audience, &message), vector["broadcast"]);
+        assert_eq!(broadcast_json(&audience, &message), vector["broadcast"]);
     });
 }
 
@@ -70,26 +70,26 @@ fn written(encode: impl FnOnce(&mut dyn FnMut(&str, &str))) -> Value {
     Value::from(written)
 }
 
-/// A push as the vectors write it.
-fn told_push(push: &Push) -> Value {
+/// A push as JSON, in the format of the vectors.
+fn push_json(push: &Push) -> Value {
     match push {
-        Push::Message(message) => told_message(message),
+        Push::Message(message) => message_json(message),
         Push::Close(close) => json!({"close": close.code, "reason": close.reason}),
         Push::Join(group) => json!({"join": group.as_str()}),
         Push::Leave(group) => json!({"leave": group.as_str()}),
     }
 }
 
-fn told_broadcast(audience: &Audience, message: &Message) -> Value {
+fn broadcast_json(audience: &Audience, message: &Message) -> Value {
     let to = match audience {
         Audience::All => json!("all"),
         Audience::Path(pattern) => json!({"path": pattern.to_string()}),
         Audience::Group(group) => json!({"group": group.as_str()}),
     };
-    json!({"to": to, "message": told_message(message)})
+    json!({"to": to, "message": message_json(message)})
 }
 
-fn told_message(message: &Message) -> Value {
+fn message_json(message: &Message) -> Value {
     match message.kind {
         MessageKind::Text => json!({"text": std::str::from_utf8(&message.data).unwrap()}),
         MessageKind::Binary => json!({"binary": hex(&message.data)}),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Vectors, flag, text, texts};
 
 #[test]
-fn subjects_are_as_the_vectors_say() {
+fn subjects_match_the_vectors() {
     let vectors = Vectors::of("subjects.json");
     vectors.each("paths", |vector| {
         let tokens = PathTokens::of(text(vector, "path"));

@@ -1,4 +1,4 @@
-//! Small requests at a fixed rate, whatever becomes of those before: times are from when each was due.
+//! Small requests at a fixed rate, independent of previous responses. Times count from when each was due.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,32 +10,32 @@ use std::time::{Duration, Instant};
 use crate::Spread;
 use crate::answer;
 
-/// Connections that take turns, so that one late answer delays few requests.
+/// Connections take turns, so that one late response delays few requests.
 const CONNECTIONS: u32 = 8;
 
-/// Requests that are being sent.
+/// A running load.
 #[derive(Debug)]
-pub struct Steady {
+pub struct OpenLoopLoad {
     is_over: Arc<AtomicBool>,
-    lanes: Vec<JoinHandle<Vec<Duration>>>,
+    connections: Vec<JoinHandle<Vec<Duration>>>,
 }
 
-impl Steady {
-    /// `rate` a second, until it is stopped.
+impl OpenLoopLoad {
+    /// Sends `rate` requests per second until it is stopped.
     pub fn start(address: SocketAddr, path: &str, rate: u32) -> Self {
         let (begin, is_over) = (Instant::now(), Arc::new(AtomicBool::new(false)));
         let request = answer::get(address, path);
-        let lane = |number: u32| {
+        let connection = |number: u32| {
             let (request, is_over) = (request.clone(), Arc::clone(&is_over));
             let first = begin + Duration::from_secs(1) * number / rate;
             let every = Duration::from_secs(1) * CONNECTIONS / rate;
             thread::spawn(move || ask(address, request.as_bytes(), first, every, &is_over))
         };
-        let lanes = (0..CONNECTIONS).map(lane).collect();
-        Self { is_over, lanes }
+        let connections = (0..CONNECTIONS).map(connection).collect();
+        Self { is_over, connections }
     }
 
-    /// `rate` a second for so long.
+    /// Sends `rate` requests per second for this duration.
     ///
     /// # Panics
     ///
@@ -46,14 +46,14 @@ impl Steady {
         steady.stop()
     }
 
-    /// Waits for the answers to what has been sent.
+    /// Stops, and waits for outstanding responses.
     ///
     /// # Panics
     ///
-    /// When one of them was no 200, or did not come.
+    /// If a response is not a 200, or does not arrive.
     pub fn stop(self) -> Spread {
         self.is_over.store(true, Ordering::Relaxed);
-        let times = self.lanes.into_iter().map(|lane| lane.join().expect("all are answered"));
+        let times = self.connections.into_iter().map(|thread| thread.join().expect("all are answered"));
         Spread::of(times.flatten().collect())
     }
 }
@@ -74,7 +74,7 @@ fn ask(
         let mut got = 0;
         while answer::length(&buffer[..got]).is_none_or(|length| got < length) {
             let count = socket.read(&mut buffer[got..]).expect("the server answers");
-            assert!(count > 0, "the server has closed the connection");
+            assert!(count > 0, "the server closed the connection");
             got += count;
         }
         times.push(due.elapsed());

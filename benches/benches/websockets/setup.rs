@@ -1,4 +1,4 @@
-//! The programs, built as for production but for whole-program optimisation, each a process.
+//! Builds and starts the programs as separate processes: production builds without whole-program optimisation.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use crate::quiet::Quiet;
 
-/// A gateway that pings nobody: pings are small, but readers count bytes.
+/// A gateway without pings, since the clients count bytes.
 pub(crate) async fn gateway(nats_url: &str) -> Gateway {
     Gateway::start(
         Programs::built(),
@@ -21,7 +21,7 @@ pub(crate) async fn gateway(nats_url: &str) -> Gateway {
     .await
 }
 
-/// Components, served.
+/// Served components.
 pub(crate) struct ComponentHost {
     _process: Process,
     _config: NamedTempFile,
@@ -55,7 +55,7 @@ pub(crate) async fn quiet(nats_url: &str) -> Responder {
     builder.start().await.expect("a responder starts")
 }
 
-/// What somebody knows who starts now.
+/// The connections that a new registry knows.
 pub(crate) async fn connections(nats_url: &str) -> Connections {
     Connections::start(link(nats_url).await, &[host()]).await.expect("the registry starts")
 }

@@ -1,18 +1,18 @@
-//! A gateway's and a responder's side of one bus.
+//! The gateway side and the responder side of one NATS server.
 
 use h8s_benches::heads;
 use h8s_nats::{HttpService, Link, NatsConfig, Requester, RequesterConfig, Responder};
 use h8s_test_support::{Bus, eventually};
 use h8s_wire::{Host, Interest, MethodPattern};
 
-/// Both sides, connected and ready.
-pub(crate) struct Stand {
+/// Both sides, ready.
+pub(crate) struct Setup {
     pub(crate) requester: Requester,
     _responder: Responder,
 }
 
-impl Stand {
-    /// `service` answers whatever `requester` sends to [`host`].
+impl Setup {
+    /// Starts both sides. `service` responds to all requests that `requester` sends to [`host`].
     pub(crate) async fn start<S: HttpService>(bus: &Bus, service: S) -> Self {
         let responder = Responder::builder(link(bus).await).serve(everything(), service).start().await;
         let requester = Requester::start(link(bus).await, RequesterConfig::default()).await;

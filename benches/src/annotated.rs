@@ -1,6 +1,6 @@
-//! The same component in another file.
+//! The same component with other bytes.
 
-/// `component` with a custom section at its end, which says `note` to nobody: other bytes, and the same code.
+/// Appends a custom section with `note` to `component`: other bytes, the same code.
 pub fn with_note(component: &[u8], note: u32) -> Vec<u8> {
     const NAME: &[u8] = b"note";
     let mut section = vec![u8::try_from(NAME.len()).expect("a short name")];

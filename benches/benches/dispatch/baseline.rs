@@ -1,6 +1,6 @@
-//! The same without h8s: `async_nats` request and reply, with as many headers and bytes.
+//! The baseline without h8s: `async_nats` request and reply, with the same headers and bytes.
 //!
-//! What is subtracted is what any program on NATS pays: its client, the broker, two sockets and the scheduler.
+//! It is the cost of any program on NATS: its client, the broker, two sockets and the scheduler.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use tokio::task::JoinSet;
 
 use crate::streams::{PIECES, pieces};
 
-const SUBJECT: &str = "yardstick.unary";
-const STREAM: &str = "yardstick.stream";
+const SUBJECT: &str = "baseline.unary";
+const STREAM: &str = "baseline.stream";
 
-/// A requester and a responder on a connection each.
+/// A requester and a responder, each on its own connection.
 pub(crate) struct Yardstick {
     call: Call,
-    /// Ends with the value.
+    /// Stops when dropped.
     _responder: JoinSet<()>,
 }
 
 impl Yardstick {
-    /// Answers `request` with `response`.
+    /// Responds to `request` with `response`.
     pub(crate) async fn start(
         bus: &Bus,
         request: (&http::HeaderMap, Bytes),
@@ -41,7 +41,7 @@ impl Yardstick {
                 reply(&replying, message, &answer).await;
             }
         });
-        // On the same connection, so behind the subscription.
+        // On the same connection, so after the subscription.
         responder.request(SUBJECT, Bytes::new()).await.expect("the responder answers");
         let (headers, body) = request;
         let call = Call { client: connect(bus).await, headers: nats_headers(headers), body };
@@ -78,7 +78,7 @@ async fn reply(client: &Client, message: Message, (headers, body): &(HeaderMap, 
     sent.expect("the bus takes messages");
 }
 
-/// One-way messages: no flow control, nothing checked, no end.
+/// One-way messages, without flow control, checks or an end.
 #[derive(Clone)]
 pub(crate) struct Pipe {
     publisher: Client,
@@ -105,7 +105,7 @@ impl Exchange for Pipe {
         });
         let mut subscriber = self.subscriber.lock().await;
         for _ in 0..PIECES {
-            subscriber.next().await.expect("the bus goes on");
+            subscriber.next().await.expect("the bus continues");
         }
         sending.await.expect("sending ends well");
     }

@@ -1,4 +1,4 @@
-//! The programs, each a process, on loopback.
+//! Starts the programs as separate processes on loopback.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use h8s_benches::programs::{Gateway, Programs, role};
 use h8s_test_support::process::Process;
 use h8s_test_support::{NatsServer, eventually, http_client};
 
+use crate::open_loop_load::Target;
 use crate::responder;
-use crate::steady::Target;
 
-/// For how long each load runs, where nothing else says how long.
+/// The default duration of each load.
 pub(crate) const TIME: Duration = Duration::from_secs(8);
-/// Allocators give memory back some seconds after it was freed.
+/// Allocators return freed memory after some seconds.
 pub(crate) const SETTLED: Duration = Duration::from_secs(5);
 
-/// Gateway, NATS server, and who answers.
-pub(crate) struct Stand {
+/// Gateway, NATS server and responder.
+pub(crate) struct Setup {
     pub(crate) gateway: Gateway,
     _nats: NatsServer,
     _responder: Process,
 }
 
-impl Stand {
-    /// A gateway with these flags, and the native responder.
+impl Setup {
+    /// Starts a gateway with these flags, and the native responder.
     pub(crate) async fn start(flags: &[&str]) -> Self {
         let nats = NatsServer::start().await;
         let mut responder = role(&[responder::ROLE, &nats.url()]);
@@ -31,7 +31,7 @@ impl Stand {
         Self { gateway, _nats: nats, _responder: responder }
     }
 
-    /// What is asked of it, in cleartext.
+    /// The target of the load, without TLS.
     pub(crate) fn target(&self) -> Target {
         Target { address: self.gateway.address, path: responder::SMALL, tls: None }
     }
@@ -41,7 +41,7 @@ impl Stand {
     }
 }
 
-/// Waits until the gateway's way leads to a 200.
+/// Waits until a request through the gateway gets 200.
 pub(crate) async fn answers(gateway: &Gateway, path: &str) {
     let url = format!("http://{}{path}", gateway.address);
     eventually("it answers", async || http_client::get(&url).await.0 == 200).await;

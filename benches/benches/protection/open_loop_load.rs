@@ -1,4 +1,4 @@
-//! The load: requests at a fixed rate, whatever becomes of those before. Times are from when each was due.
+//! The load: requests at a fixed rate, independent of previous responses. Times count from when each was due.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -11,24 +11,24 @@ use h8s_benches::Spread;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-/// Requests a second, of all connections.
+/// Requests per second, over all connections.
 const RATE: u32 = 2_000;
-/// They take turns, so that one late answer delays few requests.
+/// Connections take turns, so that one late response delays few requests.
 const CONNECTIONS: u32 = 16;
-/// An answer that takes longer counts as none.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// After a failure; what is due meanwhile is late.
+/// A response that takes longer counts as failed.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after a failure. Requests due meanwhile are late.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// With TLS, a connection is given up after so many requests: there are 80 handshakes a second.
+/// With TLS, the number of requests per connection, which makes 80 handshakes per second.
 const REQUESTS_A_HANDSHAKE: usize = 25;
 
-/// What is asked.
+/// The requested resource.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
-    /// Over TLS, with these certificates trusted.
+    /// Uses TLS with these trusted certificates.
     pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
@@ -36,85 +36,88 @@ trait Stream: io::Read + io::Write {}
 
 impl<S: io::Read + io::Write> Stream for S {}
 
-/// Requests that are being sent.
-pub(crate) struct Steady {
+/// A running load.
+pub(crate) struct OpenLoopLoad {
     is_over: Arc<AtomicBool>,
-    lanes: Vec<JoinHandle<Lane>>,
+    connections: Vec<JoinHandle<ConnectionResult>>,
 }
 
-/// What came of them.
+/// The result of a load.
 pub(crate) struct Served {
-    /// Of those that were answered with 200.
+    /// The times of requests with a 200.
     pub(crate) times: Spread,
     pub(crate) answered: usize,
     pub(crate) failed: usize,
-    /// The first of them.
+    /// The first error.
     pub(crate) why: Option<String>,
 }
 
 #[derive(Default)]
-struct Lane {
+struct ConnectionResult {
     times: Vec<Duration>,
     failed: usize,
     why: Option<String>,
 }
 
-impl Steady {
-    /// Asks until it is stopped.
+impl OpenLoopLoad {
+    /// Sends requests until it is stopped.
     pub(crate) fn start(target: &Target) -> Self {
         let (begin, is_over) = (Instant::now(), Arc::new(AtomicBool::new(false)));
-        let lane = |number: u32| {
+        let connection = |number: u32| {
             let (target, is_over) = (target.clone(), Arc::clone(&is_over));
             let first = begin + Duration::from_secs(1) * number / RATE;
             thread::spawn(move || ask_on(&target, first, &is_over))
         };
-        let lanes = (0..CONNECTIONS).map(lane).collect();
-        Self { is_over, lanes }
+        let connections = (0..CONNECTIONS).map(connection).collect();
+        Self { is_over, connections }
     }
 
-    /// So long, and then no longer.
+    /// Sends requests for this duration.
     pub(crate) async fn run(target: &Target, time: Duration) -> Served {
         let steady = Self::start(target);
         tokio::time::sleep(time).await;
         steady.stop()
     }
 
-    /// Waits for the answers to what has been sent.
+    /// Stops, and waits for outstanding responses.
     pub(crate) fn stop(self) -> Served {
         self.is_over.store(true, Ordering::Relaxed);
-        let lanes = self.lanes.into_iter().map(|lane| lane.join().expect("a lane counts its failures"));
-        let mut all = Lane::default();
-        for lane in lanes {
-            all.times.extend(lane.times);
-            all.failed += lane.failed;
-            all.why = all.why.or(lane.why);
+        let results = self
+            .connections
+            .into_iter()
+            .map(|thread| thread.join().expect("a connection counts its failures"));
+        let mut all = ConnectionResult::default();
+        for result in results {
+            all.times.extend(result.times);
+            all.failed += result.failed;
+            all.why = all.why.or(result.why);
         }
         let answered = all.times.len();
         Served { times: Spread::of(all.times), answered, failed: all.failed, why: all.why }
     }
 }
 
-fn ask_on(target: &Target, first: Instant, is_over: &AtomicBool) -> Lane {
+fn ask_on(target: &Target, first: Instant, is_over: &AtomicBool) -> ConnectionResult {
     let Target { address, path, .. } = target;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: bench/1\r\n\r\n");
-    let (mut lane, mut connection, mut due) = (Lane::default(), None, first);
+    let (mut result, mut connection, mut due) = (ConnectionResult::default(), None, first);
     while !is_over.load(Ordering::Relaxed) {
         thread::sleep(due.saturating_duration_since(Instant::now()));
         match ask(&mut connection, target, request.as_bytes()) {
-            Ok(()) => lane.times.push(due.elapsed()),
+            Ok(()) => result.times.push(due.elapsed()),
             Err(error) => {
                 connection = None;
-                lane.failed += 1;
-                lane.why.get_or_insert(error.to_string());
+                result.failed += 1;
+                result.why.get_or_insert(error.to_string());
                 thread::sleep(PAUSE);
             }
         }
-        if target.tls.is_some() && lane.times.len().is_multiple_of(REQUESTS_A_HANDSHAKE) {
+        if target.tls.is_some() && result.times.len().is_multiple_of(REQUESTS_A_HANDSHAKE) {
             connection = None;
         }
         due += Duration::from_secs(1) * CONNECTIONS / RATE;
     }
-    lane
+    result
 }
 
 fn ask(connection: &mut Option<Box<dyn Stream>>, target: &Target, request: &[u8]) -> io::Result<()> {
@@ -127,7 +130,7 @@ fn ask(connection: &mut Option<Box<dyn Stream>>, target: &Target, request: &[u8]
     let (mut buffer, mut got) = ([0; 8192], 0);
     loop {
         match stream.read(&mut buffer[got..])? {
-            0 => return Err(io::Error::other("the server has closed the connection")),
+            0 => return Err(io::Error::other("the server closed the connection")),
             count => got += count,
         }
         if is_whole(&buffer[..got])? {
@@ -137,16 +140,16 @@ fn ask(connection: &mut Option<Box<dyn Stream>>, target: &Target, request: &[u8]
 }
 
 fn connect(target: &Target) -> io::Result<Box<dyn Stream>> {
-    let socket = TcpStream::connect_timeout(&target.address, PATIENCE)?;
+    let socket = TcpStream::connect_timeout(&target.address, RESPONSE_TIMEOUT)?;
     socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
     let Some(trusted) = &target.tls else { return Ok(Box::new(socket)) };
     let name = ServerName::from(target.address.ip());
     let session = ClientConnection::new(Arc::clone(trusted), name).map_err(io::Error::other)?;
     Ok(Box::new(StreamOwned::new(session, socket)))
 }
 
-/// Whether it is all of an answer: the head says how long it is.
+/// Whether the response is complete, by its declared length.
 fn is_whole(answer: &[u8]) -> io::Result<bool> {
     let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(false) };
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
@@ -157,7 +160,7 @@ fn is_whole(answer: &[u8]) -> io::Result<bool> {
     let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
     match length.and_then(|length| length.trim().parse::<usize>().ok()) {
         Some(length) => Ok(answer.len() >= head + 4 + length),
-        // What a component answers has no length.
+        // A component's response has no declared length.
         None => Ok(answer.ends_with(b"\r\n0\r\n\r\n")),
     }
 }

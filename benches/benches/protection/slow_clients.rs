@@ -1,5 +1,5 @@
-//! Thousands of clients, in a process of their own, that hold connections and do little with them. Who is closed comes
-//! again.
+//! Thousands of clients, in a separate process, that hold idle or slow connections. A client whose connection is closed
+//! reconnects.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use tokio::time::sleep;
 
 use crate::responder::{LARGE, SMALL};
 
-/// The argument by which this program knows that it is the crowd; the gateway's address follows.
-pub(crate) const ROLE: &str = "--crowd";
-/// A quarter of each kind.
+/// The argument that selects the slow clients role; the gateway's address follows.
+pub(crate) const ROLE: &str = "--slow-clients";
+/// The number of clients, a quarter of each kind.
 pub(crate) const COUNT: usize = 5_000;
-/// Clients come from so many addresses: no one of them has more than it may.
+/// The number of client addresses: each stays below the limit per address.
 const ADDRESSES: usize = 100;
-/// Between two of them: it is the crowd that is measured, and not how fast half a GB of answers can be had.
+/// The pause between two connects, so that the start does not measure half a GB of responses.
 const NEXT: Duration = Duration::from_millis(2);
-/// Between two bytes of who is slow.
+/// The pause between two bytes of a slow client.
 const BEAT: Duration = Duration::from_secs(1);
-/// Before somebody comes again.
+/// The pause before a reconnect.
 const PAUSE: Duration = Duration::from_millis(250);
-/// As little as Linux has: who reads slowly is noticed soon.
+/// The smallest that Linux allows, so that slow reading takes effect soon.
 const RECEIVE_BYTES: u32 = 4096;
 
-/// The crowd, all there.
-pub(crate) struct Crowd(Process);
+/// The slow clients, all connected.
+pub(crate) struct SlowClients(Process);
 
-impl Crowd {
+impl SlowClients {
     pub(crate) async fn start(gateway: SocketAddr) -> Self {
         let mut process = role(&[ROLE, &gateway.to_string()]);
         for thousand in 1..=COUNT / 1000 {
@@ -43,7 +43,7 @@ impl Crowd {
         Self(process)
     }
 
-    /// All leave at once, without a word.
+    /// Kills all clients at once.
     pub(crate) async fn end(mut self) {
         self.0.kill().await;
     }
@@ -73,7 +73,7 @@ async fn stay(gateway: SocketAddr, number: usize, come: Arc<AtomicUsize>) {
                     println!("{come} have come");
                 }
             }
-            // However it ends.
+            // The connection may end in any way.
             let _ = match number % 4 {
                 0 => idle(stream).await,
                 1 => slow_head(stream).await,
@@ -110,7 +110,7 @@ async fn slow_body(mut stream: TcpStream) -> std::io::Result<()> {
     drip(stream).await
 }
 
-/// A byte now and then, until the server has enough.
+/// Sends a byte per pause, until the server closes the connection.
 async fn drip(mut stream: TcpStream) -> std::io::Result<()> {
     let mut answer = [0; 1024];
     loop {

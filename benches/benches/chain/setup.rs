@@ -1,9 +1,9 @@
-//! All the servers, ready, each a process, on loopback.
+//! Starts all servers as separate processes on loopback.
 
 use std::net::SocketAddr;
 
 use h8s_benches::programs::{Gateway, Programs, listens, role};
-use h8s_benches::{Member, heads};
+use h8s_benches::{TrackedProcess, heads};
 use h8s_test_support::guests::guest;
 use h8s_test_support::http_client::{HttpClient, empty};
 use h8s_test_support::process::Process;
@@ -14,81 +14,87 @@ use http::header::HOST;
 use crate::wasmtime::{Serving, Wasmtime};
 use crate::{alone, naive, native, responder};
 
-/// All clients come from one address, with some hundred connections of each kind.
+/// All clients have one address, with some hundred connections per row.
 const CONNECTIONS: &[&str] = &["--max-connections-per-address", "4000"];
-/// What nobody announces: the gateway asks in the plain dialect.
+/// A host without announcements: the gateway uses the plain dialect.
 const PLAIN_HOST: &str = "plain.example";
-/// What the plain responder subscribes to (PROTOCOL.md §2).
+/// The subscription of the plain responder (PROTOCOL.md §2).
 const PLAIN_SUBJECT: &str = "h8s.http.*.example.plain._.>";
 const COMPONENT_HOST: &str = "component.example";
 
-/// One way to have the page.
+/// One row of the table.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-    /// What is asked for decides who answers.
+    /// The requested host selects the responder.
     pub(crate) host: &'static str,
-    /// Everybody on the way.
-    pub(crate) members: Vec<Member>,
+    /// The processes of its chain.
+    pub(crate) processes: Vec<TrackedProcess>,
 }
 
-/// All ways. They share one NATS server and one gateway, which has nothing to do for those whose turn it is not.
-pub(crate) struct Stand {
+/// All rows. They share one NATS server and one gateway, which are idle for rows that are not being measured.
+pub(crate) struct Setup {
     pub(crate) rows: Vec<Row>,
-    /// What is to be known of them.
+    /// Remarks about the rows.
     pub(crate) remarks: Vec<String>,
     _nats: NatsServer,
     _gateway: Gateway,
     processes: Vec<Process>,
 }
 
-impl Stand {
+impl Setup {
     pub(crate) async fn start() -> Self {
         let programs = Programs::built();
         let mut nats = NatsServer::start().await;
         let url = nats.url();
-        let nats_member = Member::of("nats-server", nats.process());
+        let nats_process = TrackedProcess::of("nats-server", nats.process());
         let gateway = Gateway::start(programs, &url, CONNECTIONS).await;
-        let gateway_member = Member::of("h8sd", &gateway.process);
-        let (address, mut stand) = (gateway.address, Self::empty(nats, gateway));
+        let gateway_process = TrackedProcess::of("h8sd", &gateway.process);
+        let (address, mut setup) = (gateway.address, Self::empty(nats, gateway));
 
         let (alone, alone_address) = server(&[alone::ROLE]).await;
-        let alone = stand.runs("hyper", alone);
-        stand.add("hyper", alone_address, heads::HOST, vec![alone]);
+        let alone = setup.runs("hyper", alone);
+        setup.add("hyper", alone_address, heads::HOST, vec![alone]);
 
         let (naive, naive_address) = server(&[naive::ROLE, &url]).await;
-        let naive = stand.runs("gateway", naive);
-        let answering = stand.runs("responder", role(&[responder::ROLE, &url, naive::SUBJECT]));
-        stand.add("naive", naive_address, heads::HOST, vec![naive, nats_member, answering]);
+        let naive = setup.runs("gateway", naive);
+        let answering = setup.runs("responder", role(&[responder::ROLE, &url, naive::SUBJECT]));
+        setup.add("naive", naive_address, heads::HOST, vec![naive, nats_process, answering]);
 
-        let plain = stand.runs("responder", role(&[responder::ROLE, &url, PLAIN_SUBJECT]));
-        stand.add("plain", address, PLAIN_HOST, vec![gateway_member, nats_member, plain]);
-        let native = stand.runs("responder", role(&[native::ROLE, &url]));
-        stand.add("native", address, native::HOST, vec![gateway_member, nats_member, native]);
-        let host = stand.runs("h8s-host", component_host(programs, &url));
-        stand.add("component", address, COMPONENT_HOST, vec![gateway_member, nats_member, host]);
+        let plain = setup.runs("responder", role(&[responder::ROLE, &url, PLAIN_SUBJECT]));
+        setup.add("plain", address, PLAIN_HOST, vec![gateway_process, nats_process, plain]);
+        let native = setup.runs("responder", role(&[native::ROLE, &url]));
+        setup.add("native", address, native::HOST, vec![gateway_process, nats_process, native]);
+        let host = setup.runs("h8s-host", component_host(programs, &url));
+        setup.add("component", address, COMPONENT_HOST, vec![gateway_process, nats_process, host]);
 
-        stand.add_wasmtime().await;
-        for row in &stand.rows {
+        setup.add_wasmtime().await;
+        for row in &setup.rows {
             eventually(row.name, async || is_answered(row).await).await;
         }
-        stand
+        setup
     }
 
     fn empty(nats: NatsServer, gateway: Gateway) -> Self {
         Self { rows: Vec::new(), remarks: Vec::new(), _nats: nats, _gateway: gateway, processes: Vec::new() }
     }
 
-    /// Keeps it running.
-    fn runs(&mut self, name: &'static str, process: Process) -> Member {
-        let member = Member::of(name, &process);
+    /// Keeps the process running.
+    fn runs(&mut self, name: &'static str, process: Process) -> TrackedProcess {
+        let tracked = TrackedProcess::of(name, &process);
         self.processes.push(process);
-        member
+        tracked
     }
 
-    fn add(&mut self, name: &'static str, address: SocketAddr, host: &'static str, members: Vec<Member>) {
-        self.rows.push(Row { name, address, host, members });
+    fn add(
+        &mut self,
+        name: &'static str,
+        address: SocketAddr,
+        host: &'static str,
+        processes: Vec<TrackedProcess>,
+    ) {
+        self.rows.push(Row { name, address, host, processes });
     }
 
     async fn add_wasmtime(&mut self) {
@@ -104,12 +110,12 @@ impl Stand {
     }
 
     fn add_serving(&mut self, name: &'static str, serving: Serving) {
-        let member = self.runs("wasmtime", serving.process);
-        self.add(name, serving.address, heads::HOST, vec![member]);
+        let process = self.runs("wasmtime", serving.process);
+        self.add(name, serving.address, heads::HOST, vec![process]);
     }
 }
 
-/// This program in a role that says where it listens.
+/// Starts this program in a role that prints its address.
 async fn server(arguments: &[&str]) -> (Process, SocketAddr) {
     let mut process = role(arguments);
     let address = listens(&mut process).await;
@@ -122,7 +128,7 @@ fn component_host(programs: &Programs, nats_url: &str) -> Process {
     Process::start(&mut command)
 }
 
-/// Whether the way leads to a 200.
+/// Whether a request gets 200.
 async fn is_answered(row: &Row) -> bool {
     let mut client = HttpClient::http1(&format!("http://{}", row.address)).await;
     let request = Request::get(heads::TARGET).header(HOST, row.host).body(empty()).expect("it is a request");

@@ -1,4 +1,4 @@
-//! A service that does nothing: what is left is what it costs to be asked.
+//! A service that does nothing, so that only the cost of calling it remains.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -9,18 +9,18 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower_service::Service;
 
-/// Answers everything with the same response, and looks at nothing.
+/// Responds to every request with the same response, without reading it.
 #[derive(Clone, Debug)]
-pub struct Fixed(Response<Full<Bytes>>);
+pub struct FixedResponse(Response<Full<Bytes>>);
 
-impl Fixed {
-    /// A service with this answer.
+impl FixedResponse {
+    /// A service with this response.
     pub fn new(answer: Response<()>, body: Bytes) -> Self {
         Self(answer.map(|()| Full::new(body)))
     }
 }
 
-impl<B> Service<Request<B>> for Fixed {
+impl<B> Service<Request<B>> for FixedResponse {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;

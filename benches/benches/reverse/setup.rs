@@ -1,18 +1,18 @@
-//! The chain: gateway, NATS server, reverse daemon and backend, each a process, on loopback.
+//! Starts the chain: gateway, NATS server, reverse daemon and backend, as separate processes on loopback.
 
 use std::net::SocketAddr;
 
 use h8s_benches::programs::{Gateway, Programs, listens, role};
-use h8s_benches::{Member, Memory};
+use h8s_benches::{Memory, TrackedProcess};
 use h8s_test_support::process::Process;
 use h8s_test_support::{NatsServer, eventually, http_client};
 
 use crate::native;
 
-/// The gateway waits so long for a response's head; that of an upload comes when all of it is there.
+/// A long request timeout: the response head of an upload arrives after the whole upload.
 const PATIENCE: &[&str] = &["--request-timeout", "5m"];
 
-/// All of them, ready. `backend` is what the daemon passes requests on to.
+/// The running chain. `backend` is the address that the daemon forwards requests to.
 pub(crate) struct Chain {
     pub(crate) gateway: Gateway,
     pub(crate) backend: SocketAddr,
@@ -22,7 +22,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// With this program in one of its roles as the backend.
+    /// Starts the chain with this program in the given role as backend.
     pub(crate) async fn start(backend_role: &str) -> Self {
         let programs = Programs::built();
         let nats = NatsServer::start().await;
@@ -36,41 +36,41 @@ impl Chain {
         Self { gateway, backend, nats, daemon, backend_process }
     }
 
-    /// Waits until the gateway's way leads to a 200.
+    /// Waits until a request through the gateway gets 200.
     pub(crate) async fn answers(&self, path: &str) {
         let url = format!("http://{}{path}", self.gateway.address);
         eventually("it answers", async || http_client::get(&url).await.0 == 200).await;
     }
 
-    /// A responder that does nothing, on the same bus.
+    /// Starts a native responder on the same NATS server.
     pub(crate) async fn native(&self) -> Process {
         let mut process = role(&[native::ROLE, &self.nats.url()]);
         process.wait_for_line("ready").await;
         process
     }
 
-    pub(crate) fn gateway(&self) -> Member {
-        Member::of("h8sd", &self.gateway.process)
+    pub(crate) fn gateway(&self) -> TrackedProcess {
+        TrackedProcess::of("h8sd", &self.gateway.process)
     }
 
-    pub(crate) fn daemon(&self) -> Member {
-        Member::of("h8srd", &self.daemon)
+    pub(crate) fn daemon(&self) -> TrackedProcess {
+        TrackedProcess::of("h8srd", &self.daemon)
     }
 
-    pub(crate) fn backend(&self) -> Member {
-        Member::of("backend", &self.backend_process)
+    pub(crate) fn backend(&self) -> TrackedProcess {
+        TrackedProcess::of("backend", &self.backend_process)
     }
 
-    pub(crate) fn nats(&mut self) -> Member {
-        Member::of("nats-server", self.nats.process())
+    pub(crate) fn nats(&mut self) -> TrackedProcess {
+        TrackedProcess::of("nats-server", self.nats.process())
     }
 
-    /// Everybody on the way, from the client to the backend.
-    pub(crate) fn all(&mut self) -> Vec<Member> {
+    /// All processes from the client to the backend.
+    pub(crate) fn all(&mut self) -> Vec<TrackedProcess> {
         vec![self.gateway(), self.nats(), self.daemon(), self.backend()]
     }
 
-    /// What both of our programs have now, and from now on at most.
+    /// Tracks the memory of gateway and daemon from now on.
     pub(crate) fn memory(&self) -> Memory {
         Memory::watch(&[self.gateway(), self.daemon()])
     }

@@ -1,4 +1,4 @@
-//! Repeating an exchange, one or several at a time.
+//! Repeats an exchange with a given concurrency.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,35 +8,35 @@ use criterion::measurement::Measurement;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-/// A runtime as the programs have: as many threads as there are processors.
+/// A runtime like that of the programs: one thread per processor.
 pub fn runtime() -> Runtime {
     Builder::new_multi_thread().enable_all().build().expect("a runtime starts")
 }
 
-/// A request and its whole response, as often as is asked for.
+/// A request and its whole response, repeatable.
 pub trait Exchange: Clone + Send + 'static {
-    /// One of them.
+    /// Runs it once.
     ///
     /// # Panics
     ///
-    /// When it does not end well: what fails is quick, and would pass for a good result.
+    /// If it fails: a failure is fast and would look like a good result.
     fn run(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// So many exchanges at the same time, on a runtime's own threads.
+/// A number of concurrent exchanges on a runtime's threads.
 #[derive(Clone, Copy, Debug)]
-pub struct Lanes<'a> {
+pub struct Concurrency<'a> {
     runtime: &'a Runtime,
-    lanes: usize,
+    tasks: usize,
 }
 
-impl<'a> Lanes<'a> {
-    /// So many on this runtime.
-    pub fn new(runtime: &'a Runtime, lanes: usize) -> Self {
-        Self { runtime, lanes }
+impl<'a> Concurrency<'a> {
+    /// This number of tasks on this runtime.
+    pub fn new(runtime: &'a Runtime, tasks: usize) -> Self {
+        Self { runtime, tasks }
     }
 
-    /// Measures `exchange`. Criterion's time is per exchange: with several lanes and the clock on the wall that is
+    /// Measures `exchange`. Criterion's time is per exchange: with several tasks and the wall clock it is
     /// the time from one's end to the next one's, not the time that each takes.
     pub fn measure<M: Measurement>(
         self,
@@ -54,24 +54,24 @@ impl<'a> Lanes<'a> {
         });
     }
 
-    /// `count` exchanges in all; returns when the last has ended.
+    /// Runs `count` exchanges in total, and returns when the last has completed.
     fn run(self, count: u64, exchange: &impl Exchange) {
         let left = Arc::new(AtomicU64::new(count));
-        let mut lanes = JoinSet::new();
-        for _ in 0..self.lanes {
+        let mut tasks = JoinSet::new();
+        for _ in 0..self.tasks {
             let (left, exchange) = (Arc::clone(&left), exchange.clone());
-            let lane = async move {
+            let task = async move {
                 while one_less(&left) {
                     exchange.run().await;
                 }
             };
-            lanes.spawn_on(lane, self.runtime.handle());
+            tasks.spawn_on(task, self.runtime.handle());
         }
-        self.runtime.block_on(lanes.join_all());
+        self.runtime.block_on(tasks.join_all());
     }
 }
 
-/// Whether there was one left.
+/// Takes one of the remaining exchanges. Returns whether there was one.
 fn one_less(left: &AtomicU64) -> bool {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }
@@ -92,12 +92,12 @@ mod tests {
     #[test]
     fn as_often_as_was_asked_for() {
         let runtime = runtime();
-        for (lanes, count) in [(1, 10), (64, 10), (3, 100)] {
+        for (tasks, count) in [(1, 10), (64, 10), (3, 100)] {
             let counter = Counter::default();
 
-            Lanes::new(&runtime, lanes).run(count, &counter);
+            Concurrency::new(&runtime, tasks).run(count, &counter);
 
-            assert_eq!(counter.0.load(Ordering::Relaxed), count, "{lanes} lanes");
+            assert_eq!(counter.0.load(Ordering::Relaxed), count, "{tasks} tasks");
         }
     }
 }
