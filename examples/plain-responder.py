@@ -12,12 +12,12 @@ import sys
 
 import nats
 
-REPEAT_SECONDS = 5  # A gateway forgets what it has not heard of for a minute.
+REPEAT_SECONDS = 5  # A gateway forgets an announcement that is not repeated within a minute.
 
 
 async def main(url, host):
     client = await nats.connect(url)
-    # Subjects have hosts backwards, as in h8s.http.GET.com.example.api._.python; `_` divides host from path.
+    # Subjects have the host's labels reversed, as in h8s.http.GET.com.example.api._.python; `_` divides host from path.
     backwards = ".".join(reversed(host.split(".")))
 
     async def answer(request):
@@ -30,7 +30,7 @@ async def main(url, host):
         headers = {"Status-Code": "200", "Content-Type": "application/json", "X-Powered-By": "nats-py"}
         await client.publish(request.reply, (json.dumps(about) + "\n").encode(), headers=headers)
 
-    # One queue group, so that one of several copies of this program answers.
+    # All copies of this program share one queue group, so each request reaches one of them.
     await client.subscribe(f"h8s.http.*.{backwards}._.python", queue="h8s", cb=answer)
     await client.subscribe(f"h8s.http.*.{backwards}._.python.>", queue="h8s", cb=answer)
 

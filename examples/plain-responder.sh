@@ -4,12 +4,12 @@
 #     ./plain-responder.sh nats://127.0.0.1:4222
 #     curl http://localhost:8080/time
 #
-# It needs the `nats` program (https://github.com/nats-io/natscli). The tests run plain-responder.py; this script they
-# do not run, because machines that build h8s need not have that program.
+# It needs the `nats` program (https://github.com/nats-io/natscli). The project's tests run plain-responder.py instead of this
+# script, because that program is not needed to build h8s.
 set -eu
 url=${1:-nats://127.0.0.1:4222}
 
-# Gateways are told what is served here, again and again, because they forget what was not repeated for a minute.
+# Announce the path repeatedly: gateways forget an announcement that is not repeated within a minute.
 interest='{"host":"localhost","path":"/time","method":"GET"}'
 while nats --server "$url" pub h8s.control.interest.register.localhost "$interest"; do sleep 5; done &
 announcing=$!

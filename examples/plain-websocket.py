@@ -1,10 +1,10 @@
-"""Answers WebSocket messages, and pushes without being asked: no open port and no library of h8s, only NATS.
+"""Answers WebSocket messages, and pushes messages of its own: no open port and no library of h8s, only NATS.
 
     pip install nats-py
     python3 plain-websocket.py nats://127.0.0.1:4222 localhost
     websocat ws://localhost:8080/clock        # or any other WebSocket client
 
-The least there can be is one line in a shell: nats reply 'h8s.ws.ws.localhost._.>' 'I hear you'
+The shortest version is one line in a shell: nats reply 'h8s.ws.ws.localhost._.>' 'received'
 """
 
 import asyncio
@@ -20,7 +20,7 @@ PUSH_SECONDS = 1
 async def main(url, host):
     client = await nats.connect(url)
     backwards = ".".join(reversed(host.split(".")))
-    inboxes = {}  # Where each connection hears us, from its first message on.
+    inboxes = {}  # The push inbox of each connection, known from its first message on.
 
     async def answer(message):
         connection = message.headers["X-H8s-Connection"]
@@ -33,7 +33,7 @@ async def main(url, host):
     async def forget(closed):
         inboxes.pop(json.loads(closed.data)["connection"], None)
 
-    # No queue group: one of several copies of this program would get this message of a connection, and one the next.
+    # No queue group: it would distribute one connection's messages among several copies of this program.
     await client.subscribe(f"h8s.ws.ws.{backwards}._", cb=answer)
     await client.subscribe(f"h8s.ws.ws.{backwards}._.>", cb=answer)
     await client.subscribe(f"h8s.control.ws.conn.closed.{backwards}", cb=forget)
@@ -48,7 +48,7 @@ async def main(url, host):
             await asyncio.wait_for(stopped.wait(), PUSH_SECONDS)
         except asyncio.TimeoutError:
             for inbox in inboxes.values():
-                await client.publish(inbox, b"still here")  # Text, since it is UTF-8 and nothing else is said.
+                await client.publish(inbox, b"still here")  # A text message: UTF-8 without an H8s-Frame header.
     await client.drain()
 
 

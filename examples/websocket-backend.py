@@ -1,4 +1,4 @@
-"""An ordinary local service with a WebSocket, which knows nothing of h8s: it says back what it hears.
+"""An ordinary local service with a WebSocket, without any code for h8s: it echoes each message.
 
     pip install websockets
     python3 websocket-backend.py 3000

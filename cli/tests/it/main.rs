@@ -11,6 +11,7 @@ mod dev;
 mod directories;
 mod faults;
 mod least_rights;
+mod links;
 mod mistakes;
 mod monitored;
 mod nats_users;

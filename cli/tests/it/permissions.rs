@@ -119,9 +119,9 @@ async fn the_example_is_a_valid_server_configuration() {
 }
 
 #[test]
-fn the_readme_shows_the_beginning_of_the_output() {
-    let readme = include_str!("../../../README.md");
-    let (_, shown) = readme.split_once("$ h8s permissions ").unwrap();
+fn the_page_shows_how_it_begins() {
+    let page = include_str!("../../../docs/operations/least-rights.md");
+    let (_, shown) = page.split_once("$ h8s permissions ").unwrap();
     let (arguments, shown) = shown.split_once('\n').unwrap();
     let (shown, _) = shown.split_once("…\n```").unwrap();
     assert!(shown.lines().count() > 5 && printed(arguments).starts_with(shown), "{shown}");

@@ -1,4 +1,4 @@
-//! The README's instructions for putting a local app online.
+//! `docs/local-services.md`, followed step by step.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use http::{Request, StatusCode};
 
 use crate::programs::{Daemon, Gateway, h8srd};
 
-const README: &str = include_str!("../../../README.md");
+const PAGE: &str = include_str!("../../../docs/local-services.md");
 const HOST: &str = "app.localhost";
 const LEAST_RIGHTS: &str = include_str!("../../../examples/least-rights.conf");
 const BACKEND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/websocket-backend.py");
@@ -21,9 +21,9 @@ fn free_port() -> String {
     listener.local_addr().unwrap().port().to_string()
 }
 
-/// The README's `h8srd` command, with these addresses.
-fn daemon_of_the_readme(nats_url: &str, port: &str) -> Command {
-    let line = README.lines().find(|line| line.starts_with("$ h8srd --nats-url")).unwrap();
+/// The command `h8srd` of the page, with these addresses.
+fn daemon_of_the_page(nats_url: &str, port: &str) -> Command {
+    let line = PAGE.lines().find(|line| line.starts_with("$ h8srd --nats-url")).unwrap();
     let arguments = line.trim_start_matches("$ h8srd ").replace("nats://127.0.0.1:4222", nats_url);
     let arguments = arguments.replace("localhost:3000", &format!("localhost:{port}"));
     h8srd(&arguments.split(' ').collect::<Vec<_>>())
@@ -51,7 +51,7 @@ async fn the_file_server_of_python() {
     let mut server = Command::new("python3");
     server.args(["-m", "http.server", &port, "--bind", "127.0.0.1"]).current_dir(directory.path());
     let _server = Process::start(&mut server);
-    let _daemon = Daemon::run(&mut daemon_of_the_readme(&bus.url(), &port)).await;
+    let _daemon = Daemon::run(&mut daemon_of_the_page(&bus.url(), &port)).await;
     let gateway = Gateway::start(&bus.url(), &[]).await;
 
     eventually("it listens", async || get(&gateway, "/").await.0 == StatusCode::OK).await;
@@ -69,7 +69,7 @@ async fn a_websocket_and_the_least_rights() {
     let (nats, port) = (NatsServer::with_config(&configuration).await, free_port());
     let mut backend = python().start_script(BACKEND, &[&port]);
     backend.wait_for_line("ready").await;
-    let mut daemon = daemon_of_the_readme(&nats.url(), &port);
+    let mut daemon = daemon_of_the_page(&nats.url(), &port);
     let mut daemon = Daemon::run(daemon.envs([("NATS_USER", "app"), ("NATS_PASSWORD", "back")])).await;
     let gateway = Gateway::start(&nats.url(), &["--nats-user", "gateway", "--nats-password", "gate"]).await;
 

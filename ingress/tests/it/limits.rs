@@ -1,5 +1,5 @@
-//! The README's table of limits: each of its rows is driven against a gateway that has little of what it limits, and
-//! what the client gets, what is counted and the default are what the row says.
+//! The table in `docs/operations/limits.md`: each row is driven against a gateway with a low limit. The client's result, the
+//! counter and the default must match the row.
 
 use std::future::pending;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::support::*;
 
-const README: &str = include_str!("../../../README.md");
+const PAGE: &str = include_str!("../../../docs/operations/limits.md");
 /// What clients get that are too slow by any measure.
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -26,7 +26,7 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let section = README.split("\n## Limits\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let section = PAGE.split("\n## Limits\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let lines = section.lines().filter(|line| line.starts_with("| ")).skip(1);
     lines
         .map(|line| {
@@ -73,25 +73,25 @@ async fn each_row_is_what_a_client_gets() {
 
 async fn drive(limit: &str) -> (Running, String) {
     match limit {
-        "client connections in all" => all_connections().await,
+        "client connections" => all_connections().await,
         "connections of one address, or one IPv6 /64" => connections_of_one_address().await,
         "time for the TLS handshake, or for the first bytes" => slow_opening().await,
         "time for a request head, from its first byte (HTTP/1)" => slow_head().await,
         "size of a request head" => large_head().await,
         "fields of a request head" => many_fields().await,
-        "size of a request's target (HTTP/1; over HTTP/2, 431)" => large_target().await,
+        "size of a request target (HTTP/1; over HTTP/2, 431)" => large_target().await,
         "size of a request body" => large_body().await,
-        "time in which nothing comes of a body that is waited for" => slow_body().await,
-        "time in which nothing is taken of what waits for the client" => slow_reader().await,
-        "time in which a connection has nothing to do" => idle().await,
-        "exchanges under way in all" => exchanges().await,
-        "exchanges of one connection: under way, or reset by the client within the last second" => {
+        "time without progress of a request body that is waited for" => slow_body().await,
+        "time without progress of data that waits for the client" => slow_reader().await,
+        "time without requests on a connection" => idle().await,
+        "exchanges in flight" => exchanges().await,
+        "exchanges of one connection, in flight or reset by the client within the last second" => {
             exchanges_of_one_connection().await
         }
-        "exchanges of one connection reset or refused within a second" => far_too_many_resets().await,
-        other if other.starts_with("what HTTP/2 itself calls abuse") => abuse().await,
-        "time for which an address's new connections wait after one of the two above" => pause().await,
-        "WebSockets in all" => websockets().await,
+        "exchanges of one connection, reset or refused within one second" => far_too_many_resets().await,
+        other if other.starts_with("HTTP/2 abuse") => abuse().await,
+        "pause for new connections of an address, after one of the two above" => pause().await,
+        "WebSockets" => websockets().await,
         other => panic!("nothing drives {other:?}"),
     }
 }
@@ -136,7 +136,7 @@ async fn all_connections() -> (Running, String) {
     drop(first);
 
     second.until("hello").await;
-    (ingress, "it waits until others leave".to_owned())
+    (ingress, "it waits until another connection closes".to_owned())
 }
 
 async fn connections_of_one_address() -> (Running, String) {
@@ -417,7 +417,7 @@ async fn pause() -> (Running, String) {
     open.until("hello").await;
     waiting.until("hello").await;
     assert!(sent_away.elapsed() > Duration::from_secs(1), "answered {:?} later", sent_away.elapsed());
-    (ingress, "it waits until that is over".to_owned())
+    (ingress, "it waits until the pause is over".to_owned())
 }
 
 async fn websockets() -> (Running, String) {
