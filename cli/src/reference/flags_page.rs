@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 
-use super::groups::grouped;
+use super::groups::{grouped, headings};
 use super::programs::Program;
 
 /// The file, relative to this crate.
@@ -33,7 +33,7 @@ fn page() -> String {
     for program in [Program::H8sd, Program::H8sHost, Program::H8srd] {
         let command = grouped(program);
         heading(&mut page, "##", program.name(), &command);
-        for (heading, arguments) in groups(&command) {
+        for (heading, arguments) in groups(program, &command) {
             match heading {
                 Some(SHARED) => {
                     shared.push(arguments.iter().map(|argument| row(argument)).collect::<String>())
@@ -64,8 +64,8 @@ fn heading(page: &mut String, level: &str, name: &str, command: &Command) {
     let _ = write!(page, "\n{level} {name}\n\n{}.\n", about.trim_end_matches('.'));
 }
 
-/// The flags by heading, in the order of the groups' first flags; positional arguments come first, without one.
-fn groups(command: &Command) -> Vec<(Option<&str>, Vec<&Arg>)> {
+/// The flags by heading, in the order of the headings; positional arguments come first, without one.
+fn groups(program: Program, command: &Command) -> Vec<(Option<&str>, Vec<&Arg>)> {
     let mut groups: Vec<(Option<&str>, Vec<&Arg>)> = Vec::new();
     for argument in command.get_arguments().filter(|argument| is_documented(argument)) {
         let heading = argument.get_help_heading();
@@ -80,6 +80,11 @@ fn groups(command: &Command) -> Vec<(Option<&str>, Vec<&Arg>)> {
             None => groups.push((heading, vec![argument])),
         }
     }
+    let order = headings(program);
+    groups.sort_by_key(|(heading, _)| {
+        heading
+            .map_or(0, |heading| 1 + order.iter().position(|known| *known == heading).unwrap_or(order.len()))
+    });
     groups
 }
 
@@ -114,7 +119,7 @@ fn name(argument: &Arg) -> String {
 /// The help, and the possible values.
 fn meaning(argument: &Arg) -> String {
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    let help = help.replace('\n', " ").replace('|', "\\|");
+    let help = help.replace('\n', " ").replace('|', "\\|").replace('*', "\\*");
     let values = argument.get_possible_values();
     let values: Vec<String> = values.iter().map(|value| format!("`{}`", value.get_name())).collect();
     if values.is_empty() || !argument.get_action().takes_values() {

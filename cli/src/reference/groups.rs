@@ -80,18 +80,27 @@ const DAEMON: &[Group] = &[
     ("Process", &["config", "threads", "grace-period", "log-format"]),
 ];
 
-/// A program's definition with a help heading for each flag that has none. `h8s` has few flags per command and stays as
-/// it is.
-pub(crate) fn grouped(program: Program) -> Command {
-    let groups = match program {
-        Program::H8s => return program.command(),
+/// The groups of a program. `h8s` has few flags per command, and no groups.
+fn groups(program: Program) -> &'static [Group] {
+    match program {
+        Program::H8s => &[],
         Program::H8sd => GATEWAY,
         Program::H8sHost => HOST,
         Program::H8srd => DAEMON,
-    };
+    }
+}
+
+/// The headings of a program, in order.
+#[cfg(test)]
+pub(crate) fn headings(program: Program) -> Vec<&'static str> {
+    groups(program).iter().map(|(heading, _)| *heading).collect()
+}
+
+/// A program's definition with a help heading for each flag of a group that has none.
+pub(crate) fn grouped(program: Program) -> Command {
     program.command().mut_args(|arg| {
-        let position = |flag: &str| groups.iter().find(|(_, flags)| flags.contains(&flag));
-        match arg.get_long().and_then(position) {
+        let group = |flag: &str| groups(program).iter().find(|(_, flags)| flags.contains(&flag));
+        match arg.get_long().and_then(group) {
             Some((heading, _)) if arg.get_help_heading().is_none() => arg.help_heading(*heading),
             _ => arg,
         }

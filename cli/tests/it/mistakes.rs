@@ -121,7 +121,7 @@ async fn help_versions_and_unknown_commands() {
         (&["--version"], 0, concat!("h8s ", env!("CARGO_PKG_VERSION"))),
         (&["dev", "--version"], 0, concat!("h8s dev ", env!("CARGO_PKG_VERSION"))),
         (&["frobnicate"], 2, "'frobnicate'"),
-        (&["dve"], 2, "a similar subcommand exists: 'dev'"),
+        (&["permission"], 2, "a similar subcommand exists: 'permissions'"),
         (&[], 2, "Usage: h8s <COMMAND>"),
     ] {
         let mut h8s = Process::start(program(env!("CARGO_BIN_EXE_h8s")).args(arguments));

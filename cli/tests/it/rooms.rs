@@ -242,7 +242,7 @@ fn circle(room: &str, uses: &Uses) -> Option<Vec<String>> {
         let mut longer = Vec::new();
         for path in paths {
             for used in path.last().and_then(|last| uses.get(last)).into_iter().flatten() {
-                let next = [&path[..], &[used.clone()]].concat();
+                let next = [&path[..], std::slice::from_ref(used)].concat();
                 if used == room {
                     return Some(next);
                 }

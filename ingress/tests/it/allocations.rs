@@ -28,6 +28,7 @@ const BROWSER: &str = "GET /items/42?colour=blue HTTP/1.1\r\nHost: app.example\r
 /// Raise them for a reason only, and say it in `docs/performance.md`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_request_allocates_no_more_than_it_did() {
+    needs!(Tool::NatsServer);
     let bus = Bus::real().await;
 
     for (request, at_gateway, at_responder) in [(BARE, 27, 24), (BROWSER, 30, 24)] {

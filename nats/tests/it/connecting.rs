@@ -27,6 +27,7 @@ async fn is_refused(config: &NatsConfig) -> String {
 
 #[tokio::test]
 async fn several_urls_one_of_which_is_alive() {
+    needs!(Tool::NatsServer);
     let server = NatsServer::start().await;
     works(&config(&["nats://127.0.0.1:1".into(), server.url()])).await;
 }
@@ -39,6 +40,7 @@ async fn nobody_there_is_said_with_the_url() {
 
 #[tokio::test]
 async fn a_token() {
+    needs!(Tool::NatsServer);
     let server = NatsServer::with_config("authorization { token: \"s3cret\" }").await;
     let url = format!("nats://127.0.0.1:{}", server.port());
     let mut config = config(&[url]);
@@ -49,6 +51,7 @@ async fn a_token() {
 
 #[tokio::test]
 async fn user_and_password() {
+    needs!(Tool::NatsServer);
     let server = NatsServer::with_config("authorization { user: \"gate\", password: \"s3cret\" }").await;
     let url = format!("nats://127.0.0.1:{}", server.port());
     let mut config = config(&[url]);
@@ -61,6 +64,7 @@ async fn user_and_password() {
 
 #[tokio::test]
 async fn an_nkey() {
+    needs!(Tool::NatsServer);
     let key = KeyPair::new_user();
     let users = format!("authorization {{ users: [ {{ nkey: \"{}\" }} ] }}", key.public_key());
     let server = NatsServer::with_config(&users).await;
@@ -94,6 +98,7 @@ fn credentials_file(directory: &Path, jwt: &str, seed: &str) -> PathBuf {
 
 #[tokio::test]
 async fn a_credentials_file() {
+    needs!(Tool::NatsServer);
     let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
     let limits = serde_json::json!({
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "conn": -1, "leaf": -1, "wildcards": true,
@@ -147,6 +152,7 @@ impl Certificate {
 
 #[tokio::test]
 async fn tls_with_a_given_authority() {
+    needs!(Tool::NatsServer);
     let certificate = Certificate::new();
     let server = NatsServer::with_config(&format!("tls {}", certificate.block())).await;
     let mut config = config(&[format!("tls://127.0.0.1:{}", server.port())]);
@@ -157,6 +163,7 @@ async fn tls_with_a_given_authority() {
 
 #[tokio::test]
 async fn websocket_and_websocket_over_tls() {
+    needs!(Tool::NatsServer);
     let server = NatsServer::with_config("websocket { host: 127.0.0.1, port: -1, no_tls: true }").await;
     works(&config(&[server.websocket_url().unwrap()])).await;
 
@@ -171,6 +178,7 @@ async fn websocket_and_websocket_over_tls() {
 
 #[tokio::test]
 async fn a_server_that_takes_only_small_messages_is_refused_with_the_remedy() {
+    needs!(Tool::NatsServer);
     let server = NatsServer::with_config("max_payload: 65536").await;
     let error = Link::connect(&config(&[server.url()])).await.unwrap_err();
     assert!(matches!(error, ConnectError::MaxPayload { max_payload_bytes: 65_536, .. }), "{error:?}");
@@ -179,6 +187,7 @@ async fn a_server_that_takes_only_small_messages_is_refused_with_the_remedy() {
 
 #[tokio::test]
 async fn a_user_who_may_not_read_its_inbox_is_told_what_is_missing() {
+    needs!(Tool::NatsServer);
     let users = "authorization { users: [ { user: gate, password: pw, permissions: { publish: \">\", subscribe: \"other\" } } ] }";
     let server = NatsServer::with_config(users).await;
     let mut config = config(&[format!("nats://127.0.0.1:{}", server.port())]);

@@ -235,6 +235,7 @@ over_both_buses! {
 
 #[tokio::test]
 async fn a_list_goes_only_to_the_hosts_own_inboxes() {
+    needs!(Tool::NatsServer);
     let bus = h8s_test_support::Bus::real().await;
     let _responder = echo_responder(&bus.url()).await;
     let requester = gateway(&bus.url()).await;

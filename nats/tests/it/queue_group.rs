@@ -72,6 +72,7 @@ over_both_buses! {
 
 #[tokio::test]
 async fn t14_a_permission_may_name_the_group() {
+    needs!(Tool::NatsServer);
     let users = r#"authorization { users: [
         { user: gateway, password: x }
         { user: team, password: x, permissions: {

@@ -233,6 +233,7 @@ fn expect(event: &LegEvent, next: u32) -> u32 {
 
 #[tokio::test]
 async fn a_stale_owner_does_not_go_on_with_what_it_has() {
+    needs!(Tool::NatsServer);
     let bus = h8s_test_support::Bus::real().await;
     let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
     let (heard, mut hears) = mpsc::unbounded_channel();
@@ -272,6 +273,7 @@ async fn a_stale_owner_does_not_go_on_with_what_it_has() {
 
 #[tokio::test]
 async fn a_gateway_that_reconnects_has_lost_nothing_of_what_was_said_meanwhile() {
+    needs!(Tool::NatsServer);
     let bus = h8s_test_support::Bus::real().await;
     let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
     let _responder = owner(&bus.url(), Accept::default(), |websocket| async move {
@@ -296,6 +298,7 @@ async fn a_gateway_that_reconnects_has_lost_nothing_of_what_was_said_meanwhile()
 
 #[tokio::test]
 async fn an_outage_longer_than_three_beats_closes_nothing() {
+    needs!(Tool::NatsServer);
     let mut bus = h8s_test_support::Bus::real().await;
     let _responder = echo_responder(&bus.url()).await;
     let requester = gateway(&bus.url()).await;
@@ -313,6 +316,7 @@ async fn an_outage_longer_than_three_beats_closes_nothing() {
 
 #[tokio::test]
 async fn an_owner_can_close_a_client_that_does_not_read() {
+    needs!(Tool::NatsServer);
     let bus = h8s_test_support::Bus::real().await;
     let _responder = owner(&bus.url(), Accept::default(), |websocket| async move {
         let sender = websocket.sender();
