@@ -19,7 +19,7 @@ pub(crate) mod h8s {
         world: "h8s:host/everything",
         imports: { default: async | trappable },
         exports: { default: async },
-        trappable_error_type: { "h8s:provider/types.error" => crate::reach::SendingError },
+        trappable_error_type: { "h8s:provider/types.error" => crate::push::scope::SendingError },
     });
 
     pub(crate) use self::exports::h8s::provider as exported;

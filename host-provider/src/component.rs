@@ -2,6 +2,9 @@
 //!
 //! Everything that can be wrong with a file is found here, before anything runs, and told in one sentence.
 
+pub(crate) mod exports;
+pub(crate) mod interface;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,18 +14,18 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component as Compiled, HasSelf, InstancePre, Linker};
 
 use crate::bindings::{config, config_draft, h8s, original};
-use crate::cache::CodeCache;
-use crate::configuration::{Configuration, ConfigurationSource, SecretError};
+use crate::engine::cache::CodeCache;
+use crate::instance::configuration::{Configuration, ConfigurationSource, SecretError};
 use crate::engine::{HostEngine, MEMORIES_PER_COMPONENT};
-use crate::exports::{Exports, NEEDED};
-use crate::idle::IdleInstances;
+use crate::component::exports::{Exports, NEEDED};
+use crate::instance::idle::IdleInstances;
 use crate::instance::GuestState;
-use crate::interface;
-use crate::limits::Limits;
+use crate::component::interface;
+use crate::engine::limits::Limits;
 use crate::outgoing::{Outgoing, OutgoingSource};
-use crate::outgoing_roots::RootsError;
-use crate::output::GuestLog;
-use crate::sending::Sending;
+use crate::outgoing::roots::RootsError;
+use crate::instance::output::GuestLog;
+use crate::push::guest_sender::Sending;
 
 /// Larger files are refused unread: no component is, and all of it goes into memory. 256 MiB.
 const FILE_BYTES: u64 = 256 << 20;

@@ -2,6 +2,12 @@
 //!
 //! Every setting is explained where it is set. What a component may use within the engine is in `limits.rs`.
 
+pub(crate) mod admission;
+pub(crate) mod cache;
+pub(crate) mod limits;
+pub(crate) mod memory_swap;
+pub(crate) mod slots;
+
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -9,8 +15,8 @@ use std::time::Duration;
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Limits;
-use crate::memory_swap::Swap;
-use crate::slots::Slots;
+use crate::engine::memory_swap::Swap;
+use crate::engine::slots::Slots;
 
 /// How often a running guest is made to look at the clock. Fine enough that other exchanges on the same thread
 /// wait 10 ms at most for a guest that computes, coarse enough to cost nothing that can be measured.

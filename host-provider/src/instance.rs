@@ -4,6 +4,11 @@
 //! component may be used again (`idle.rs`). It runs only while somebody polls it, and dropping it frees all that it holds
 //! at once.
 
+pub(crate) mod configuration;
+pub(crate) mod fault;
+pub(crate) mod idle;
+pub(crate) mod output;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -18,15 +23,15 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::component::Component;
-use crate::configuration::Configuration;
-use crate::fault::Fault;
-use crate::idle::IdleInstances;
-use crate::limits::MemoryMeter;
-use crate::outgoing_handler::Hooks;
-use crate::outgoing_upload::Life;
-use crate::output::{Channel, GuestOutput};
-use crate::sending::Sending;
-use crate::slots::Slot;
+use crate::instance::configuration::Configuration;
+use crate::instance::fault::Fault;
+use crate::instance::idle::IdleInstances;
+use crate::engine::limits::MemoryMeter;
+use crate::outgoing::handler::Hooks;
+use crate::outgoing::upload::Life;
+use crate::instance::output::{Channel, GuestOutput};
+use crate::push::guest_sender::Sending;
+use crate::engine::slots::Slot;
 
 /// Random bytes that a guest may ask for in one call; the host keeps them meanwhile.
 const RANDOM_BYTES: u64 = 1 << 20;

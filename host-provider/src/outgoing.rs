@@ -4,6 +4,14 @@
 //! when it is sent until its response has been read to its end, or dropped, and its body sent to its end. One whose
 //! instance goes before is cut off, and never looks complete.
 
+pub(crate) mod allow_list;
+pub(crate) mod dial;
+pub(crate) mod fault;
+pub(crate) mod handler;
+pub(crate) mod idle_timeout;
+pub(crate) mod roots;
+pub(crate) mod upload;
+
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,12 +30,12 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use crate::allow_list::{AllowedHost, Destination};
-use crate::outgoing_dial::{CONNECT_TIMEOUT, Dialer};
-use crate::outgoing_fault::{broken_response, failed};
-use crate::outgoing_roots::{RootsError, client_config};
-use crate::outgoing_silence::Silence;
-use crate::outgoing_upload::{Ended, Progress, UnderWay, Upload};
+use crate::outgoing::allow_list::{AllowedHost, Destination};
+use crate::outgoing::dial::{CONNECT_TIMEOUT, Dialer};
+use crate::outgoing::fault::{broken_response, failed};
+use crate::outgoing::roots::{RootsError, client_config};
+use crate::outgoing::idle_timeout::Silence;
+use crate::outgoing::upload::{Ended, Progress, UnderWay, Upload};
 
 /// Requests under way at a time for one instance. More are refused at once: a guest that waited for itself would wait
 /// for ever.

@@ -7,6 +7,9 @@
 //! A connection outlives the component that it was opened with: when another takes its place, that one handles the
 //! next message, and the end. It is not asked whether it would have let the client in.
 
+pub(crate) mod lifecycle;
+pub(crate) mod receiver;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,19 +20,19 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use crate::admission::Permit;
+use crate::engine::admission::Permit;
 use crate::bindings::h8s::exported::lifecycle as wit;
 use crate::bindings::h8s::exported::receiver::Origin;
 use crate::component::Component;
-use crate::dispatch::Shared;
-use crate::fault::{Fault, RequestLabel, plain, shortened};
+use crate::service::Shared;
+use crate::instance::fault::{Fault, RequestLabel, plain, shortened};
 use crate::instance::{Call, Guest};
-use crate::lifecycle::{Closed, Open, refused};
-use crate::own::{Kept, Own};
-use crate::reach::SendingError;
-use crate::receiver::Receive;
-use crate::sender::fields;
-use crate::sending::Sending;
+use crate::websocket::lifecycle::{Closed, Open, refused};
+use crate::push::current_connection::{Kept, Own};
+use crate::push::scope::SendingError;
+use crate::websocket::receiver::Receive;
+use crate::push::sender::fields;
+use crate::push::guest_sender::Sending;
 
 /// Names of the handshake (RFC 6455 §4.1): guests see what it is about, and not how it is done.
 const HANDSHAKE: [header::HeaderName; 4] =

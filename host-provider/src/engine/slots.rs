@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::idle::{Idle, IdleInstances};
+use crate::instance::idle::{Idle, IdleInstances};
 
 /// All places of an engine.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Response, header};
 
-use crate::fault::Fault;
+use crate::instance::fault::Fault;
 
 /// What stands for the inbox of whoever asked. The answer goes there whatever it says.
 const REPLY: &str = "h8s.reply";

@@ -7,7 +7,7 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::bindings::h8s::exported::lifecycle::{Acceptance, Connection, GuestIndices, Origin, Refusal};
-use crate::fault::Fault;
+use crate::instance::fault::Fault;
 use crate::instance::{Call, GuestState};
 
 /// A client that wants to be let in, for `on-open`.

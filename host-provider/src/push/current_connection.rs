@@ -6,7 +6,7 @@ use h8s_nats::WebSocketSender;
 use h8s_wire::push::{Group, Push};
 use h8s_wire::{Close, ConnectionId, Message};
 
-use crate::reach::SendingError;
+use crate::push::scope::SendingError;
 
 /// What `on-open` may keep for later, in bytes: well within the window in which a connection needs no credit.
 const KEPT_BYTES: usize = 256 << 10;

@@ -7,11 +7,11 @@ use h8s_settings::{Mistakes, list, parsed, text};
 use h8s_wire::MethodPattern;
 use toml::{Table, Value};
 
-use crate::allow_list::{AllowedHost, NoAllowedHost};
-use crate::configuration::SecretSource;
-use crate::flags::Flags;
-use crate::guest_flags::{UnreadSecret, variable};
-use crate::host::ServedSource;
+use crate::outgoing::allow_list::{AllowedHost, NoAllowedHost};
+use crate::instance::configuration::SecretSource;
+use crate::config::flags::Flags;
+use crate::config::guest_flags::{UnreadSecret, variable};
+use crate::config::host::ServedSource;
 
 /// What the tables are called.
 pub(crate) const NAME: &str = "component";

@@ -7,13 +7,13 @@ use h8s_nats::{NatsConfig, NatsFlags};
 use h8s_settings::{Exit, Loaded, LogFormat, Mistakes};
 use h8s_wire::{Host, MethodPattern, PathPattern};
 
-use crate::cache::CodeCache;
-use crate::configuration::ConfigurationSource;
-use crate::guest_flags::GuestFlags;
-use crate::host::{HostConfig, ServedSource};
-use crate::limits::Limits;
+use crate::engine::cache::CodeCache;
+use crate::instance::configuration::ConfigurationSource;
+use crate::config::guest_flags::GuestFlags;
+use crate::config::host::{HostConfig, ServedSource};
+use crate::engine::limits::Limits;
 use crate::outgoing::OutgoingSource;
-use crate::table;
+use crate::config::table;
 
 /// The flags of `h8s-host`. Each is a key of the `--config` file, and an environment variable unless it may be given
 /// several times. They hold for every component; a `component` table of the file may say otherwise for itself.

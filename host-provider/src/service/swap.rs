@@ -11,8 +11,8 @@ use h8s_nats::StartError;
 use h8s_settings::{Asked, Reload};
 
 use crate::component::{Component, ComponentSource, LoadError, digest, read, told};
-use crate::dispatch::{ComponentService, Shared};
-use crate::exports::Exports;
+use crate::service::{ComponentService, Shared};
+use crate::component::exports::Exports;
 
 /// What the log calls those who swap: `RUST_LOG=h8s::swap=info`.
 const LOG: &str = "h8s::swap";

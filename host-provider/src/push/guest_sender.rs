@@ -13,9 +13,9 @@ use h8s_wire::{Close, ConnectionEntry, ConnectionId, Message, PathPattern};
 
 use tokio::time::timeout;
 
-use crate::limits::Limits;
-use crate::own::{Kept, Own, OwnState, Step};
-use crate::reach::{Reach, SendingError};
+use crate::engine::limits::Limits;
+use crate::push::current_connection::{Kept, Own, OwnState, Step};
+use crate::push::scope::{Reach, SendingError};
 
 /// A larger message is refused before it goes anywhere: gateways take no larger one.
 const MESSAGE_BYTES: usize = 1 << 20;

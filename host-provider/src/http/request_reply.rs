@@ -10,16 +10,16 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use crate::admission::Permit;
+use crate::engine::admission::Permit;
 use crate::bindings::h8s::exported::request_reply as ours;
 use crate::bindings::h8s::imported::types::KeyValue;
 use crate::component::Component;
-use crate::exports::RequestReply;
-use crate::fault::{Fault, RequestLabel, plain};
+use crate::component::exports::RequestReply;
+use crate::instance::fault::{Fault, RequestLabel, plain};
 use crate::instance::{Call, Guest, GuestState};
-use crate::msg::Msg;
-use crate::original;
-use crate::sending::Sending;
+use crate::http::msg::Msg;
+use crate::push::original;
+use crate::push::guest_sender::Sending;
 
 /// A longer body is no message: as much as a guest and its host hand over in one call.
 const BODY_BYTES: usize = 2 << 20;

@@ -5,8 +5,8 @@ use h8s_wire::{Close, ConnectionEntry, Message};
 
 use crate::bindings::h8s::imported::sender::Host;
 use crate::bindings::h8s::imported::types::{self, Connection, Error, Frame, KeyValue};
-use crate::reach::SendingError;
-use crate::sending::Sending;
+use crate::push::scope::SendingError;
+use crate::push::guest_sender::Sending;
 
 impl types::Host for Sending {
     fn convert_error(&mut self, error: SendingError) -> wasmtime::Result<Error> {
@@ -76,7 +76,7 @@ fn connection(entry: &ConnectionEntry) -> Connection {
 
 /// Fields as guests see them.
 pub(crate) fn fields<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<KeyValue> {
-    crate::msg::grouped(fields)
+    crate::http::msg::grouped(fields)
         .into_iter()
         .map(|(key, value)| KeyValue { key: train_case(key), value })
         .collect()

@@ -14,13 +14,13 @@ use tokio::time::{Instant, timeout};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::admission::Permit;
-use crate::body::ComponentBody;
+use crate::engine::admission::Permit;
+use crate::http::body::ComponentBody;
 use crate::component::Component;
-use crate::fault::{Fault, RequestLabel};
-use crate::incoming_handler::{Answer, Handle};
+use crate::instance::fault::{Fault, RequestLabel};
+use crate::http::incoming_handler::{Answer, Handle};
 use crate::instance::{Ending, Guest, Instantiated, Returned};
-use crate::sending::Sending;
+use crate::push::guest_sender::Sending;
 
 /// A guest that works on a request. Dropping it cancels the guest and frees its store.
 pub(crate) struct Exchange {

@@ -1,6 +1,9 @@
 //! The tower service of one component: a request in, a response out, or a refusal before any work is done; and
 //! WebSockets, which begin as requests.
 
+pub(crate) mod load;
+pub(crate) mod swap;
+
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -17,16 +20,17 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
-use crate::admission::Admission;
-use crate::body::ComponentBody;
-use crate::cache::CodeCache;
+use crate::engine::admission::Admission;
+use crate::http::body::ComponentBody;
+use crate::engine::cache::CodeCache;
 use crate::component::{Component, ComponentSource};
-use crate::exchange::Exchange;
-use crate::fault::plain;
-use crate::reach::Reach;
-use crate::request_body::RequestBody;
-use crate::sending::Sending;
-use crate::{request_reply, websocket};
+use crate::http::request_run::Exchange;
+use crate::instance::fault::plain;
+use crate::push::scope::Reach;
+use crate::http::request_body::RequestBody;
+use crate::push::guest_sender::Sending;
+use crate::http::request_reply;
+use crate::websocket;
 
 /// Answers requests with a component, each with an instance for itself. Clones share the component's limits.
 ///

@@ -6,7 +6,7 @@ use http::{HeaderName, Request, Response};
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::outgoing::{Outgoing, Sender};
-use crate::outgoing_upload::Ended;
+use crate::outgoing::upload::Ended;
 
 /// The largest piece of body that a guest may write in one call: half of what fits in one frame.
 const BODY_PIECE_BYTES: usize = 64 * 1024;
@@ -92,7 +92,7 @@ impl WasiHttpHooks for Hooks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outgoing_upload::Life;
+    use crate::outgoing::upload::Life;
 
     #[test]
     fn t12_all_bodies_of_an_instance_together_are_less_than_its_memory() {

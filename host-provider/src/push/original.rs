@@ -9,8 +9,8 @@ use h8s_wire::{ConnectionEntry, Message, MessageKind, push};
 use crate::bindings::h8s::exported::receiver::Origin;
 use crate::bindings::original::imported::sender::Host;
 use crate::bindings::original::imported::types::{self, KeyValue, Msg};
-use crate::msg::{self, grouped};
-use crate::sending::Sending;
+use crate::http::msg::{self, grouped};
+use crate::push::guest_sender::Sending;
 
 /// What the provider says when a message has been sent.
 const SENT: &str = "bytes sent";

@@ -7,7 +7,7 @@ use hyper_util::client::legacy;
 use rustls::AlertDescription;
 use wasmtime_wasi_http::Error;
 
-use crate::outgoing_dial::DialError;
+use crate::outgoing::dial::DialError;
 
 /// No response came.
 pub(crate) fn failed(error: &legacy::Error) -> Error {

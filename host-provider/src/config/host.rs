@@ -6,11 +6,11 @@ use h8s_nats::{Connections, Link, StartError};
 use h8s_settings::FileWatch;
 use h8s_wire::{Host, Interest, MethodPattern, PathPattern, Subjects};
 
-use crate::cache::CodeCache;
+use crate::engine::cache::CodeCache;
 use crate::component::ComponentSource;
-use crate::dispatch::ComponentService;
+use crate::service::ComponentService;
 use crate::engine::{EngineConfig, EngineError, HostEngine};
-use crate::load::{LoadErrors, load};
+use crate::service::load::{LoadErrors, load};
 
 /// Instances that an engine has room for, however many its components would like: see [`EngineConfig`].
 const MOST_INSTANCES: u32 = 10_000;

@@ -22,7 +22,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use tower_service::Service;
 
-use crate::allow_list::default_port;
+use crate::outgoing::allow_list::default_port;
 
 /// How long it may take until a connection can be used.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

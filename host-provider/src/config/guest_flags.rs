@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use h8s_settings::Mistakes;
 
-use crate::allow_list::AllowedHost;
+use crate::outgoing::allow_list::AllowedHost;
 use crate::component::ComponentSource;
-use crate::configuration::{ConfigurationSource, SecretSource};
+use crate::instance::configuration::{ConfigurationSource, SecretSource};
 use crate::outgoing::OutgoingSource;
 
 /// To be flattened into a program's flags.

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::outgoing_silence::Silence;
+use crate::outgoing::idle_timeout::Silence;
 
 /// The longest that a guest may take between two pieces of a body. Until there is an answer, other limits are shorter.
 const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(120);

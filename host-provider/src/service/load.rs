@@ -7,9 +7,9 @@ use std::thread;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::cache::CodeCache;
+use crate::engine::cache::CodeCache;
 use crate::component::{Component, ComponentSource, LoadError};
-use crate::dispatch::ComponentService;
+use crate::service::ComponentService;
 use crate::engine::HostEngine;
 
 /// Every component that cannot be served. Displays as one sentence per line.

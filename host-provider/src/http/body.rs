@@ -17,8 +17,8 @@ use tokio::task::unconstrained;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::exchange::Exchange;
-use crate::fault::Fault;
+use crate::http::request_run::Exchange;
+use crate::instance::fault::Fault;
 use crate::instance::Instantiated;
 
 /// A guest may run ahead this far before its head goes out: as much as travels inline in the first message.

@@ -8,7 +8,7 @@ use h8s_nats::Refused;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::slots::{Slot, Slots};
+use crate::engine::slots::{Slot, Slots};
 
 /// How long an exchange may wait for an instance. Waiting smooths bursts; under lasting load it only adds delay,
 /// and the gateway has others to ask.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::instance::Instantiated;
-use crate::slots::{Slot, Slots};
+use crate::engine::slots::{Slot, Slots};
 
 /// How long an instance waits for its next call. Long enough for the pauses of steady traffic; after a burst the memory
 /// is soon free again.

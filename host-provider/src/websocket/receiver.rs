@@ -5,9 +5,9 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::bindings::h8s::exported::receiver::{Frame, Origin};
-use crate::exports::Receiver;
+use crate::component::exports::Receiver;
 use crate::instance::{Call, GuestState};
-use crate::original;
+use crate::push::original;
 
 /// One message, for `handle-message`.
 pub(crate) struct Receive {
