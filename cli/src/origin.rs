@@ -67,9 +67,9 @@ async fn rebuild(directory: &Path, sources: &mut Sources, service: &ComponentSer
         Err(error) => {
             match error {
                 SourceError::DoesNotBuild { .. } => {
-                    tracing::error!(target: LOG, "{name}: does not build; the one before stays");
+                    tracing::error!(target: LOG, "{name}: does not build; keeping the running version");
                 }
-                _ => tracing::error!(target: LOG, "{error}; the one before stays"),
+                _ => tracing::error!(target: LOG, "{error}; keeping the running version"),
             }
             // After the line, which may be in a file there.
             sources.failed();
@@ -82,6 +82,6 @@ async fn rebuild(directory: &Path, sources: &mut Sources, service: &ComponentSer
     match swapped {
         Ok(Swapped::After(_)) => tracing::info!(target: LOG, "{name}: rebuilt in {seconds:.1} s and swapped"),
         Ok(Swapped::Unchanged) => tracing::info!(target: LOG, "{name}: rebuilt, and the same as before"),
-        Err(error) => tracing::error!(target: LOG, "{name}: rebuilt, but {error}; the one before stays"),
+        Err(error) => tracing::error!(target: LOG, "{name}: rebuilt, but {error}; keeping the running version"),
     }
 }

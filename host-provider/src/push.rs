@@ -2,6 +2,6 @@
 
 pub(crate) mod current_connection;
 pub(crate) mod guest_sender;
-pub(crate) mod original;
+mod original_sender;
 pub(crate) mod scope;
-pub(crate) mod sender;
+mod sender;

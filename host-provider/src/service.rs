@@ -1,4 +1,4 @@
-//! The tower service of one component: a request in, a response out, or a refusal before any work is done; and
+//! The tower service of one component: it answers a request, or refuses it before any work is done; and it opens
 //! WebSockets, which begin as requests.
 
 pub(crate) mod load;
@@ -9,105 +9,65 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use h8s_nats::{Connections, ExchangeContext, Link, Patience, Refused, WebSocketUpgrade};
 use h8s_wire::{Host, Subjects};
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
-use crate::engine::admission::Admission;
-use crate::http::body::ComponentBody;
-use crate::engine::cache::CodeCache;
+use crate::component::deployment::Deployment;
 use crate::component::{Component, ComponentSource};
-use crate::http::request_run::Exchange;
-use crate::instance::fault::plain;
-use crate::push::scope::Reach;
+use crate::engine::cache::CodeCache;
+use crate::http::answer;
+use crate::http::body::ComponentBody;
 use crate::http::request_body::RequestBody;
-use crate::push::guest_sender::Sending;
 use crate::http::request_reply;
+use crate::instance::fault::plain;
+use crate::push::guest_sender::GuestSender;
+use crate::push::scope::PushScope;
 use crate::websocket;
 
-/// Answers requests with a component, each with an instance for itself. Clones share the component's limits.
+/// Answers requests with a component, each in an instance of its own. Clones share the component's limits.
 ///
-/// A request with a [`WebSocketUpgrade`] among its extensions asks for a WebSocket. One that is accepted is served by a
-/// task of its own, for as long as it is open.
+/// A request with a [`WebSocketUpgrade`] among its extensions opens a WebSocket. An accepted one is served by its own
+/// task while it is open.
 ///
-/// It must be called, and its bodies read, within a tokio runtime with timers.
+/// Must be called, and its bodies read, within a tokio runtime with timers.
 ///
-/// What a guest does wrong never becomes an error of the service: until the head is out it is a 500 or 504
-/// response, afterwards an error of the body. The service's only error is [`Refused::Busy`], when as many
-/// exchanges run and wait as may.
+/// A failing guest is never an error of the service: before the response head it is a 500 or 504 response, afterwards an
+/// error of the body. The service's only error is [`Refused::Busy`], when the limits of running and waiting exchanges
+/// are reached.
 #[derive(Clone)]
-pub struct ComponentService(Arc<Shared>);
-
-/// What all calls of a component share, and with them those of the components that take its place.
-pub(crate) struct Shared {
-    current: ArcSwap<Component>,
-    /// How it was loaded: its settings stay, whatever takes its place.
-    pub(crate) source: ComponentSource,
-    pub(crate) cache: Option<CodeCache>,
-    /// Held by whoever is putting another in its place.
-    pub(crate) swapping: Mutex<()>,
-    pub(crate) admission: Admission,
-    /// One for each open WebSocket.
-    pub(crate) tasks: TaskTracker,
-    reach: OnceLock<Arc<Reach>>,
-}
-
-impl Shared {
-    /// The component that runs at the moment. Whoever begins something takes it once, and finishes with it.
-    pub(crate) fn component(&self) -> Arc<Component> {
-        self.current.load_full()
-    }
-
-    /// What begins from now on has this one.
-    pub(crate) fn replace(&self, component: Component) {
-        self.current.store(Arc::new(component));
-    }
-
-    /// What a call can reach at the moment: nobody, before there is a connection to NATS.
-    pub(crate) fn reach(&self) -> Arc<Reach> {
-        self.reach.get().cloned().unwrap_or_default()
-    }
-}
+pub struct ComponentService(Arc<Deployment>);
 
 impl ComponentService {
     pub(crate) fn new(component: Component, source: ComponentSource, cache: Option<CodeCache>) -> Self {
-        let limits = &source.limits;
-        let slots = Arc::clone(component.engine.slots());
-        let admission = Admission::new(limits.concurrency, limits.queue, slots);
-        let (tasks, reach) = (TaskTracker::new(), OnceLock::new());
-        let (current, swapping) = (ArcSwap::from_pointee(component), Mutex::new(()));
-        Self(Arc::new(Shared { current, source, cache, swapping, admission, tasks, reach }))
+        Self(Arc::new(Deployment::new(component, source, cache)))
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn deployment(&self) -> &Arc<Deployment> {
         &self.0
     }
 
     /// Whether it answers HTTP requests.
     pub fn serves_http(&self) -> bool {
-        self.0.current.load().exports.has_http()
+        self.0.peek().exports.has_http()
     }
 
-    /// Whether it takes messages of WebSockets.
+    /// Whether it serves WebSockets.
     pub fn serves_websockets(&self) -> bool {
-        self.0.current.load().exports.receiver.is_some()
+        self.0.peek().exports.receiver.is_some()
     }
 
-    /// Whether it may want to reach WebSockets, and needs to know which there are.
+    /// Whether it imports `sender`, and needs the list of open connections.
     pub fn sends(&self) -> bool {
-        self.0.current.load().imports_sender
+        self.0.peek().imports_sender
     }
 
-    /// Tells what there is to reach: connections of `hosts`, and no others; over `link`, if what takes the component's place
-    /// is the first that wants to. Only the first call counts; before it,
-    /// whatever a component wants to send has an error.
+    /// Sets which connections the component can push to: those of `hosts`. `link` serves a replacement of the component
+    /// that is the first to import `sender`. Only the first call counts; before it, every push fails.
     pub fn connect(
         &self,
         link: Link,
@@ -116,39 +76,38 @@ impl ComponentService {
         connections: Option<Connections>,
     ) {
         let connections = connections.map_or_else(OnceLock::new, OnceLock::from);
-        // Later calls would say the same: a service is served once.
-        let _ = self.0.reach.set(Arc::new(Reach { subjects, hosts, connections, link: Some(link) }));
+        self.0.set_scope(PushScope { subjects, hosts, connections, link: Some(link) });
     }
 
-    /// What logs call the component.
+    /// The name of the component in logs.
     pub fn name(&self) -> &str {
         &self.0.source.name
     }
 
-    /// The file that it was loaded from.
+    /// The file that the component was loaded from.
     pub fn file(&self) -> &Path {
         &self.0.source.file
     }
 
-    /// Exchanges and messages under way: instances at work at the moment.
+    /// Exchanges and messages under way: instances that run now.
     pub fn running(&self) -> usize {
         self.0.admission.running()
     }
 
-    /// Instances that wait for another call: see [`Limits::reuse`](crate::Limits::reuse).
+    /// Instances kept for another call, for tests and metrics: see [`Limits::reuse`](crate::Limits::reuse).
     pub fn idle_instances(&self) -> usize {
-        self.0.current.load().idle.count()
+        self.0.peek().template.idle.count()
     }
 
-    /// WebSockets that are open here.
+    /// Open WebSockets, for tests and metrics.
     pub fn open_websockets(&self) -> usize {
-        self.0.tasks.len()
+        self.0.websockets.len()
     }
 
-    /// Waits until nothing is under way and no WebSocket is open. Meant for a service that gets no more requests.
+    /// Waits until no call is under way and no WebSocket is open. For a service that receives no more requests.
     pub async fn idle(&self) {
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
+        self.0.websockets.close();
+        self.0.websockets.wait().await;
         self.0.admission.idle().await;
     }
 
@@ -158,12 +117,12 @@ impl ComponentService {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let timeout = self.0.source.limits.timeout;
-        let given = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
+        let requested = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
         let due = Instant::now() + timeout;
-        let deadline = given.map_or(due, |given| given.min(due));
+        let deadline = requested.map_or(due, |requested| requested.min(due));
         match request.extensions_mut().remove::<WebSocketUpgrade>() {
             Some(upgrade) => {
-                // Messages are no body.
+                // The messages are not a body.
                 let request = request.map(|_body| ());
                 let response = websocket::open(&self.0, upgrade, request, deadline).await?;
                 Ok(response.map(ComponentBody::whole))
@@ -173,7 +132,7 @@ impl ComponentService {
                 let (body, progress) = RequestBody::new(body);
                 let patience = match progress {
                     // A slow upload is not the guest's fault.
-                    Some(progress) => Patience::WhileMoving { progress, timeout, at_most: given },
+                    Some(progress) => Patience::WhileMoving { progress, timeout, at_most: requested },
                     None => Patience::Until(deadline),
                 };
                 self.answer(Request::from_parts(head, body), patience).await
@@ -191,30 +150,30 @@ impl ComponentService {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         if !names_its_host(&request) {
-            return Ok(said(StatusCode::BAD_REQUEST, "The request names no host.\n"));
+            return Ok(refused(StatusCode::BAD_REQUEST, "The request names no host.\n"));
         }
         if !self.serves_http() {
-            return Ok(said(StatusCode::NOT_FOUND, "Only WebSockets are served here.\n"));
+            return Ok(refused(StatusCode::NOT_FOUND, "Only WebSockets are served here.\n"));
         }
         let permit = self.0.admission.admit(patience.ends()).await?;
-        // Only now: whoever has waited gets the component that took over meanwhile.
+        // Only now: a request that waited uses the component that was swapped in meanwhile.
         let component = self.0.component();
-        let sending = Sending::new(self.0.reach(), None, &component.limits);
+        let sender = GuestSender::new(self.0.scope(), None, &self.0.source.limits);
         Ok(match (&component.exports.http, &component.exports.request_reply) {
             (Some(proxy), _) => {
                 let proxy = proxy.clone();
-                Exchange::answer(component, proxy, permit, sending, request, patience).await
+                answer::answer(component, proxy, permit, sender, request, patience).await
             }
             (None, Some(export)) => {
-                let answer = request_reply::answer(&component, export, permit, sending, request, patience);
+                let answer = request_reply::answer(&component, export, permit, sender, request, patience);
                 answer.await.map(ComponentBody::whole)
             }
-            (None, None) => unreachable!("what takes a component's place serves what it did"),
+            (None, None) => unreachable!("a replacement serves what its predecessor did"),
         })
     }
 }
 
-fn said(status: StatusCode, text: &'static str) -> Response<ComponentBody> {
+fn refused(status: StatusCode, text: &'static str) -> Response<ComponentBody> {
     plain(status, text).map(ComponentBody::whole)
 }
 
@@ -235,7 +194,7 @@ where
     type Error = Refused;
     type Future = Dispatched;
 
-    /// Always ready: what is too much is refused by the call, so that the gateway can ask elsewhere.
+    /// Always ready. The call refuses an excess of requests, so that the gateway can try another responder.
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         Poll::Ready(Ok(()))
     }

@@ -44,7 +44,7 @@ async fn a_file_that_is_saved_is_served() {
     dev.process.wait_for_line("component app: swapped (").await;
     // and when it is no component, then that is said, and what was served still is
     std::fs::write(&file, "not at all").unwrap();
-    dev.process.wait_for_line("app.wasm: not a WebAssembly file; the one before stays").await;
+    dev.process.wait_for_line("app.wasm: not a WebAssembly file; keeping the running version").await;
     answers(&dev, "<code>/ok</code>").await;
     // and it may be one again
     std::fs::copy(guest("guests"), &file).unwrap();
@@ -137,7 +137,7 @@ async fn sources_that_are_saved_are_built_and_served() {
     // when it is no Rust, then cargo says so, and what was served still is
     package.write("src/lib.rs", "this is not Rust");
     within(BUILD_DEADLINE, async {
-        while !dev.process.output().contains("edited: does not build; the one before stays") {
+        while !dev.process.output().contains("edited: does not build; keeping the running version") {
             answers(&dev, "1st, second").await;
         }
     })

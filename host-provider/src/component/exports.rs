@@ -1,4 +1,4 @@
-//! What a component can be asked to do.
+//! The exports of a component that this host calls.
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};
@@ -7,7 +7,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use crate::bindings::{h8s, original};
 use crate::instance::GuestState;
 
-/// The exports that this host calls, looked up once.
+/// The exports, looked up once.
 pub(crate) struct Exports {
     /// `wasi:http/incoming-handler`.
     pub(crate) http: Option<ProxyIndices>,
@@ -30,11 +30,11 @@ pub(crate) enum Receiver {
     Original(original::exported::receiver::GuestIndices),
 }
 
-/// What a component must export one of, for people.
+/// A component must export one of these; for errors.
 pub(crate) const NEEDED: &str =
     "wasi:http/incoming-handler@0.2, h8s:provider/request-reply@0.1 or h8s:provider/receiver@0.1";
 
-/// Any version of WASI 0.2: look-ups take what is compatible.
+/// Matches any version of WASI 0.2: look-ups accept compatible versions.
 const HTTP: &str = "wasi:http/incoming-handler@0.2.0";
 const REQUEST_REPLY: &str = "h8s:provider/request-reply@0.1.0";
 const RECEIVER: &str = "h8s:provider/receiver@0.1.0";
@@ -45,11 +45,11 @@ const ORIGINAL_RECEIVER: &str = "mattilsynet:h8s-provider/receiver@0.1.0";
 const HANDLE_MESSAGE: &str = "handle-message";
 
 impl Exports {
-    /// Looks for all of them. What is not there is `None`.
+    /// Looks up all exports.
     ///
     /// # Errors
     ///
-    /// An export by the right name, in another shape.
+    /// An export of a known name has another type.
     pub(crate) fn of(pre: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
         Ok(Self {
             http: found(pre, HTTP, || ProxyIndices::new(pre))?,
@@ -113,8 +113,7 @@ fn lifecycle(pre: &InstancePre<GuestState>) -> wasmtime::Result<h8s::exported::l
     GuestIndices::new(pre)
 }
 
-/// Whether a function has the parameters and the result that it will be called with. wasmtime would only find out in
-/// an instance, when the first client has come.
+/// Checks a function's parameters and result. wasmtime would only check them in an instance, at the first request.
 fn check<P, R>(pre: &InstancePre<GuestState>, interface: &str, name: &str) -> wasmtime::Result<()>
 where
     P: ComponentNamedList + Lower,
@@ -126,9 +125,10 @@ where
     match found {
         Some((ComponentItem::ComponentFunc(function), _)) => {
             function.typecheck::<P, R>(&pre.instance_type()).map_err(|error| {
-                error.context(format!("{interface}: {name} has other parameters or another result"))
+                error
+                    .context(format!("{interface}: {name} has unexpected parameters or an unexpected result"))
             })
         }
-        _ => Err(wasmtime::Error::msg(format!("{interface}: there is no function {name}"))),
+        _ => Err(wasmtime::Error::msg(format!("{interface}: function {name} is missing"))),
     }
 }

@@ -1,11 +1,11 @@
-//! What a component imports and exports, compared with what this host offers.
+//! The imports and exports of a component, by name.
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
-/// The imports that `linker` knows nothing of, by name.
+/// The imports that are unknown to `linker`.
 ///
-/// Names are compared as linking compares them: `wasi:http/types@0.2.0` is served by 0.2.12.
+/// Names are compared as in linking: 0.2.12 satisfies an import of `wasi:http/types@0.2.0`.
 pub(crate) fn unknown_imports<T: 'static>(linker: &Linker<T>, component: &Component) -> Vec<String> {
     let engine = component.engine();
     component
@@ -18,12 +18,12 @@ pub(crate) fn unknown_imports<T: 'static>(linker: &Linker<T>, component: &Compon
         .collect()
 }
 
-/// Everything a component exports, by name.
+/// All exports of a component.
 pub(crate) fn exports(component: &Component) -> Vec<String> {
     component.component_type().exports(component.engine()).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Whether it imports `sender`, of either package.
+/// Whether the component imports `sender`, of either package.
 pub(crate) fn imports_sender(component: &Component) -> bool {
     let is_sender = |name: &str| {
         name.starts_with("h8s:provider/sender@") || name.starts_with("mattilsynet:h8s-provider/sender@")
@@ -31,24 +31,24 @@ pub(crate) fn imports_sender(component: &Component) -> bool {
     component.component_type().imports(component.engine()).any(|(name, _)| is_sender(name))
 }
 
-/// Whether it imports `wasi:config`, of either version.
+/// Whether the component imports `wasi:config`, of either version.
 pub(crate) fn imports_config(component: &Component) -> bool {
     component.component_type().imports(component.engine()).any(|(name, _)| name.starts_with("wasi:config/"))
 }
 
-/// A linker cannot be asked for a name. It can be asked to link a component that imports a function by that name:
-/// it never succeeds, and says whether something else is there or nothing.
+/// A linker has no look-up by name. Linking a component that imports a function by that name always fails, and the error
+/// tells whether the linker has a definition of another type, or none.
 fn is_known<T: 'static>(linker: &Linker<T>, name: &str) -> bool {
     let linked =
         Component::from_binary(linker.engine(), &importing(name)).map(|probe| linker.instantiate_pre(&probe));
     match linked {
-        Ok(Err(error)) => error.root_cause().to_string() != NOTHING_THERE,
+        Ok(Err(error)) => error.root_cause().to_string() != NOT_DEFINED,
         Ok(Ok(_)) | Err(_) => false,
     }
 }
 
-/// What wasmtime says of a function that is not there at all (a test watches over it).
-const NOTHING_THERE: &str = "function implementation is missing";
+/// wasmtime's error for a name that is not defined (a test checks it).
+const NOT_DEFINED: &str = "function implementation is missing";
 
 /// The component `(component (import NAME (func)))`, in binary (Component Model, `Binary.md`).
 fn importing(name: &str) -> Vec<u8> {

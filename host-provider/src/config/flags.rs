@@ -1,4 +1,4 @@
-//! The flags of `h8s-host`, and what they come to.
+//! The flags of `h8s-host`, and the configuration made from them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use h8s_nats::{NatsConfig, NatsFlags};
 use h8s_settings::{Exit, Loaded, LogFormat, Mistakes};
 use h8s_wire::{Host, MethodPattern, PathPattern};
 
-use crate::engine::cache::CodeCache;
-use crate::instance::configuration::ConfigurationSource;
 use crate::config::guest_flags::GuestFlags;
 use crate::config::host::{HostConfig, ServedSource};
-use crate::engine::limits::Limits;
-use crate::outgoing::OutgoingSource;
 use crate::config::table;
+use crate::engine::cache::CodeCache;
+use crate::engine::limits::Limits;
+use crate::instance::configuration::ConfigurationSource;
+use crate::outgoing::OutgoingSource;
 
-/// The flags of `h8s-host`. Each is a key of the `--config` file, and an environment variable unless it may be given
-/// several times. They hold for every component; a `component` table of the file may say otherwise for itself.
+/// The flags of `h8s-host`. Each is also a key of the `--config` file, and an environment variable unless it is
+/// repeatable. They apply to every component; a `component` table of the file overrides them for its component.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(
     name = "h8s-host",
@@ -24,11 +24,11 @@ use crate::config::table;
     about = "Runs WebAssembly components that serve HTTP and WebSockets from NATS"
 )]
 pub struct Flags {
-    /// The component to serve: a .wasm file that exports wasi:http/incoming-handler, or request-reply or receiver of
+    /// Component to serve: a .wasm file that exports wasi:http/incoming-handler, or request-reply or receiver of
     /// h8s:provider
     #[arg(value_name = "COMPONENT")]
     pub components: Vec<PathBuf>,
-    /// A TOML file with the same keys as the flags, and tables named component for further components
+    /// TOML file with the same keys as the flags, and a [[component]] table for each further component
     #[arg(long, env = "H8S_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Serve requests and WebSockets for this host
@@ -37,43 +37,43 @@ pub struct Flags {
     /// Serve this path; /api/* is /api and everything below it
     #[arg(long, env = "H8S_PATH", value_name = "PATH", default_value = "/*")]
     pub path: PathPattern,
-    /// Serve these methods of HTTP, comma-separated
+    /// Serve these HTTP methods, comma-separated
     #[arg(long, env = "H8S_METHODS", value_name = "METHODS", default_value = "ANY", value_delimiter = ',', value_parser = table::method)]
     pub methods: Vec<MethodPattern>,
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
     #[command(flatten)]
     pub guest: GuestFlags,
-    /// Memory of one instance, such as 64MiB; a guest that needs more fails with 500
+    /// Memory limit of one instance, such as 64MiB; a guest that needs more fails with 500
     #[arg(long, env = "H8S_MAX_MEMORY", value_name = "SIZE", default_value = "128MiB", value_parser = table::memory)]
     pub max_memory: usize,
-    /// How long a component may take until its response head, counted from the last piece of the request's body that it
-    /// took; then the client gets 504
+    /// Timeout of the response head, counted from the last piece of the request body that the component read; then the
+    /// client gets 504
     #[arg(long, env = "H8S_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = table::timeout)]
     pub timeout: Duration,
-    /// How long a component may compute for one request, waiting not counted; then it is stopped
+    /// Processor time limit of one request, waiting not counted; then the component is stopped
     #[arg(long, env = "H8S_CPU_BUDGET", value_name = "DURATION", default_value = "10s", value_parser = table::timeout)]
     pub cpu_budget: Duration,
-    /// Requests that one component works on at a time; as many more may wait for a second, and the rest is refused
+    /// Concurrent requests of one component; as many more wait for up to a second, and the rest is refused
     #[arg(long, env = "H8S_CONCURRENCY", value_name = "COUNT", default_value = "256", value_parser = table::concurrency)]
     pub concurrency: usize,
-    /// Requests that one instance of a component may answer, one after the other. More than 1 is faster, and lets what one
-    /// request leaves in memory be seen by the next
+    /// Requests that one instance serves in sequence. More than 1 is faster, but data that a request leaves in memory is
+    /// visible to the next
     #[arg(long, env = "H8S_REUSE", value_name = "COUNT", default_value = "1", value_parser = table::reuse)]
     pub reuse: u32,
-    /// Swap a component in when its file changes; SIGHUP does that for all, also without this
+    /// Reload a component when its file changes; SIGHUP reloads all, also without this flag
     #[arg(long, env = "H8S_WATCH")]
     pub watch: bool,
-    /// Where compiled code is kept from one start to the next. Unless set: h8s/code in the user's cache directory
+    /// Directory for compiled code, kept between starts. Default: h8s/code in the user's cache directory
     #[arg(long, env = "H8S_CACHE_DIR", value_name = "DIRECTORY")]
     pub cache_dir: Option<PathBuf>,
-    /// Compile at every start, and keep nothing
+    /// Compile at every start, without a cache
     #[arg(long, env = "H8S_NO_CACHE", conflicts_with = "cache_dir")]
     pub no_cache: bool,
-    /// At SIGTERM: how long requests under way may take to end. A second signal ends at once
+    /// Grace period for requests under way at SIGTERM. A second signal ends at once
     // Less than the 30 s after which Kubernetes and most others kill.
     #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
     pub grace_period: Duration,
-    /// How log lines look. RUST_LOG says which there are (default: info)
+    /// Log format. Verbosity is set with RUST_LOG (default: info)
     #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
@@ -86,16 +86,16 @@ impl Flags {
     ///
     /// # Errors
     ///
-    /// All mistakes in them, or the help that was asked for.
+    /// An [`Exit`] with all errors in them, or with the requested help.
     pub fn load(argv: impl IntoIterator<Item = impl Into<std::ffi::OsString>>) -> Result<Loaded<Self>, Exit> {
         h8s_settings::load_with(argv, &[table::NAME])
     }
 
-    /// Checks what no flag can check alone, and the component tables of the file.
+    /// Checks combinations of flags, and the component tables of the file.
     ///
     /// # Errors
     ///
-    /// All mistakes, one sentence each.
+    /// An [`Exit`] with all errors, one sentence each.
     pub fn configs(loaded: Loaded<Self>) -> Result<(HostConfig, NatsConfig), Exit> {
         let Loaded { flags, mut tables, .. } = loaded;
         let mut mistakes = Mistakes::new();
@@ -107,17 +107,17 @@ impl Flags {
         components.extend(table::components(tables, &flags, &mut mistakes));
         if components.is_empty() && mistakes.is_empty() {
             mistakes.push(
-                "there is no component to serve: name a .wasm file, or a [[component]] in the --config file",
+                "there is no component to serve; name a .wasm file, or add a [[component]] table to the --config file",
             );
         }
-        // Makes a directory, which is for those who really start.
+        // Creates a directory, so only if the program will start.
         let cache = if mistakes.is_empty() { flags.cache(&mut mistakes) } else { None };
         mistakes.into_result()?;
         let (watch, grace_period) = (flags.watch, flags.grace_period);
         Ok((HostConfig { components, cache, watch, grace_period }, nats))
     }
 
-    /// A component as the flags would have it served.
+    /// A component with the settings of the flags.
     pub(crate) fn served(&self, file: &std::path::Path) -> ServedSource {
         let limits = Limits {
             memory_bytes: self.max_memory,
@@ -157,7 +157,7 @@ impl Flags {
                 None
             }
             Err(error) => {
-                tracing::warn!(cause = %error, "compiling at every start");
+                tracing::warn!(cause = %error, "no code cache; components are compiled at every start");
                 None
             }
         }

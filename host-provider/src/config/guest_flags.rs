@@ -1,5 +1,4 @@
-//! The flags that say what a component is told, and where it may send requests: those of `h8s-host`, and of whoever
-//! else serves components.
+//! The flags for a component's settings, secrets and outgoing requests, shared by the programs that serve components.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -7,44 +6,43 @@ use std::path::PathBuf;
 
 use h8s_settings::Mistakes;
 
-use crate::outgoing::allow_list::AllowedHost;
 use crate::component::ComponentSource;
 use crate::instance::configuration::{ConfigurationSource, SecretSource};
 use crate::outgoing::OutgoingSource;
+use crate::outgoing::allow_list::AllowedHost;
 
-/// To be flattened into a program's flags.
+/// Flags to flatten into a program's flags.
 #[derive(Clone, Debug, clap::Args)]
 pub struct GuestFlags {
-    /// An environment variable for the component, which sees no others. May be given several times
+    /// Environment variable for the component, which sees no others. Repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
-    /// A setting for the component, which reads it through wasi:config. May be given several times
+    /// Setting for the component, which reads it through wasi:config. Repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub setting: Vec<(String, String)>,
-    /// A secret for the component, which reads it as it does settings; PLACE is env:VARIABLE or file:PATH. May be given
-    /// several times
+    /// Secret for the component, which reads it like a setting; PLACE is env:VARIABLE or file:PATH. Repeatable
     #[arg(long, value_name = "NAME=PLACE", value_parser = unread)]
     pub secret: Vec<UnreadSecret>,
     /// Hosts that the component may send requests to, comma-separated: api.example.com (HTTPS at port 443),
-    /// *.example.com, host:8443, or http://localhost:3000 for cleartext. Unless given, none
+    /// *.example.com, host:8443, or http://localhost:3000 for cleartext. Default: none
     #[arg(long, env = "H8S_ALLOW_OUTGOING", value_name = "HOSTS", value_delimiter = ',')]
     pub allow_outgoing: Vec<AllowedHost>,
-    /// Certificate authority (PEM) that signed the certificates of those hosts; the system's roots otherwise
+    /// Certificate authority (PEM) of those hosts. Default: the system's roots
     #[arg(long, env = "H8S_OUTGOING_CA", value_name = "FILE")]
     pub outgoing_ca: Option<PathBuf>,
 }
 
 impl GuestFlags {
-    /// Tells what clap did not.
+    /// Adds the errors that clap did not report.
     pub fn check(&self, mistakes: &mut Mistakes) {
         for mistake in self.secret.iter().filter_map(|secret| secret.read().err()) {
             mistakes.push(format!("--secret {mistake}"));
         }
     }
 
-    /// Gives `source` what these say.
+    /// Applies the flags to `source`.
     pub fn apply(&self, source: &mut ComponentSource) {
-        // What is none has been told before.
+        // `check` has reported the invalid ones.
         let secrets = self.secret.iter().filter_map(|secret| secret.read().ok()).collect();
         source.environment = self.env.clone();
         source.configuration = ConfigurationSource { settings: self.setting.clone(), secrets };
@@ -53,8 +51,8 @@ impl GuestFlags {
     }
 }
 
-/// A secret's name and place, not looked at yet: what is no place may be the secret itself, and a mistake that clap
-/// finds would show it.
+/// A secret's name and place, not parsed yet: an invalid place may be the secret itself, which an error of clap would
+/// show.
 #[derive(Clone)]
 pub struct UnreadSecret {
     name: String,
@@ -63,16 +61,16 @@ pub struct UnreadSecret {
 }
 
 impl UnreadSecret {
-    /// One whose name is known to be one.
+    /// A secret whose name is certain.
     pub(crate) fn new(name: &str, place: &str) -> Self {
         Self { name: name.to_owned(), place: place.to_owned(), may_be_named: true }
     }
 
-    /// What it stands for, or what to write instead.
+    /// Parses the place. An error names what to write instead.
     pub(crate) fn read(&self) -> Result<(String, SecretSource), String> {
         let Self { name, place, may_be_named } = self;
         if name.is_empty() {
-            return Err("needs a name: write NAME=env:VARIABLE or NAME=file:PATH".into());
+            return Err("needs a name; write NAME=env:VARIABLE or NAME=file:PATH".into());
         }
         match SecretSource::parse(place) {
             Ok(source) => Ok((name.clone(), source)),
@@ -88,11 +86,11 @@ impl fmt::Debug for UnreadSecret {
     }
 }
 
-/// `NAME=PLACE`, whatever it is.
+/// Splits `NAME=PLACE`. Never fails.
 fn unread(text: &str) -> Result<UnreadSecret, Infallible> {
     // Without a name, none of it is shown.
     let (name, place) = text.split_once('=').unwrap_or(("", text));
-    // And what looks like one may be the secret, where the rest is no place: Base64 ends in `=`.
+    // If the rest is not a valid place, the name may be the secret: Base64 ends in `=`.
     let may_be_named = place.starts_with("env:") || place.starts_with("file:");
     Ok(UnreadSecret { may_be_named, ..UnreadSecret::new(name, place) })
 }

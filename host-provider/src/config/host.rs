@@ -1,4 +1,4 @@
-//! Everything that one process serves: which components, and for which requests.
+//! The configuration of a host process: which components it serves, for which requests.
 
 use std::time::Duration;
 
@@ -6,31 +6,30 @@ use h8s_nats::{Connections, Link, StartError};
 use h8s_settings::FileWatch;
 use h8s_wire::{Host, Interest, MethodPattern, PathPattern, Subjects};
 
-use crate::engine::cache::CodeCache;
 use crate::component::ComponentSource;
-use crate::service::ComponentService;
+use crate::engine::cache::CodeCache;
 use crate::engine::{EngineConfig, EngineError, HostEngine};
+use crate::service::ComponentService;
 use crate::service::load::{LoadErrors, load};
 
-/// Instances that an engine has room for, however many its components would like: see [`EngineConfig`].
-const MOST_INSTANCES: u32 = 10_000;
+/// The upper limit of instances of an engine, whatever its components are configured for: see [`EngineConfig`].
+const MAX_INSTANCES: u32 = 10_000;
 
-/// A component, and what it is to serve.
+/// A component, and the requests it is configured to serve.
 #[derive(Clone, Debug)]
 pub struct ServedSource {
     /// The component.
     pub source: ComponentSource,
-    /// For these hosts.
+    /// The hosts to serve.
     pub hosts: Vec<Host>,
-    /// For these paths.
+    /// The paths to serve.
     pub path: PathPattern,
-    /// For these methods of HTTP. WebSockets are served whatever they are.
+    /// The HTTP methods to serve. They do not affect WebSockets.
     pub methods: Vec<MethodPattern>,
 }
 
 impl ServedSource {
-    /// What there is to announce for a component that serves HTTP, WebSockets, or both: one interest per host and
-    /// method.
+    /// The interests of a component that serves HTTP, WebSockets, or both: one per host and method.
     fn interests(&self, service: &ComponentService) -> Vec<Interest> {
         let mut methods = if service.serves_http() { self.methods.clone() } else { Vec::new() };
         methods.extend(service.serves_websockets().then_some(MethodPattern::WebSocket));
@@ -43,67 +42,66 @@ impl ServedSource {
     }
 }
 
-/// Everything that a host is told.
+/// The configuration of a host.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
-    /// What to serve.
+    /// The components to serve.
     pub components: Vec<ServedSource>,
-    /// Where compiled code is kept. `None`: nowhere.
+    /// The cache of compiled code. `None`: components are compiled at every start.
     pub cache: Option<CodeCache>,
-    /// Whether a component is swapped in when its file changes. For whoever [keeps them
-    /// current](crate::keep_current).
+    /// Whether a component is reloaded when its file changes: see [`watched`](Self::watched) and
+    /// [`keep_current`](crate::keep_current).
     pub watch: bool,
-    /// How long exchanges may take to end at shutdown.
+    /// How long exchanges under way may take at shutdown.
     pub grace_period: Duration,
 }
 
-/// A component at work.
+/// A loaded component.
 #[derive(Clone, Debug)]
 pub struct Served {
-    /// What it serves.
+    /// The interests to announce.
     pub interests: Vec<Interest>,
-    /// What answers.
+    /// The service that answers.
     pub service: ComponentService,
 }
 
-/// A host that does not start.
+/// Why a host cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// This machine runs no WebAssembly.
+    /// The WebAssembly engine does not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// Some components cannot be served.
     #[error(transparent)]
     Load(#[from] LoadErrors),
-    /// Several components serve the same, and one request can only go to one of them. One sentence per line.
+    /// Several components serve the same requests. One sentence per line.
     #[error("{}", .0.join("\n"))]
-    Doubles(Vec<String>),
+    Conflicts(Vec<String>),
 }
 
 impl HostConfig {
-    /// An engine with room for all components: for each as many instances as it may have, and the memory of the
-    /// largest.
+    /// The size of an engine for all components: the sum of their concurrency, and the largest of their memory limits.
     pub fn engine(&self) -> EngineConfig {
         let limits = || self.components.iter().map(|component| &component.source.limits);
         let instances = limits().map(|limits| limits.concurrency).fold(0, usize::saturating_add).max(1);
         EngineConfig {
-            instances: u32::try_from(instances).map_or(MOST_INSTANCES, |count| count.min(MOST_INSTANCES)),
+            instances: u32::try_from(instances).map_or(MAX_INSTANCES, |count| count.min(MAX_INSTANCES)),
             components: u32::try_from(self.components.len()).unwrap_or(u32::MAX),
             memory_bytes: limits().map(|limits| limits.memory_bytes).max().unwrap_or(0),
             ..EngineConfig::default()
         }
     }
 
-    /// The components' files as they are now, if they are to be watched. To be asked for before they are read.
+    /// A watch of the components' files, if they are to be watched. Start it before the files are read.
     pub fn watched(&self) -> FileWatch {
         FileWatch::new(self.components.iter().filter(|_| self.watch).map(|served| &served.source.file))
     }
 
-    /// Makes the engine and loads all components.
+    /// Creates the engine and loads all components.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with any of them, together; or which of them serve the same.
+    /// [`HostError`] with the errors of all components together, or with those that serve the same requests.
     pub async fn build(&self) -> Result<Vec<Served>, HostError> {
         let engine = HostEngine::new(self.engine())?;
         let sources = self.components.iter().map(|component| component.source.clone()).collect();
@@ -113,37 +111,37 @@ impl HostConfig {
             Served { interests, service }
         });
         let served: Vec<Served> = served.collect();
-        match self.doubles(&served) {
-            doubles if doubles.is_empty() => Ok(served),
-            doubles => Err(HostError::Doubles(doubles)),
+        match self.conflicts(&served) {
+            conflicts if conflicts.is_empty() => Ok(served),
+            conflicts => Err(HostError::Conflicts(conflicts)),
         }
     }
 
-    fn doubles(&self, served: &[Served]) -> Vec<String> {
-        let mut doubles = Vec::new();
+    fn conflicts(&self, served: &[Served]) -> Vec<String> {
+        let mut conflicts = Vec::new();
         for (at, one) in served.iter().enumerate() {
             for interest in &one.interests {
                 if let Some(earlier) =
                     served[..at].iter().position(|other| other.interests.contains(interest))
                 {
                     let file = |at: usize| self.components[at].source.file.display();
-                    doubles.push(format!(
-                        "{} and {} both serve {interest}: give one of them another path or host",
+                    conflicts.push(format!(
+                        "{} and {} both serve {interest}; give one of them another path or host",
                         file(earlier),
                         file(at),
                     ));
                 }
             }
         }
-        doubles
+        conflicts
     }
 }
 
-/// Tells components that import `sender` who is connected, over all gateways. The others cost nothing here.
+/// Connects components that import `sender` to the open connections of all gateways. Other components cost nothing.
 ///
 /// # Errors
 ///
-/// When NATS does not take the subscriptions.
+/// [`StartError`] if the subscriptions fail.
 pub async fn connect(served: &[Served], link: &Link, subjects: &Subjects) -> Result<(), StartError> {
     let senders = || served.iter().filter(|served| served.service.sends());
     let hosts = distinct_hosts(senders().flat_map(|served| &served.interests));

@@ -1,4 +1,4 @@
-//! A `[[component]]` table of the `--config` file: the flags' keys, for one component.
+//! The `[[component]]` tables of the `--config` file: the flags' keys, for one component.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,26 +7,26 @@ use h8s_settings::{Mistakes, list, parsed, text};
 use h8s_wire::MethodPattern;
 use toml::{Table, Value};
 
-use crate::outgoing::allow_list::{AllowedHost, NoAllowedHost};
-use crate::instance::configuration::SecretSource;
 use crate::config::flags::Flags;
 use crate::config::guest_flags::{UnreadSecret, variable};
 use crate::config::host::ServedSource;
+use crate::instance::configuration::SecretSource;
+use crate::outgoing::allow_list::{AllowedHost, NoAllowedHost};
 
-/// What the tables are called.
+/// The name of the tables.
 pub(crate) const NAME: &str = "component";
 
-/// What a table may hold, for those who wrote something else.
+/// The keys of a table, for errors.
 const KEYS: &str = "file, name, host, path, methods, env, max-memory, timeout, cpu-budget, concurrency, \
                     reuse, settings, secrets, allow-outgoing, outgoing-ca";
 
-/// Nobody has a machine for more, and every one costs 16 GiB of address space.
-const MOST_CONCURRENCY: usize = 10_000;
+/// More than any machine can run; each instance costs 16 GiB of address space.
+const MAX_CONCURRENCY: usize = 10_000;
 
-/// A 32-bit memory has no more.
-const MOST_MEMORY_BYTES: u64 = 4 << 30;
+/// The size of a 32-bit memory.
+const MAX_MEMORY_BYTES: u64 = 4 << 30;
 
-/// The components of a file. What a table does not say is as the flags have it.
+/// The components of a file. Keys missing from a table default to the flags.
 pub(crate) fn components(tables: Option<Value>, flags: &Flags, mistakes: &mut Mistakes) -> Vec<ServedSource> {
     let tables = h8s_settings::tables(tables, NAME, mistakes);
     tables.into_iter().filter_map(|(place, table)| component(place, table, flags, mistakes)).collect()
@@ -45,7 +45,7 @@ fn component(place: usize, table: Table, flags: &Flags, mistakes: &mut Mistakes)
             mistakes.push(format!("[[{NAME}]] {place} ({}): {key}: {mistake}", file.display()));
         }
     }
-    // With half of its table misread, nothing more can be said of it.
+    // A component with an invalid table is not checked further.
     is_whole.then_some(served)
 }
 
@@ -70,7 +70,7 @@ fn set(served: &mut ServedSource, key: &str, value: &Value) -> Result<(), String
             limits.queue = limits.concurrency;
         }
         "reuse" => limits.reuse = reuse(&text(value)?)?,
-        _ => return Err(format!("there is no such key; there are {KEYS}")),
+        _ => return Err(format!("unknown key; valid keys are {KEYS}")),
     }
     Ok(())
 }
@@ -95,44 +95,44 @@ fn secrets(value: &Value) -> Result<Vec<(String, SecretSource)>, String> {
     places.collect()
 }
 
-/// A method that a component can serve.
+/// Parses an HTTP method.
 pub(crate) fn method(text: &str) -> Result<MethodPattern, String> {
     match text.parse().map_err(|error: h8s_wire::PatternError| error.to_string())? {
         MethodPattern::WebSocket => {
-            Err("methods are those of HTTP; components that take WebSockets are offered them anyhow".into())
+            Err("not an HTTP method; components that export receiver serve WebSockets in any case".into())
         }
         method => Ok(method),
     }
 }
 
-/// Bytes of memory for one instance.
+/// Parses the memory limit of one instance, in bytes.
 pub(crate) fn memory(text: &str) -> Result<usize, String> {
     match h8s_settings::size(text)? {
-        bytes @ 0x1_0000..=MOST_MEMORY_BYTES => usize::try_from(bytes).map_err(|error| error.to_string()),
-        _ => Err("a component can have from 64KiB to 4GiB".into()),
+        bytes @ 0x1_0000..=MAX_MEMORY_BYTES => usize::try_from(bytes).map_err(|error| error.to_string()),
+        _ => Err("must be from 64KiB to 4GiB".into()),
     }
 }
 
-/// How long something may take.
+/// Parses a timeout.
 pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     match h8s_settings::duration(text)? {
-        Duration::ZERO => Err("nothing can be done in no time; give at least 1ms".into()),
+        Duration::ZERO => Err("must be at least 1ms".into()),
         timeout => Ok(timeout),
     }
 }
 
-/// How many at a time.
+/// Parses a concurrency.
 pub(crate) fn concurrency(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(count @ 1..=MOST_CONCURRENCY) => Ok(count),
-        _ => Err(format!("give a number from 1 to {MOST_CONCURRENCY}")),
+        Ok(count @ 1..=MAX_CONCURRENCY) => Ok(count),
+        _ => Err(format!("must be a number from 1 to {MAX_CONCURRENCY}")),
     }
 }
 
-/// Calls of one instance.
+/// Parses the calls of one instance.
 pub(crate) fn reuse(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(count @ 1..) => Ok(count),
-        _ => Err(format!("give a number from 1 (a fresh instance for each request) to {}", u32::MAX)),
+        _ => Err(format!("must be a number from 1 (a fresh instance for each request) to {}", u32::MAX)),
     }
 }

@@ -1,4 +1,4 @@
-//! Who may have an instance now, who waits, and who is refused before any work is done.
+//! Admission of calls to a component: run, wait, or be refused before any work is done.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +10,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::engine::slots::{Slot, Slots};
 
-/// How long an exchange may wait for an instance. Waiting smooths bursts; under lasting load it only adds delay,
-/// and the gateway has others to ask.
+/// How long an exchange may wait for an instance. Waiting smooths bursts; under lasting load it only adds delay, and the
+/// gateway can try another host.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The doorkeeper of one component.
+/// Admits the calls of one component.
 #[derive(Debug)]
 pub(crate) struct Admission {
     own: Arc<Semaphore>,
@@ -24,7 +24,7 @@ pub(crate) struct Admission {
     queue: usize,
 }
 
-/// The right to one instance, given back when dropped.
+/// The right to run one instance, released on drop.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _own: OwnedSemaphorePermit,
@@ -32,43 +32,43 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// The place that the instance keeps while it has nothing to do.
+    /// The slot, which the instance keeps while it is idle.
     pub(crate) fn into_slot(self) -> Slot {
         self.slot
     }
 }
 
 impl Admission {
-    /// At most `concurrency` permits at a time and `queue` waiting, within what the engine has slots for.
+    /// At most `concurrency` permits at a time and `queue` waiting exchanges, within the slots of the engine.
     pub(crate) fn new(concurrency: usize, queue: usize, engine: Arc<Slots>) -> Self {
         let own = Arc::new(Semaphore::new(concurrency));
         Self { own, engine, concurrency, waiting: AtomicUsize::new(0), queue }
     }
 
-    /// Permits given out at the moment.
+    /// Permits in use.
     pub(crate) fn running(&self) -> usize {
         self.concurrency.saturating_sub(self.own.available_permits())
     }
 
-    /// Waits until no permit is given out.
+    /// Waits until no permit is in use.
     pub(crate) async fn idle(&self) {
-        // More than a semaphore can count is no number of instances.
+        // No engine has more instances than a `u32` can count.
         let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
         let _ = self.own.acquire_many(all).await;
     }
 
-    /// A permit, now or soon.
+    /// A permit, within [`LONGEST_WAIT`] and `deadline`.
     pub(crate) async fn admit(&self, deadline: Instant) -> Result<Permit, Refused> {
         if let Some(permit) = self.try_admit() {
             return Ok(permit);
         }
-        let _place = self.queue_up()?;
+        let _queued = self.queue_up()?;
         let until = deadline.min(Instant::now() + LONGEST_WAIT);
         timeout_at(until, self.wait()).await.map_err(|_| Refused::Busy)?
     }
 
-    /// A permit, whenever there is one. For what is bounded already: each connection has one message under way, and
-    /// its client waits with it.
+    /// A permit, however long that takes. For WebSockets, which are bounded otherwise: each connection has one message under
+    /// way, and its client waits with it.
     pub(crate) async fn admit_patiently(&self) -> Result<Permit, Refused> {
         self.wait().await
     }
@@ -80,27 +80,27 @@ impl Admission {
     }
 
     async fn wait(&self) -> Result<Permit, Refused> {
-        // Neither ends before its components do.
+        // Neither semaphore is closed while the component is served.
         let own = Arc::clone(&self.own).acquire_owned().await.map_err(|_| Refused::Draining)?;
         let slot = self.engine.take().await.ok_or(Refused::Draining)?;
         Ok(Permit { _own: own, slot })
     }
 
-    fn queue_up(&self) -> Result<Place<'_>, Refused> {
-        let place = Place(&self.waiting);
-        // `place` is dropped, and so counted off again, where the queue turns out to be full.
+    fn queue_up(&self) -> Result<Queued<'_>, Refused> {
+        let queued = Queued(&self.waiting);
+        // Where the queue is full, `queued` is dropped, which decrements the count.
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.queue {
             Err(Refused::Busy)
         } else {
-            Ok(place)
+            Ok(queued)
         }
     }
 }
 
-/// A place in the queue.
-struct Place<'a>(&'a AtomicUsize);
+/// A position in the queue.
+struct Queued<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beyond_the_queue_is_refused_at_once() {
+    async fn a_call_beyond_the_queue_is_refused_at_once() {
         let admission = Admission::new(1, 0, Slots::new(10));
         let first = admission.admit(soon()).await.unwrap();
         assert_eq!(admission.admit(soon()).await.unwrap_err(), Refused::Busy);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_in_the_queue_becomes_a_permit() {
+    async fn a_queued_call_gets_a_permit() {
         let admission = Arc::new(Admission::new(1, 1, Slots::new(10)));
         let first = admission.admit(soon()).await.unwrap();
         let mut second = Box::pin(admission.admit(soon()));

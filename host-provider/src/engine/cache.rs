@@ -1,9 +1,8 @@
-//! Compiled code, kept from one start to the next: compiling takes a tenth of a second or more, loading a few
-//! milliseconds.
+//! A cache of compiled code: compiling takes a tenth of a second or more, loading a few milliseconds.
 //!
-//! Loading compiled code means running it as the host, so only what this program wrote itself is ever loaded: the
-//! directory belongs to this user and nobody else may enter it (0700), every file is written whole or not at all,
-//! and carries its own digest. Precompiled files are accepted from nowhere else.
+//! Compiled code runs with the host's rights, so only files that this program wrote are loaded: the directory belongs to
+//! this user and is closed to others (0700), files are written atomically and carry their own digest. Precompiled files
+//! are accepted from nowhere else.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -14,8 +13,8 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Files kept; beyond it the least recently used go. A rebuilt component is a new file of about a megabyte; a host that
-/// serves more components than this would find none of them at its next start.
+/// Files kept; beyond that the least recently used are deleted. A rebuilt component is a new file of about a megabyte; a
+/// host that serves more components than this would find none of them at its next start.
 const FILES_KEPT: usize = 512;
 
 const DIGEST_BYTES: usize = 32;
@@ -29,16 +28,16 @@ pub struct CodeCache {
 /// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// It cannot be made or looked at.
+    /// It cannot be created or read.
     #[error("the code cache {directory} cannot be used: {source}")]
     Unusable {
         /// The directory.
         directory: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Others could write into it, and so have this process run their code.
-    #[error("the code cache {directory} is open to other users: it must be this user's, with mode 0700")]
+    /// Other users could write into it, and so make this process run their code.
+    #[error("the code cache {directory} is open to other users; it must belong to this user, with mode 0700")]
     NotPrivate {
         /// The directory.
         directory: PathBuf,
@@ -46,8 +45,7 @@ pub enum CacheError {
 }
 
 impl CodeCache {
-    /// Where the cache is unless told otherwise: `$XDG_CACHE_HOME/h8s/code`, or `~/.cache/h8s/code`; none where
-    /// neither is known.
+    /// The default directory: `$XDG_CACHE_HOME/h8s/code`, or `~/.cache/h8s/code`; `None` if neither is known.
     pub fn default_directory() -> Option<PathBuf> {
         let absolute =
             |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -56,11 +54,11 @@ impl CodeCache {
         Some(caches.join("h8s/code"))
     }
 
-    /// Uses `directory`, and makes it where it is not there.
+    /// Uses `directory`, and creates it if it is missing.
     ///
     /// # Errors
     ///
-    /// When it cannot be made, or is open to other users.
+    /// [`CacheError`] if it cannot be created, or is open to other users.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, CacheError> {
         let directory = directory.into();
         match make_private(&directory).and_then(|()| is_private(&directory)) {
@@ -70,12 +68,12 @@ impl CodeCache {
         }
     }
 
-    /// The compiled code of `wasm`, if it is here and whole.
+    /// The compiled code of `wasm`, if it is cached and intact.
     pub(crate) fn load(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
         let path = self.path(engine, wasm);
         let file = fs::read(&path).ok()?;
         let Some(code) = verified(&file) else {
-            tracing::warn!(file = %path.display(), "damaged file in the code cache: compiling again");
+            tracing::warn!(file = %path.display(), "damaged file in the code cache; recompiling");
             return None;
         };
         // SAFETY: `deserialize` must only be given what `serialize` of the same wasmtime made, for it is run
@@ -91,18 +89,18 @@ impl CodeCache {
             }
             Err(error) => {
                 let cause = format_args!("{error:#}").to_string();
-                tracing::warn!(file = %path.display(), cause, "unusable file in the code cache: compiling again");
+                tracing::warn!(file = %path.display(), cause, "unusable file in the code cache; recompiling");
                 None
             }
         }
     }
 
-    /// Keeps compiled code. Failing to costs time at the next start and nothing else, so that is only logged.
+    /// Stores compiled code. A failure only costs time at the next start, so it is only logged.
     pub(crate) fn store(&self, engine: &Engine, wasm: &[u8], component: &Component) {
         let path = self.path(engine, wasm);
         if let Err(error) = self.try_store(&path, component) {
             let cause = format!("{error:#}");
-            tracing::warn!(file = %path.display(), cause, "compiled code could not be kept");
+            tracing::warn!(file = %path.display(), cause, "compiled code could not be cached");
         }
     }
 
@@ -132,8 +130,8 @@ impl CodeCache {
         })
     }
 
-    /// The name says all that the code depends on: the component, and in the engine's hash its settings, the
-    /// processor's features and wasmtime's exact version.
+    /// The name covers all that the code depends on: the component, and in the engine's hash its settings, the processor's
+    /// features and wasmtime's exact version.
     fn path(&self, engine: &Engine, wasm: &[u8]) -> PathBuf {
         let mut key = KeyHasher(Sha256::new());
         std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut key);
@@ -162,11 +160,11 @@ fn verified(file: &[u8]) -> Option<&[u8]> {
     (Sha256::digest(code).as_slice() == digest).then_some(code)
 }
 
-/// Marks a file as used just now.
+/// Marks a file as recently used.
 fn touch(path: &Path) {
     let touched = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
     if let Err(error) = touched {
-        tracing::debug!(file = %path.display(), %error, "time of use not noted");
+        tracing::debug!(file = %path.display(), %error, "time of use not recorded");
     }
 }
 
@@ -176,7 +174,7 @@ fn make_private(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// Whether it is closed to others, and belongs to whoever this process's files belong to.
+/// Whether the directory is closed to others, and belongs to the owner of this process's files.
 #[cfg(unix)]
 fn is_private(directory: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;

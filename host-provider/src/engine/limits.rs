@@ -1,4 +1,4 @@
-//! What one component, and one instance of it, may use.
+//! The limits of one component, and of one instance of it.
 
 use std::time::Duration;
 
@@ -11,34 +11,33 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of one table. Default 20,000, twice what large debug builds of managed languages need.
     pub table_elements: usize,
-    /// Bytes that a guest may hand to the host in one call. Default 2 MiB.
+    /// Bytes that a guest may pass to the host in one call. Default 2 MiB.
     pub host_call_bytes: usize,
-    /// Calls of `sender` in one call of the component. More have an error. Default 10,000: everybody connected, one by
-    /// one, at a gateway that is full.
+    /// Calls of `sender` in one call of the component. More fail. Default 10,000: one to each client of a full gateway.
     pub sends: usize,
-    /// Bytes of messages sent through `sender` in one call of the component. More have an error. Default 64 MiB.
+    /// Bytes of messages sent through `sender` in one call of the component. More fail. Default 64 MiB.
     pub sent_bytes: usize,
-    /// Requests of its own in one call of the component. More have an error (`connection-limit-reached`). Default 1,000.
+    /// Outgoing requests in one call of the component. More fail (`connection-limit-reached`). Default 1,000.
     pub requests: usize,
     /// Component-model handles open at a time in one instance. Default 10,000.
     pub handles: usize,
     /// Host resources (streams, header lists, timers …) open at a time in one instance. Default 10,000.
     pub resources: usize,
-    /// Header fields of one request, response or trailer section, in bytes as they lie in memory. Default 128 KiB.
+    /// Header fields of one request, response or trailer section, in bytes in memory. Default 128 KiB.
     pub head_bytes: usize,
-    /// Wall-clock time until the response head, from when the request comes in, or from the last piece of its body that
-    /// the guest took; and again for what a guest still does after its answer is complete. The same for one message of a WebSocket, from when the guest has it.
+    /// Wall-clock time until the response head, counted from the arrival of the request, or from the last piece of its body
+    /// that the guest read; and again for work after the response is complete. Also for one message of a WebSocket.
     /// Default 30 s.
     pub timeout: Duration,
-    /// Time that one exchange, or one message, may spend computing (waiting is free). Default 10 s.
+    /// Processor time of one exchange, or one message; waiting does not count. Default 10 s.
     pub cpu_budget: Duration,
-    /// Exchanges and messages at the same time. Default 256.
+    /// Concurrent exchanges and messages. Default 256.
     pub concurrency: usize,
-    /// Exchanges that may wait for one of those to end. More are refused as busy. Messages wait at any rate: that is
-    /// how their clients come to wait. Default 256.
+    /// Exchanges that may wait for one of those to end. More are refused as busy. Messages always wait, which slows down
+    /// their clients. Default 256.
     pub queue: usize,
-    /// Calls that one instance takes, one after the other, before it is dropped: requests, and messages of WebSockets.
-    /// More than one is faster, and lets what a call leaves in its memory be seen by the next. Default 1.
+    /// Calls that one instance serves in sequence before it is dropped: requests, and messages of WebSockets. More than one
+    /// is faster, but data that a call leaves in memory is visible to the next. Default 1.
     pub reuse: u32,
 }
 
@@ -66,8 +65,8 @@ impl Default for Limits {
 /// Core instances, memories and tables of one store: the pool allows no more than this either.
 const PARTS: usize = 1000;
 
-/// Counts one instance's memory. A guest that is denied more may go on without it; if it traps instead, the log
-/// can say why.
+/// Counts one instance's memory. A guest that is denied more may continue without it; if it traps, the log names the
+/// limit.
 #[derive(Debug)]
 pub(crate) struct MemoryMeter {
     limit_bytes: usize,
@@ -88,7 +87,7 @@ impl MemoryMeter {
         }
     }
 
-    /// Whether memory was asked for and denied.
+    /// Whether a request for memory was denied.
     pub(crate) fn denied(&self) -> bool {
         self.denied
     }
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_grow_failed_after_a_denial_takes_nothing_twice() {
+    fn a_failed_growth_after_a_denial_is_not_subtracted_twice() {
         let mut meter = meter(100);
         assert!(meter.memory_growing(0, 60, None).unwrap());
         assert!(!meter.memory_growing(60, 120, None).unwrap());

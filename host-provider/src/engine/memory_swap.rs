@@ -1,22 +1,22 @@
 //! Whether memory of this process can be swapped out.
 //!
-//! It matters for one engine setting only: a scan for resident pages does not see a dirty page that was swapped
-//! out, and what is not seen is not reset before the next instance.
+//! It matters for one engine setting only: a scan for resident pages misses a dirty page that was swapped out, which
+//! would then not be reset before the next instance.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the machine says about swap, and where it says so.
+/// Whether swap is possible, and the evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Swap {
-    /// Nothing of this process can be swapped out, for this reason.
+    /// No memory of this process can be swapped out, for this reason.
     Off(String),
-    /// Something could be, for this reason.
+    /// Memory could be swapped out, for this reason.
     Possible(String),
 }
 
 impl Swap {
-    /// Asks `/proc/swaps`, and the `memory.swap.max` of this process's control groups.
+    /// Reads `/proc/swaps`, and the `memory.swap.max` of this process's control groups.
     pub(crate) fn of_this_process() -> Self {
         Self::read(Path::new("/proc"), Path::new("/sys/fs/cgroup"))
     }
@@ -86,12 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn a_control_group_can_forbid_it() {
+    fn a_control_group_can_forbid_swap() {
         assert!(matches!(machine(Some("/dev/vdb partition 1 0 -2\n"), &[("a", "0\n")]), Swap::Off(_)));
     }
 
     #[test]
-    fn what_cannot_be_read_counts_as_possible() {
+    fn an_unreadable_file_counts_as_possible() {
         assert!(matches!(machine(None, &[("a", "0\n")]), Swap::Possible(_)));
     }
 }

@@ -1,27 +1,38 @@
-//! Places for instances in the engine's pool, shared by all components.
+//! Slots for instances in the engine's pool, shared by all components.
 //!
-//! An instance that waits for its next call has a place, too, and gives it up as soon as somebody else wants one.
+//! An idle instance keeps its slot, and is evicted as soon as a call waits for one. No wakeup is lost between the two:
+//! a waiting call counts itself before it looks for idle instances, and an instance is put where it can be evicted
+//! before its owner looks at the count ([`Slots::is_wanted`]).
+//!
+//! This file depends on nothing but [`crate::sync`], so that a model checker can include it.
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, OwnedSemaphorePermit, PoisonError, Semaphore};
 
-use crate::instance::idle::{Idle, IdleInstances};
-
-/// All places of an engine.
-#[derive(Debug)]
+/// All slots of an engine.
 pub(crate) struct Slots {
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
-    /// Whose instances may have to make room, in turn.
-    idle: Mutex<Vec<Weak<IdleInstances>>>,
+    /// The owners of idle instances. The first is asked first.
+    owners: Mutex<Vec<Box<dyn Evict>>>,
 }
 
-/// The place of one instance, given back when dropped: not before the instance is.
+/// An owner of idle instances.
+pub(crate) trait Evict: Send + Sync {
+    /// Whether there is nothing left to evict, now or later.
+    fn is_gone(&self) -> bool;
+
+    /// Gives up the instance that has been idle for longest, together with its slot.
+    fn evict(&self) -> Option<Evicted>;
+}
+
+/// An evicted instance, to be dropped outside any lock. Its slot is free afterwards.
+pub(crate) type Evicted = Box<dyn Send>;
+
+/// The slot of one instance, given back when dropped: not before the instance is.
 #[derive(Debug)]
 pub(crate) struct Slot {
     _permit: OwnedSemaphorePermit,
@@ -30,31 +41,31 @@ pub(crate) struct Slot {
 impl Slots {
     pub(crate) fn new(count: usize) -> Arc<Self> {
         let free = Arc::new(Semaphore::new(count));
-        Arc::new(Self { free, waiting: AtomicUsize::new(0), idle: Mutex::default() })
+        Arc::new(Self { free, waiting: AtomicUsize::new(0), owners: Mutex::new(Vec::new()) })
     }
 
-    /// From now on, those are asked for room as well.
-    pub(crate) fn register(&self, idle: &Arc<IdleInstances>) {
-        let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // Components come and go where they are exchanged.
-        all.retain(|idle| idle.strong_count() > 0);
-        all.push(Arc::downgrade(idle));
+    /// Adds an owner whose instances may be evicted from now on.
+    pub(crate) fn register(&self, owner: Box<dyn Evict>) {
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        // Components come and go where they are swapped.
+        owners.retain(|owner| !owner.is_gone());
+        owners.push(owner);
     }
 
-    /// A place, where one is free or can be made free at once.
+    /// A slot that is free, or that an eviction frees at once.
     pub(crate) fn try_take(&self) -> Option<Slot> {
         self.try_free().or_else(|| if self.make_room() { self.try_free() } else { None })
     }
 
-    /// A place, whenever there is one. `None`: never again.
+    /// Waits for a slot, in order of arrival. `None`: the pool is closed.
     pub(crate) async fn take(&self) -> Option<Slot> {
-        let _waiting = Waiting::one_of(&self.waiting);
+        let _waiting = Waiting::new(&self.waiting);
         let mut permit = pin!(Arc::clone(&self.free).acquire_owned());
         let mut has_made_room = false;
         let permit = poll_fn(|cx| match permit.as_mut().poll(cx) {
-            // In the queue by now: the room is for who is longest in it, and for nobody who comes after.
+            // Only once this call is queued: a slot that is freed now goes to the first in the queue.
             Poll::Pending if !std::mem::replace(&mut has_made_room, true) => {
-                // Whoever becomes idle after this sees that somebody waits.
+                // An instance that becomes idle after this sees the count of waiting calls.
                 self.make_room();
                 permit.as_mut().poll(cx)
             }
@@ -63,7 +74,7 @@ impl Slots {
         Some(Slot { _permit: permit.await.ok()? })
     }
 
-    /// Whether somebody waits for a place, who goes before those that have nothing to do.
+    /// Whether a call waits for a slot. Calls go before idle instances.
     pub(crate) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
@@ -73,28 +84,33 @@ impl Slots {
         Some(Slot { _permit: permit })
     }
 
-    /// Has one idle instance dropped, if there is any.
+    /// Drops one idle instance, if there is any.
     fn make_room(&self) -> bool {
-        // Two steps: dropping an instance takes longer than all components should wait for the lock.
-        let evicted = self.evicted();
+        // Two steps: dropping an instance takes longer than other components should wait for the lock.
+        let evicted = self.evict();
         evicted.is_some()
     }
 
-    fn evicted(&self) -> Option<Idle> {
-        let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, evicted) =
-            all.iter().enumerate().find_map(|(at, idle)| Some((at, idle.upgrade()?.take_oldest()?)))?;
-        // The next time it is another component's turn first.
-        all.rotate_left(at + 1);
+    fn evict(&self) -> Option<Evicted> {
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, evicted) = owners.iter().enumerate().find_map(|(at, owner)| Some((at, owner.evict()?)))?;
+        // The next eviction begins with another component.
+        owners.rotate_left(at + 1);
         Some(evicted)
     }
 }
 
-/// Somebody who waits.
+impl std::fmt::Debug for Slots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slots").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+/// Counts one waiting call.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn one_of(count: &'a AtomicUsize) -> Self {
+    fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::SeqCst);
         Self(count)
     }

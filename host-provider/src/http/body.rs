@@ -1,10 +1,10 @@
 //! The body of a component's response.
 //!
-//! It owns the guest that writes it: the guest runs while the body is polled, waits while it is not, and is gone
-//! when the body is dropped. No task is spawned for an exchange. What has been written when the head goes out is
-//! at hand at once, so that a short response can travel in one message.
+//! The body owns the guest that writes it: the guest runs while the body is polled, waits while it is not, and is
+//! dropped with the body. No task is spawned for an exchange. Data written before the head goes out is ready at once, so
+//! that a short response can travel in one message.
 //!
-//! A body never ends short: it ends when the guest has finished it, and in an error in every other case.
+//! A body is never silently truncated: it ends when the guest has finished it, and with an error in every other case.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -17,11 +17,11 @@ use tokio::task::unconstrained;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::http::request_run::Exchange;
-use crate::instance::fault::Fault;
+use crate::http::request_run::RequestRun;
 use crate::instance::Instantiated;
+use crate::instance::fault::Fault;
 
-/// A guest may run ahead this far before its head goes out: as much as travels inline in the first message.
+/// Bytes that a guest may write ahead before its head goes out: as much as travels inline in the first message.
 const PREFETCH_BYTES: u64 = 64 * 1024;
 
 /// A response body, written by a guest while it is read.
@@ -31,13 +31,12 @@ pub struct ComponentBody {
     rest: Rest,
 }
 
-/// The component failed after its head was out. What a gateway is told; the cause is in the source, and has been
-/// logged.
+/// The component failed after the response head was sent. The cause is in the source, and has been logged.
 #[derive(Debug, thiserror::Error)]
 #[error("the component failed in the middle of its response")]
 pub struct BrokenBody(#[source] Fault);
 
-/// What comes after the frames that are ready.
+/// The rest of the body, after the ready frames.
 enum Rest {
     Ended,
     Failed(Fault),
@@ -45,13 +44,13 @@ enum Rest {
 }
 
 struct Running {
-    exchange: Exchange,
+    run: RequestRun,
     body: HyperOutgoingBody,
     declared_bytes: Option<u64>,
     written_bytes: u64,
 }
 
-/// What a step brought.
+/// The result of one read.
 enum Step {
     Frame(Frame<Bytes>),
     End,
@@ -59,33 +58,33 @@ enum Step {
 }
 
 impl ComponentBody {
-    /// A body that is all there.
+    /// A complete body.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         let ready_bytes = bytes.len() as u64;
         let ready = if bytes.is_empty() { VecDeque::new() } else { VecDeque::from([Frame::data(bytes)]) };
         Self { ready, ready_bytes, rest: Rest::Ended }
     }
 
-    /// A body that `exchange` writes.
-    pub(crate) fn running(exchange: Exchange, body: HyperOutgoingBody, declared_bytes: Option<u64>) -> Self {
-        let running = Running { exchange, body, declared_bytes, written_bytes: 0 };
+    /// A body that the guest of `run` writes.
+    pub(crate) fn running(run: RequestRun, body: HyperOutgoingBody, declared_bytes: Option<u64>) -> Self {
+        let running = Running { run, body, declared_bytes, written_bytes: 0 };
         Self { ready: VecDeque::new(), ready_bytes: 0, rest: Rest::Running(Box::new(running)) }
     }
 
-    /// Why the body fails, once it has.
+    /// The fault, once the body has failed.
     pub(crate) fn fault(&self) -> Option<&Fault> {
         if let Rest::Failed(fault) = &self.rest { Some(fault) } else { None }
     }
 
-    /// Takes what a guest left that has returned. There will be no more, so this ends its exchange.
+    /// Takes all that a guest has written that has returned. There is no more, so this ends its run.
     pub(crate) fn take_all(&mut self, instance: Instantiated) {
         self.take(&mut Context::from_waker(Waker::noop()), Some(instance));
         self.merge();
     }
 
-    /// Lets the guest write on, up to [`PREFETCH_BYTES`], as long as it need not wait for anything. Always ready.
+    /// Lets the guest write up to [`PREFETCH_BYTES`], while it need not wait. Always ready.
     pub(crate) fn poll_prefetch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // What is there already; and then as long as the guest uses the room that taking makes.
+        // First the written frames; then run the guest again while it fills the freed space.
         self.take(cx, None);
         let mut before = 0;
         while self.ready_bytes > before && self.ready_bytes < PREFETCH_BYTES {
@@ -98,20 +97,20 @@ impl ComponentBody {
         Poll::Ready(())
     }
 
-    /// Lets the guest run, and takes what it wrote.
+    /// Runs the guest, and takes what it wrote.
     fn run(&mut self, cx: &mut Context<'_>) {
         let Rest::Running(running) = &mut self.rest else { return };
-        match running.exchange.poll(cx) {
+        match running.run.poll(cx) {
             Poll::Pending => self.take(cx, None),
             Poll::Ready(Ok(returned)) => self.take(cx, Some(returned.instance)),
             Poll::Ready(Err(fault)) => self.fail(fault),
         }
     }
 
-    /// Takes what the guest has written, which is bounded by what the channel between holds.
+    /// Takes the written frames, bounded by the capacity of the channel between guest and host.
     ///
-    /// The instance of a guest that has `returned` lives until everything is taken: an unfinished body waits as long as it
-    /// does.
+    /// The instance of a guest that has `returned` lives until all is taken: an unfinished body is pending as long as the
+    /// instance lives.
     fn take(&mut self, cx: &mut Context<'_>, returned: Option<Instantiated>) {
         while let Rest::Running(running) = &mut self.rest {
             match running.next(cx, returned.is_some()) {
@@ -119,7 +118,7 @@ impl ComponentBody {
                 Ok(Step::End) => return self.end(returned),
                 Ok(Step::Wait) => return,
                 Err(fault) => {
-                    // Before its place in the pool is given back.
+                    // Before its slot in the pool is given back.
                     drop(returned);
                     return self.fail(fault);
                 }
@@ -138,19 +137,19 @@ impl ComponentBody {
     fn end(&mut self, returned: Option<Instantiated>) {
         let Rest::Running(running) = std::mem::replace(&mut self.rest, Rest::Ended) else { return };
         match returned {
-            Some(instance) => running.exchange.end(instance),
-            None => drop(tokio::spawn(running.exchange.linger(None))),
+            Some(instance) => running.run.end(instance),
+            None => drop(tokio::spawn(running.run.run_to_completion(None))),
         }
     }
 
     fn fail(&mut self, fault: Fault) {
         if let Rest::Running(running) = &self.rest {
-            running.exchange.log(&fault);
+            running.run.log(&fault);
         }
         self.rest = Rest::Failed(fault);
     }
 
-    /// Makes one frame of the data of a short body, so that it is sent as one.
+    /// Merges the data of a short body into one frame, so that it is sent as one.
     fn merge(&mut self) {
         let data = self.ready.iter().take_while(|frame| frame.is_data()).count();
         if data < 2 || self.ready_bytes > PREFETCH_BYTES {
@@ -171,8 +170,8 @@ impl ComponentBody {
 }
 
 impl Running {
-    /// The next frame that the guest wrote. Outside tokio's budget for a task: where that is used up, a channel
-    /// with something in it says that it has nothing, and here nothing can mean that a guest has failed.
+    /// The next frame that the guest wrote. Outside tokio's task budget: once that is used up, a channel reports that it is
+    /// empty although it is not, and here empty can mean that the guest has failed.
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
         pin!(unconstrained(frame)).poll(cx)
@@ -197,7 +196,7 @@ impl Running {
         }
     }
 
-    /// A guest that finishes a body of the wrong length has it taken for unfinished.
+    /// wasmtime reports a finished body of the wrong length as unfinished.
     fn unfinished(&self) -> Fault {
         match self.declared_bytes {
             Some(declared) if self.written_bytes != declared => self.wrong_length(declared),

@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{Error, WasiHttpView};
 
 use crate::instance::{Call, GuestState};
 
-/// What a guest gives through `response-outparam`.
+/// What a guest sets through `response-outparam`.
 pub(crate) type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// One request, for `handle`.
@@ -26,7 +26,7 @@ pub(crate) struct Handle<B> {
 }
 
 impl<B> Handle<B> {
-    /// `request` has an authority or a `Host`. The answer comes while the call still runs.
+    /// `request` has an authority or a `Host`. The answer arrives while the call still runs.
     pub(crate) fn new(proxy: ProxyIndices, request: Request<B>) -> (Self, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         (Self { proxy, request, answer }, answered)

@@ -1,5 +1,5 @@
-//! HTTP as a message with headers and data, for guests without `wasi:http`: the plain dialect (`PROTOCOL.md §4`)
-//! without a bus.
+//! HTTP as a message with headers and data, for guests without `wasi:http`: the plain dialect (`PROTOCOL.md §4`),
+//! without NATS.
 
 use bytes::Bytes;
 use h8s_wire::plain::{self, PlainError, RequestSubjects};
@@ -8,12 +8,13 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Response, header};
 
+use crate::bindings::fields::grouped;
 use crate::instance::fault::Fault;
 
-/// What stands for the inbox of whoever asked. The answer goes there whatever it says.
+/// Stands for the requester's inbox. The reply is returned to the requester whatever its subject is.
 const REPLY: &str = "h8s.reply";
 
-/// A message, as both WIT packages have it.
+/// A message, as in both WIT packages.
 pub(crate) struct Msg {
     /// Each name once, with its values in order.
     pub(crate) headers: Vec<(String, Vec<String>)>,
@@ -22,7 +23,7 @@ pub(crate) struct Msg {
     pub(crate) subject: String,
 }
 
-/// Why a request cannot be said as a message.
+/// Why a request cannot be expressed as a message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error("the request names no host")]
@@ -58,7 +59,7 @@ impl Msg {
         Ok(Self { headers, data: body.to_vec(), reply: REPLY.into(), subject })
     }
 
-    /// The response that an answer is.
+    /// Decodes a reply into a response.
     pub(crate) fn into_response(self, method: &Method) -> Result<Response<Bytes>, Fault> {
         let fields = self
             .headers
@@ -67,7 +68,7 @@ impl Msg {
         let plain = plain::decode_response(fields, self.data.len(), *method != Method::HEAD)
             .map_err(|error| Fault::BadAnswer(error.to_string()))?;
         if plain.more {
-            return Err(Fault::BadAnswer("more pieces are announced, and an answer is one message".into()));
+            return Err(Fault::BadAnswer("it announces more pieces, and a reply is one message".into()));
         }
         let mut response = Response::new(Bytes::from(self.data));
         *response.status_mut() = plain.head.status;
@@ -81,18 +82,6 @@ fn authority(parts: &Parts) -> Option<Authority> {
     parts.uri.authority().cloned().or_else(host)
 }
 
-/// Each name once, with all its values: those of one name come one after the other, as in every header map.
-pub(crate) fn grouped<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(&'a str, Vec<String>)> {
-    let mut grouped: Vec<(&str, Vec<String>)> = Vec::new();
-    for (name, value) in fields {
-        match grouped.last_mut() {
-            Some((known, values)) if known.eq_ignore_ascii_case(name) => values.push(value.to_owned()),
-            _ => grouped.push((name, vec![value.to_owned()])),
-        }
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use http::{Request, StatusCode};
@@ -104,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_what_the_plain_dialect_says() {
+    fn a_request_is_encoded_as_in_the_plain_dialect() {
         let request = Request::post("http://a.example:8080/x%20y//z?q=1&r")
             .header("x-two", "1")
             .header("content-type", "text/plain")
@@ -136,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_a_response() {
+    fn a_reply_becomes_a_response() {
         let given = [("Status-Code", "418"), ("X-Kept", "1"), ("X-H8s-Mine", "1"), ("Connection", "close")];
         let response = answer(&given, Method::GET).unwrap();
         assert_eq!((response.status(), response.headers().len()), (StatusCode::IM_A_TEAPOT, 1));
@@ -145,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_response_is_the_components_fault() {
+    fn an_invalid_reply_is_the_components_fault() {
         for (name, value) in [
             ("Status-Code", "99"),
             ("Status-Code", "101"),
@@ -164,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_cased_as_nats_headers_are() {
+    fn names_are_in_train_case() {
         assert_eq!(plain::train_case("x-h8s-original-path"), "X-H8s-Original-Path");
     }
 }

@@ -1,4 +1,5 @@
-//! A request's body on its way to a guest. Whoever waits for the guest learns of each piece that it takes.
+//! A request's body on its way to a guest. Each piece that the guest takes counts as progress: it extends the response
+//! timeout.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// See the module.
+    /// A body that reports progress.
     pub(crate) struct RequestBody<B> {
         #[pin]
         inner: B,
@@ -19,7 +20,7 @@ pin_project! {
 }
 
 impl<B: Body> RequestBody<B> {
-    /// `None` where nothing more comes.
+    /// No progress is returned for a body that has ended.
     pub(crate) fn new(inner: B) -> (Self, Option<Arc<Progress>>) {
         let progress = (!inner.is_end_stream()).then(Arc::default);
         (Self { inner, progress: progress.clone() }, progress)

@@ -10,18 +10,18 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use crate::engine::admission::Permit;
 use crate::bindings::h8s::exported::request_reply as ours;
 use crate::bindings::h8s::imported::types::KeyValue;
+use crate::bindings::original::imported::types as original;
 use crate::component::Component;
 use crate::component::exports::RequestReply;
+use crate::engine::admission::Permit;
+use crate::http::msg::Msg;
 use crate::instance::fault::{Fault, RequestLabel, plain};
 use crate::instance::{Call, Guest, GuestState};
-use crate::http::msg::Msg;
-use crate::push::original;
-use crate::push::guest_sender::Sending;
+use crate::push::guest_sender::GuestSender;
 
-/// A longer body is no message: as much as a guest and its host hand over in one call.
+/// Longer bodies are refused: guest and host exchange no more in one call.
 const BODY_BYTES: usize = 2 << 20;
 
 /// One request, for `handle-message`.
@@ -42,19 +42,19 @@ impl Call for Reply {
             }
             RequestReply::Original(indices) => {
                 let guest = indices.load(&mut *store, &instance)?;
-                let answer = guest.call_handle_message(store, &original::to_guest(self.request)).await?;
-                Ok(answer.map(original::from_guest))
+                let answer = guest.call_handle_message(store, &to_original(self.request)).await?;
+                Ok(answer.map(from_original))
             }
         }
     }
 }
 
-/// Answers one request with `request_reply`, or says why not.
+/// Answers one request by calling `request_reply`.
 pub(crate) async fn answer<B>(
     component: &Arc<Component>,
     request_reply: &RequestReply,
     permit: Permit,
-    sending: Sending,
+    sender: GuestSender,
     request: Request<B>,
     patience: Patience,
 ) -> Response<Bytes>
@@ -69,23 +69,23 @@ where
         Some(Err(error)) if error.is::<LengthLimitError>() => {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than 2 MiB.\n");
         }
-        Some(Err(_)) => return plain(StatusCode::BAD_REQUEST, "The request broke off.\n"),
-        None => return plain(StatusCode::REQUEST_TIMEOUT, "The request took too long to come.\n"),
+        Some(Err(_)) => return plain(StatusCode::BAD_REQUEST, "The request body ended early.\n"),
+        None => return plain(StatusCode::REQUEST_TIMEOUT, "The request body took too long.\n"),
     };
-    let request = match Msg::request(&sending.reach().subjects, parts, &body) {
+    let request = match Msg::request(&sender.scope().subjects, parts, &body) {
         Ok(request) => request,
         Err(error) => {
-            tracing::debug!(component = &*component.name, %error, "a request that is no message");
-            return plain(StatusCode::BAD_REQUEST, "The request has headers that are not text.\n");
+            tracing::debug!(component = &*component.name, %error, "request cannot be expressed as a message");
+            return plain(StatusCode::BAD_REQUEST, "The request has header values that are not text.\n");
         }
     };
     let call = Reply { request_reply: request_reply.clone(), request };
-    let answered = Guest::new(component, sending, call).outcome(patience.ends()).await;
+    let answered = Guest::new(&component.template, sender, call).outcome(patience.ends()).await;
     let response = answered.and_then(|returned| {
         returned.instance.rest(permit.into_slot());
         match returned.value {
             Ok(answer) => answer.into_response(&label.method),
-            Err(said) => Err(Fault::said(said)),
+            Err(error) => Err(Fault::answered_error(error)),
         }
     });
     match response {
@@ -104,6 +104,16 @@ fn to_guest(msg: Msg) -> ours::Msg {
 }
 
 fn from_guest(msg: ours::Msg) -> Msg {
+    let headers = msg.headers.into_iter().map(|field| (field.key, field.value));
+    Msg { headers: headers.collect(), data: msg.data, reply: msg.reply, subject: msg.subject }
+}
+
+fn to_original(msg: Msg) -> original::Msg {
+    let headers = msg.headers.into_iter().map(|(key, value)| original::KeyValue { key, value });
+    original::Msg { headers: headers.collect(), data: msg.data, reply: msg.reply, subject: msg.subject }
+}
+
+fn from_original(msg: original::Msg) -> Msg {
     let headers = msg.headers.into_iter().map(|field| (field.key, field.value));
     Msg { headers: headers.collect(), data: msg.data, reply: msg.reply, subject: msg.subject }
 }

@@ -1,7 +1,6 @@
-//! What a component is told by whoever serves it, through `wasi:config`: settings, and secrets.
+//! Settings and secrets of a component, which it reads through `wasi:config`.
 //!
-//! Where a secret is comes from flags and tables; its value is read when the component is loaded, and shown to nobody
-//! but the guest.
+//! Flags and tables name where a secret is; its value is read when the component is loaded, and shown only to the guest.
 
 use std::fmt;
 use std::fs::File;
@@ -13,10 +12,10 @@ use h8s_settings::{EmptySecret, Secret};
 
 use crate::bindings::{config, config_draft};
 
-/// A secret's file may have this many bytes: room for any key or certificate chain, and not for a mistake in the path.
+/// The largest file of a secret, in bytes: enough for any key or certificate chain, too small for a wrong path to matter.
 const FILE_BYTES: u64 = 64 << 10;
 
-/// What a component is to be told.
+/// The settings of a component, and where its secrets are.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigurationSource {
     /// Names and values.
@@ -30,13 +29,13 @@ pub struct ConfigurationSource {
 pub enum SecretSource {
     /// In this environment variable of the host.
     Variable(String),
-    /// In this file. A line's end at its end is no part of it.
+    /// In this file. A trailing newline is removed.
     File(PathBuf),
 }
 
-/// A secret that cannot be had, and why.
+/// A secret could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the secret {name} cannot be had from {from}: {cause}")]
+#[error("cannot read the secret {name} from {from}: {cause}")]
 pub struct SecretError {
     name: String,
     from: SecretSource,
@@ -58,18 +57,18 @@ enum Cause {
 }
 
 impl SecretSource {
-    /// `env:VARIABLE` or `file:PATH`. What is neither may be the secret itself, so nothing here repeats it.
+    /// Parses `env:VARIABLE` or `file:PATH`. Any other text may be the secret itself, so the error does not repeat it.
     ///
     /// # Errors
     ///
-    /// What to write instead.
+    /// A sentence that names what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("env", variable)) if !variable.is_empty() && !variable.contains(['=', '\0']) => {
                 Ok(Self::Variable(variable.to_owned()))
             }
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => Err("say where the secret is, env:VARIABLE or file:PATH, and not what it is".into()),
+            _ => Err("write where the secret is, env:VARIABLE or file:PATH, not the secret itself".into()),
         }
     }
 
@@ -93,7 +92,7 @@ fn file(path: &PathBuf) -> Result<String, Cause> {
         return Err(Cause::TooLarge);
     }
     let mut text = String::from_utf8(bytes).map_err(|_| Cause::NotText)?;
-    // Editors and `echo` end what they write with one.
+    // Editors and `echo` append one.
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -112,7 +111,7 @@ impl fmt::Display for SecretSource {
     }
 }
 
-/// What a component is told. Cheap to clone.
+/// The settings and secrets of a component. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Configuration(Arc<[(String, Value)]>);
 
@@ -132,7 +131,7 @@ impl Value {
 }
 
 impl Configuration {
-    /// Reads the secrets. They go before settings of the same name.
+    /// Reads the secrets. They override settings of the same name.
     pub(crate) fn read(source: ConfigurationSource) -> Result<Self, SecretError> {
         let ConfigurationSource { mut settings, secrets } = source;
         settings.retain(|(name, _)| !secrets.iter().any(|(secret, _)| secret == name));
@@ -147,7 +146,7 @@ impl Configuration {
         Ok(Self(values.into()))
     }
 
-    /// Whether a guest could tell the two apart.
+    /// Whether a guest would see no difference.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let exposed = |(name, value): &(String, Value)| (name.clone(), value.for_guest());
         self.0.iter().map(exposed).eq(other.0.iter().map(exposed))
@@ -166,7 +165,7 @@ impl Configuration {
     }
 }
 
-/// `wasi:config/store`, as it is today.
+/// `wasi:config/store`, the current interface.
 impl config::store::Host for Configuration {
     fn get(&mut self, name: String) -> wasmtime::Result<Result<Option<String>, config::store::Error>> {
         Ok(Ok(Configuration::get(self, &name)))
@@ -177,7 +176,7 @@ impl config::store::Host for Configuration {
     }
 }
 
-/// `wasi:config/runtime`, as it was before.
+/// `wasi:config/runtime`, the earlier draft.
 impl config_draft::runtime::Host for Configuration {
     fn get(
         &mut self,
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_what_is_in_its_file_without_the_last_line_s_end() {
+    fn a_secret_is_its_file_without_the_trailing_newline() {
         for (bytes, value) in [("hunter2", "hunter2"), ("a\n", "a"), ("a\r\n", "a"), ("a\nb\n\n", "a\nb\n")] {
             let (_file, source) = written(bytes.as_bytes());
             let configuration = read(source).unwrap();
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_cannot_be_had_is_named_and_never_shown() {
+    fn an_unreadable_secret_is_named_and_never_shown() {
         let (_file, not_text) = written(b"hunter2\xff");
         let (_other, empty) = written(b"\n");
         let (_large, large) = written(&vec![b'x'; 70_000]);
@@ -235,17 +234,20 @@ mod tests {
             (SecretSource::File("/nowhere/h8s".into()), "No such file"),
             (SecretSource::Variable("H8S_TEST_NOT_SET".into()), "env:H8S_TEST_NOT_SET: it is not set"),
         ] {
-            let said = read(source).unwrap_err().to_string();
-            assert!(said.starts_with("the secret KEY cannot be had from ") && said.contains(cause), "{said}");
-            assert!(!said.contains("hunter2"), "{said}");
+            let message = read(source).unwrap_err().to_string();
+            assert!(
+                message.starts_with("cannot read the secret KEY from ") && message.contains(cause),
+                "{message}"
+            );
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 
     #[test]
-    fn what_says_no_place_is_not_repeated() {
+    fn an_invalid_place_is_not_repeated() {
         for text in ["hunter2", "env:", "file:", "http://hunter2", "env:hunter2=x", ""] {
-            let said = SecretSource::parse(text).unwrap_err();
-            assert!(said.contains("env:VARIABLE") && !said.contains("hunter2"), "{said}");
+            let message = SecretSource::parse(text).unwrap_err();
+            assert!(message.contains("env:VARIABLE") && !message.contains("hunter2"), "{message}");
         }
     }
 }

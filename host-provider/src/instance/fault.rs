@@ -1,8 +1,7 @@
-//! What a guest can do wrong, and what client and log are told about it.
+//! What can go wrong in a guest, and how it is reported.
 //!
-//! The client learns a status and one plain sentence, nothing of the inside. The log gets one line with the
-//! component's name, the cause and where in the guest it happened. A fault is logged once, by whoever ends the
-//! exchange for it.
+//! The client gets a status and one plain sentence, without internals. The log gets one line with the component's name,
+//! the cause and the location in the guest. A fault is logged once, where the call ends.
 
 use std::time::Duration;
 
@@ -11,20 +10,20 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-/// What a guest says of its error goes to the log up to here, in characters.
-const SAID_CHARS: usize = 500;
+/// A guest's error text is cut to this many characters in the log.
+const ERROR_CHARS: usize = 500;
 
-/// Functions of a backtrace that go to the log.
+/// Functions of a backtrace that are logged.
 const FRAMES_LOGGED: usize = 8;
 
-/// How the names of functions begin through which every panic of a Rust guest goes.
+/// Prefixes of the functions that every panic of a Rust guest passes through.
 const PANIC_MACHINERY: [&str; 6] = ["abort", "__rust", "std::", "core::", "alloc::", "rust_"];
 
-/// Why an exchange failed in the guest. Always the component's fault (500), unless it only took too long (504).
+/// Why a call of a guest failed. Maps to 500, or to 504 if the guest took too long.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It trapped. Maps to 500.
+    /// The guest trapped. Maps to 500.
     #[error("{cause}{}", at(.backtrace))]
     Trapped {
         /// The kind of trap.
@@ -32,7 +31,7 @@ pub enum Fault {
         /// The innermost functions, innermost first; empty where there is no backtrace.
         backtrace: String,
     },
-    /// It trapped after it had been denied memory. Maps to 500.
+    /// The guest trapped after it had been denied memory. Maps to 500.
     #[error("memory limit of {limit_bytes} bytes reached: {cause}{}", at(.backtrace))]
     OutOfMemory {
         /// The limit, in bytes.
@@ -42,46 +41,46 @@ pub enum Fault {
         /// As above.
         backtrace: String,
     },
-    /// It called `exit`. Maps to 500.
+    /// The guest called `exit`. Maps to 500.
     #[error("exited with status {0}")]
     Exited(i32),
-    /// It computed for longer than it may. Maps to 504.
+    /// The guest used up its CPU budget. Maps to 504.
     #[error("CPU budget of {} ms spent", .0.as_millis())]
     CpuBudgetSpent(Duration),
-    /// It gave no response head in time. Maps to 504.
+    /// The guest sent no response head in time. Maps to 504.
     #[error("no response head within {} ms", .0.as_millis())]
     TimedOut(Duration),
-    /// It did not return in time. Maps to 504; closes a WebSocket with 1011.
+    /// The guest did not return in time. Maps to 504; closes a WebSocket with 1011.
     #[error("not returned within {} ms", .0.as_millis())]
     NotReturned(Duration),
-    /// It returned and never answered. Maps to 500.
+    /// The guest returned without a response. Maps to 500.
     #[error("returned without a response")]
     NoResponse,
-    /// It answered with an error code of `wasi:http`, or in words. Maps to 500.
+    /// The guest answered with an error code of `wasi:http`, or with an error text. Maps to 500.
     #[error("answered with the error {0}")]
     AnsweredError(String),
-    /// It answered with a head that is no final response, or contradicts its body. Maps to 500.
+    /// The guest sent a head that is not a valid final response. Maps to 500.
     #[error("{0}")]
     BadResponse(&'static str),
-    /// It answered with a message that is no response, in this way. Maps to 500.
-    #[error("answered with a message that is no response: {0}")]
+    /// The guest replied with a message that is not a valid response. Maps to 500.
+    #[error("replied with a message that is not a valid response: {0}")]
     BadAnswer(String),
-    /// It chose a subprotocol that the client does not offer. Maps to 500.
-    #[error("chose the subprotocol {0:?}, which the client does not offer")]
+    /// The guest chose a subprotocol that the client did not offer. Maps to 500.
+    #[error("chose the subprotocol {0:?}, which the client did not offer")]
     ProtocolNotOffered(String),
-    /// Its body is not as long as its `content-length` says.
-    #[error("wrote {written} bytes of body where content-length says {declared}")]
+    /// The body is not as long as its `content-length`.
+    #[error("wrote {written} bytes of body, but content-length is {declared}")]
     WrongLength {
-        /// What the head says.
+        /// The `content-length`.
         declared: u64,
-        /// What came, at least.
+        /// The bytes written, at least.
         written: u64,
     },
-    /// It ended its body without finishing it.
+    /// The guest ended its body without finishing it.
     #[error("left its response body unfinished")]
     Unfinished,
-    /// It was still busy long after its answer was complete.
-    #[error("still running {} ms after its answer was complete", .0.as_millis())]
+    /// The guest was still running long after its response was complete.
+    #[error("still running {} ms after its response was complete", .0.as_millis())]
     Lingering(Duration),
 }
 
@@ -90,7 +89,7 @@ fn at(backtrace: &str) -> String {
 }
 
 impl Fault {
-    /// What ended a call, read from wasmtime's error.
+    /// The fault behind wasmtime's error.
     pub(crate) fn of_call(error: &wasmtime::Error, denied_memory: Option<usize>) -> Self {
         if let Some(I32Exit(status)) = error.downcast_ref() {
             return Self::Exited(*status);
@@ -106,12 +105,12 @@ impl Fault {
         }
     }
 
-    /// What a guest says of its error, as far as the log wants to know it.
-    pub(crate) fn said(text: String) -> Self {
+    /// An error text of the guest, shortened for the log.
+    pub(crate) fn answered_error(text: String) -> Self {
         Self::AnsweredError(shortened(text))
     }
 
-    /// The status for the client, where no head is out yet.
+    /// The status for the client, before the response head is sent.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::TimedOut(_) | Self::NotReturned(_) | Self::CpuBudgetSpent(_) => StatusCode::GATEWAY_TIMEOUT,
@@ -119,7 +118,7 @@ impl Fault {
         }
     }
 
-    /// What the client gets in place of the guest's answer.
+    /// The error response for the client.
     pub(crate) fn response(&self) -> Response<Bytes> {
         let text = match self.status() {
             StatusCode::GATEWAY_TIMEOUT => "The component took too long.\n",
@@ -128,7 +127,7 @@ impl Fault {
         plain(self.status(), text)
     }
 
-    /// The one line about it in the log.
+    /// Logs the fault.
     pub(crate) fn log(&self, component: &str, label: &RequestLabel) {
         let RequestLabel { method, uri, request_id } = label;
         let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
@@ -137,14 +136,14 @@ impl Fault {
 }
 
 pub(crate) fn shortened(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(SAID_CHARS) {
+    if let Some((end, _)) = text.char_indices().nth(ERROR_CHARS) {
         text.truncate(end);
         text.push('…');
     }
     text
 }
 
-/// A short answer of the host's own.
+/// A short response of the host itself.
 pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(text.as_bytes()));
     *response.status_mut() = status;
@@ -154,7 +153,7 @@ pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
     response
 }
 
-/// The innermost functions that tell something, innermost first.
+/// The innermost functions outside the panic machinery, innermost first.
 fn frames(backtrace: &WasmBacktrace) -> String {
     let mut names: Vec<String> = backtrace
         .frames()
@@ -165,19 +164,19 @@ fn frames(backtrace: &WasmBacktrace) -> String {
         })
         .collect();
     names.dedup();
-    let telling =
+    let first =
         names.iter().position(|name| !PANIC_MACHINERY.iter().any(|machinery| name.starts_with(machinery)));
-    names.drain(..telling.unwrap_or(0));
+    names.drain(..first.unwrap_or(0));
     names.truncate(FRAMES_LOGGED);
     names.join(" < ")
 }
 
-/// A function's name as its author wrote it. Rust's hashes tell a reader nothing (`#`).
+/// A function's name as in its source, without Rust's hashes (`#`).
 fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-/// Which request a log line is about: what identifies it and holds no secrets (the query might).
+/// Identifies a request in the log. Without its query, which may hold secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestLabel {
     pub(crate) method: Method,

@@ -1,7 +1,7 @@
-//! Standard output and error of guests: into the log, line by line, under the component's name.
+//! Standard output and error of guests, logged line by line under the component's name.
 //!
-//! A guest cannot flood the log: lines are cut, control characters are replaced, and a component that writes more
-//! lines than it may has the rest counted instead.
+//! A guest cannot flood the log: long lines are cut, control characters are replaced, and lines beyond the component's
+//! limit are only counted.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +16,12 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
 /// Longer lines are cut here. Room for a stack trace in JSON, not for a dump of memory.
 const LINE_BYTES: usize = 8 * 1024;
 
-/// Lines of one component that reach the log in one [`PERIOD`]. A guest in a loop writes millions.
+/// Lines of one component that are logged per [`PERIOD`]. A guest in a loop writes millions.
 const LINES_PER_PERIOD: u32 = 1000;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// What a guest may write in one call, in bytes.
+/// Bytes that a guest may write in one call.
 const WRITE_BYTES: usize = 64 * 1024;
 
 /// Which of the two streams.
@@ -42,12 +42,12 @@ pub(crate) struct GuestLog {
 struct Allowance {
     since: Instant,
     written: u32,
-    left_out: u64,
+    dropped: u64,
 }
 
 impl GuestLog {
     pub(crate) fn new(component: Arc<str>) -> Arc<Self> {
-        let allowance = Mutex::new(Allowance { since: Instant::now(), written: 0, left_out: 0 });
+        let allowance = Mutex::new(Allowance { since: Instant::now(), written: 0, dropped: 0 });
         Arc::new(Self { component, allowance })
     }
 
@@ -65,29 +65,29 @@ impl GuestLog {
     fn may_write(&self) -> bool {
         let mut allowance = lock(&self.allowance);
         if allowance.since.elapsed() >= PERIOD {
-            let left_out = std::mem::take(&mut allowance.left_out);
-            *allowance = Allowance { since: Instant::now(), written: 0, left_out: 0 };
-            if left_out > 0 {
-                tracing::warn!(target: "h8s::guest", component = &*self.component, left_out, "too much output");
+            let dropped = std::mem::take(&mut allowance.dropped);
+            *allowance = Allowance { since: Instant::now(), written: 0, dropped: 0 };
+            if dropped > 0 {
+                tracing::warn!(target: "h8s::guest", component = &*self.component, dropped, "guest output exceeded its limit; lines were dropped");
             }
         }
         allowance.written += u32::from(allowance.written <= LINES_PER_PERIOD);
         let may_write = allowance.written <= LINES_PER_PERIOD;
-        allowance.left_out += u64::from(!may_write);
+        allowance.dropped += u64::from(!may_write);
         may_write
     }
 }
 
 impl Drop for GuestLog {
     fn drop(&mut self) {
-        let left_out = lock(&self.allowance).left_out;
-        if left_out > 0 {
-            tracing::warn!(target: "h8s::guest", component = &*self.component, left_out, "too much output");
+        let dropped = lock(&self.allowance).dropped;
+        if dropped > 0 {
+            tracing::warn!(target: "h8s::guest", component = &*self.component, dropped, "guest output exceeded its limit; lines were dropped");
         }
     }
 }
 
-/// One of the two streams of one instance. Streams that the guest opens share its unfinished line.
+/// One of the two streams of one instance. All streams that the guest opens share its unfinished line.
 pub(crate) struct GuestOutput(Arc<Mutex<Line>>);
 
 impl GuestOutput {
@@ -96,7 +96,7 @@ impl GuestOutput {
     }
 }
 
-/// The line that is not ended yet.
+/// The unfinished line.
 struct Line {
     log: Arc<GuestLog>,
     channel: Channel,
@@ -194,7 +194,7 @@ impl AsyncWrite for GuestStream {
     }
 }
 
-/// A panic elsewhere leaves a line or a count behind, both of which are good enough to go on with.
+/// Ignores poisoning: a panic elsewhere leaves a usable line or count.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

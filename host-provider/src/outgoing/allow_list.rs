@@ -1,7 +1,7 @@
-//! Where guests may send requests: hosts by name, with a scheme and a port.
+//! The hosts that guests may send requests to: a name, with a scheme and a port.
 //!
-//! What a guest writes is compared as a whole, and what does not look exactly like a name on the list is not on it: no
-//! user before the name, no dot after it, no other way of writing an address.
+//! A destination is compared as a whole, and matches only in its canonical form: no user info, no trailing dot, no
+//! alternative notation of an address.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -10,11 +10,11 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
-/// The longest name (RFC 1035 §2.3.4), and the longest part of one between dots.
+/// The longest name and the longest label (RFC 1035 §2.3.4).
 const NAME_BYTES: usize = 253;
 const LABEL_BYTES: usize = 63;
 
-/// A host that requests may be sent to, or all below one.
+/// An allowed host, or all hosts below one.
 ///
 /// `api.example.com` is HTTPS at port 443; `*.example.com` is every name below, and not `example.com` itself;
 /// `host:8443` is another port, and `http://localhost:3000` cleartext.
@@ -28,20 +28,20 @@ pub struct AllowedHost {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Name {
     Exactly(String),
-    /// With the dot before it.
+    /// With the leading dot.
     Below(String),
 }
 
-/// What is no host to allow.
+/// The text is not a valid allowed host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write a host (api.example.com), all hosts below one (*.example.com), another port (host:8443), or http:// before \
-     it for cleartext"
+    "invalid host; write a name (api.example.com), all names below one (*.example.com), another port (host:8443), or \
+     http:// before it for cleartext"
 )]
 pub struct NoAllowedHost;
 
 impl AllowedHost {
-    /// Whether it is spoken to over TLS.
+    /// Whether requests to it use TLS.
     pub fn is_tls(&self) -> bool {
         self.is_tls
     }
@@ -74,7 +74,7 @@ impl FromStr for AllowedHost {
             None => (false, rest.as_str()),
         };
         let (host, port) = split(rest, default_port(is_tls)).ok_or(NoAllowedHost)?;
-        // Nothing is below an address.
+        // An address has no subdomains.
         if below && (host.starts_with('[') || ends_in_number(host)) {
             return Err(NoAllowedHost);
         }
@@ -93,7 +93,7 @@ impl fmt::Display for AllowedHost {
     }
 }
 
-/// Where one request goes, if its URI says so in the one way that there is.
+/// The destination of one request, from a URI in canonical form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
     is_tls: bool,
@@ -108,7 +108,7 @@ impl Destination {
             scheme if *scheme == Scheme::HTTP => false,
             _ => return None,
         };
-        // Names are the same in any case (RFC 4343). Nothing else is resolved.
+        // Names are case-insensitive (RFC 4343). Nothing else is normalized.
         let authority = uri.authority()?.as_str().to_ascii_lowercase();
         let (host, port) = split(&authority, default_port(is_tls))?;
         Some(Self { is_tls, host: host.to_owned(), port })
@@ -118,7 +118,7 @@ impl Destination {
         allowed.iter().any(|allowed| allowed.admits(self))
     }
 
-    /// The same place, said plainly: what connections are kept and `Host` is made by.
+    /// The normalized URI, which connections are pooled by and `Host` is set from.
     pub(crate) fn uri(&self, target: Option<&PathAndQuery>) -> Option<Uri> {
         let scheme = if self.is_tls { Scheme::HTTPS } else { Scheme::HTTP };
         let authority = match self.port {
@@ -146,22 +146,22 @@ fn split(authority: &str, default_port: u16) -> Option<(&str, u16)> {
     is_host(host).then_some((host, port))
 }
 
-/// In lower case.
+/// Whether a lower-case text is a host.
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        // In its canonical form only, so that there is one way to write it.
+        // Only in its canonical form.
         return address.parse::<Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == address);
     }
     let is_label = |label: &str| {
         (1..=LABEL_BYTES).contains(&label.len())
             && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
     };
-    // Resolvers take `127.1` and `0x7f.0.0.1` for addresses: there is one way to write those, too.
+    // Resolvers accept `127.1` and `0x7f.0.0.1` as addresses: only the canonical form is allowed here, too.
     let is_address = || host.parse::<Ipv4Addr>().is_ok_and(|parsed| parsed.to_string() == host);
     host.len() <= NAME_BYTES && host.split('.').all(is_label) && (!ends_in_number(host) || is_address())
 }
 
-/// Whether the last part begins with a digit, as that of no name does (RFC 3696 §2).
+/// Whether the last label begins with a digit, which no name's does (RFC 3696 §2).
 fn ends_in_number(host: &str) -> bool {
     host.rsplit('.').next().is_some_and(|label| label.starts_with(|first: char| first.is_ascii_digit()))
 }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_schemes_are_as_they_are_given() {
+    fn ports_and_schemes_must_match() {
         assert!(admits(&["http://localhost:3000"], "http://localhost:3000/x"));
         assert!(!admits(&["http://localhost:3000"], "https://localhost:3000/x"));
         assert!(!admits(&["http://localhost:3000"], "http://localhost/x"));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_cannot_be_allowed() {
+    fn an_invalid_host_is_rejected() {
         for text in [
             "",
             "*",
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_is_said_plainly() {
+    fn a_destination_is_normalized() {
         let plain = |uri: &str| {
             let uri: Uri = uri.parse().unwrap();
             Destination::of(&uri).unwrap().uri(uri.path_and_query()).unwrap().to_string()

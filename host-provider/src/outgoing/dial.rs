@@ -1,4 +1,4 @@
-//! A connection for outgoing requests: a name looked up, TCP, and TLS where the URI says so.
+//! Connections for outgoing requests: name resolution, TCP, and TLS for `https`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -24,35 +24,34 @@ use tower_service::Service;
 
 use crate::outgoing::allow_list::default_port;
 
-/// How long it may take until a connection can be used.
+/// Timeout of resolving, connecting and the TLS handshake together.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a server may take to read anything of what is sent to it. Nobody else ends an upload to one that has answered
-/// and reads no more: its guest may have gone on long ago.
+/// Timeout of one write to a server. Nothing else ends an upload to a server that has answered and stopped reading: its
+/// guest may have continued long ago.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Names that are looked up at the same time for one component. The system's resolver has a thread for each, and goes on
-/// where nobody waits any more.
+/// Concurrent name lookups of one component. The system's resolver occupies a thread for each, and cannot be cancelled.
 const LOOKUPS: usize = 16;
 
-/// Why there is no connection.
+/// Why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
-    #[error("the name cannot be resolved: {0}")]
+    #[error("cannot resolve the name: {0}")]
     Resolve(#[source] io::Error),
-    #[error("the name was not resolved in time")]
+    #[error("timed out while resolving the name")]
     ResolveTimeout,
-    #[error("there are as many connections as there may be")]
+    #[error("the connection limit is reached")]
     Full,
-    #[error("it cannot be connected to: {0}")]
+    #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
-    #[error("not connected in time")]
+    #[error("timed out while connecting")]
     ConnectTimeout,
-    #[error("TLS failed: {0}")]
+    #[error("TLS handshake failed: {0}")]
     Tls(#[source] io::Error),
 }
 
-/// Makes connections, as many as there may be.
+/// Opens connections, within a limit.
 #[derive(Clone)]
 pub(crate) struct Dialer {
     tls: Option<Arc<ClientConfig>>,
@@ -61,7 +60,7 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// `https` needs a configuration. Each connection takes one of `sockets`, for as long as it is open.
+    /// `https` requires `tls`. Each open connection holds a permit of `sockets`.
     pub(crate) fn new(tls: Option<Arc<ClientConfig>>, sockets: Arc<Semaphore>) -> Self {
         Self { tls, sockets, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
     }
@@ -76,7 +75,7 @@ impl Dialer {
         let addresses = timeout_at(deadline, self.addresses(host.clone(), port));
         let addresses = addresses.await.unwrap_or(Err(DialError::ResolveTimeout))?;
         let stream = connect(&addresses, deadline).await?;
-        // As well as can be: a socket without it works, too.
+        // Best effort: a socket without it works, too.
         let _ = stream.set_nodelay(true);
         let stream = match self.tls.filter(|_| is_tls) {
             None if is_tls => return Err(DialError::Tls(io::ErrorKind::Unsupported.into())),
@@ -86,7 +85,7 @@ impl Dialer {
                 Either::Right(handshake.await.unwrap_or(Err(DialError::ConnectTimeout))?)
             }
         };
-        Ok(Socket { stream, patience: WRITE_TIMEOUT, stalled: None, _permit: permit })
+        Ok(Socket { stream, write_timeout: WRITE_TIMEOUT, stalled: None, _permit: permit })
     }
 
     async fn addresses(&self, host: String, port: u16) -> Result<Vec<SocketAddr>, DialError> {
@@ -96,7 +95,7 @@ impl Dialer {
         let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(|_| DialError::Full)?;
         let look_up = move || {
             let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-            // Held until the resolver is done, also where nobody waits for it any more.
+            // Held until the resolver is done, even after the request was dropped.
             drop(permit);
             found
         };
@@ -108,7 +107,7 @@ impl Dialer {
     }
 }
 
-/// One address after the other; each has its share of the time that is left.
+/// Tries the addresses in sequence; each gets its share of the remaining time.
 async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialError> {
     let mut last = DialError::ConnectTimeout;
     for (tried, address) in addresses.iter().enumerate() {
@@ -147,25 +146,25 @@ impl Service<Uri> for Dialer {
     }
 }
 
-/// A connection that counts.
+/// A connection with its permit and a write timeout.
 pub(crate) struct Socket {
     stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
-    /// How long writing may take.
-    patience: Duration,
-    /// While nothing can be written.
+    /// How long one write may take.
+    write_timeout: Duration,
+    /// Runs while a write is pending.
     stalled: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Socket {
-    /// What came of writing, or an error where it has been waited for too long.
+    /// The result of a write, or an error once it has been pending for too long.
     fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let write_timeout = self.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(write_timeout)));
         stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -227,21 +226,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_server_that_reads_no_more_is_given_up() {
-        // given a server that accepts, and no more
+    async fn a_write_to_a_server_that_stopped_reading_times_out() {
+        // given a server that accepts and never reads
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let sockets = Arc::new(Semaphore::new(1));
         let mut socket = Dialer::new(None, Arc::clone(&sockets)).dial(to).await.unwrap();
         let _accepted = listener.accept().await.unwrap();
-        // when somebody with little patience writes for ever
-        socket.patience = Duration::from_millis(20);
+        // when a client with a short timeout writes forever
+        socket.write_timeout = Duration::from_millis(20);
         let error = loop {
             if let Err(error) = socket.write_all(&[0; 65_536]).await {
                 break error;
             }
         };
-        // then that ends
+        // then the write fails
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(socket);
         assert_eq!(sockets.available_permits(), 1);

@@ -1,4 +1,4 @@
-//! What a guest is told of a request that failed: an error of `wasi:http`, and nothing of the inside.
+//! The errors of `wasi:http` that a guest gets for failed requests, without internals.
 
 use std::error::Error as StdError;
 use std::io;
@@ -9,14 +9,14 @@ use wasmtime_wasi_http::Error;
 
 use crate::outgoing::dial::DialError;
 
-/// No response came.
+/// The error for a request without a response.
 pub(crate) fn failed(error: &legacy::Error) -> Error {
-    tracing::debug!(error = error as &dyn StdError, "an outgoing request failed");
+    tracing::debug!(error = error as &dyn StdError, "outgoing request failed");
     if let Some(dial) = cause::<DialError>(error) {
         return not_connected(dial);
     }
     if cause::<Error>(error).is_some() {
-        // The guest's own body.
+        // The guest did not finish the body.
         return Error::InternalError(Some("the request's body was not finished".into()));
     }
     match cause::<hyper::Error>(error) {
@@ -29,9 +29,9 @@ pub(crate) fn failed(error: &legacy::Error) -> Error {
     }
 }
 
-/// A response broke off.
+/// The error for an incomplete response.
 pub(crate) fn broken_response(error: &hyper::Error) -> Error {
-    tracing::debug!(error = error as &dyn StdError, "the response to an outgoing request broke off");
+    tracing::debug!(error = error as &dyn StdError, "response to an outgoing request ended early");
     match error.is_incomplete_message() || cause::<io::Error>(error).is_some() {
         true => Error::HttpResponseIncomplete,
         false => Error::HttpProtocolError,
@@ -73,7 +73,7 @@ fn alert_name(alert: AlertDescription) -> String {
     alert.as_str().unwrap_or("unknown").to_owned()
 }
 
-/// The first of its kind among the causes of `error`.
+/// The first error of type `T` in the chain of causes.
 fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {

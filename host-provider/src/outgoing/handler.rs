@@ -1,30 +1,30 @@
-//! `wasi:http/outgoing-handler`, as guests import it; and how this host does HTTP for them otherwise.
+//! `wasi:http/outgoing-handler`, as guests import it; and the other settings of `wasi:http` in this host.
 
 use std::sync::Arc;
 
 use http::{HeaderName, Request, Response};
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::outgoing::{Outgoing, Sender};
 use crate::outgoing::upload::Ended;
+use crate::outgoing::{Outgoing, Sender};
 
-/// The largest piece of body that a guest may write in one call: half of what fits in one frame.
+/// The largest piece of a body that a guest may write in one call: half the size of a frame.
 const BODY_PIECE_BYTES: usize = 64 * 1024;
 
-/// Pieces that may wait between guest and exchange. wasmtime adds one: 320 KiB at most for each body.
+/// Pieces queued between guest and exchange. wasmtime adds one: 320 KiB at most for each body.
 const BODY_PIECES: usize = 4;
 
-/// The same for bodies after the first [`WIDE_BODIES`] of a call: 8 KiB at most. They work as well, only slower; and all
-/// that an instance can have the host hold stays below what its own memory may be.
+/// The same for bodies after the first [`WIDE_BODIES`] of a call: 8 KiB at most. They are only slower; and the memory that
+/// an instance can occupy in the host stays below its own limit.
 const NARROW_PIECE_BYTES: usize = 4 * 1024;
 const NARROW_PIECES: usize = 1;
 const WIDE_BODIES: usize = 32;
 
-/// One instance's.
+/// The hooks of one instance.
 pub(crate) struct Hooks {
     /// `None`: all requests are denied.
     outgoing: Option<(Arc<Outgoing>, Sender)>,
-    /// What the call under way may still send, and how many bodies it has begun.
+    /// Requests that the current call may still send, and bodies that it has begun.
     requests_left: usize,
     bodies: usize,
 }
@@ -37,7 +37,7 @@ impl Hooks {
         Self { outgoing, requests_left: 0, bodies: 0 }
     }
 
-    /// Every call begins anew: `requests` may be sent.
+    /// Resets the counts for a call, which may send `requests` requests.
     pub(crate) fn begin_call(&mut self, requests: usize) {
         self.requests_left = requests;
         self.bodies = 0;
@@ -45,17 +45,17 @@ impl Hooks {
 }
 
 impl WasiHttpHooks for Hooks {
-    /// Headers of the connection are the gateway's affair, or the client's, whichever way they travel.
+    /// Fields that describe the connection are set by the gateway and the client, in both directions.
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
         DEFAULT_FORBIDDEN_HEADERS.contains(name)
     }
 
-    /// The client sets it, from the destination that was allowed.
+    /// The client sets it, from the allowed destination.
     fn set_host_header(&mut self) -> bool {
         false
     }
 
-    /// The future is a task of its own, which ends with the instance.
+    /// The future runs as a task, which ends with the instance.
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
@@ -71,14 +71,14 @@ impl WasiHttpHooks for Hooks {
         self.requests_left = left;
         Box::new(async move {
             let response = outgoing.send(sender, request, options).await?;
-            // The body drives its connection; there is nothing else to keep going.
+            // The body drives its connection; no other work remains.
             let rest: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             Ok((response, rest))
         })
     }
 
-    /// Asked once for each body, and before [its pieces](Self::p2_outgoing_body_chunk_size).
+    /// Called once for each body, before [the size of its pieces](Self::p2_outgoing_body_chunk_size).
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
         self.bodies = self.bodies.saturating_add(1);
         if self.bodies > WIDE_BODIES { NARROW_PIECES } else { BODY_PIECES }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn t12_all_bodies_of_an_instance_together_are_less_than_its_memory() {
-        // given as many bodies as there can be resources
+        // given as many bodies as resources are allowed
         let limits = crate::Limits::default();
         let mut hooks = Hooks::new(None, Life::default().end());
         hooks.begin_call(limits.requests);
@@ -106,7 +106,7 @@ mod tests {
         // then
         assert!(bytes[0] >= 256 << 10 && *bytes.last().unwrap() > 0);
         assert!(bytes.iter().sum::<usize>() < limits.memory_bytes);
-        // And the next call begins anew.
+        // and the next call starts from zero
         hooks.begin_call(limits.requests);
         assert_eq!(hooks.p2_outgoing_body_buffer_chunks(), BODY_PIECES);
     }

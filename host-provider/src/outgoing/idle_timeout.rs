@@ -1,4 +1,4 @@
-//! How long a body may stand still while somebody waits for more of it.
+//! A timeout between two pieces of a body, which counts only while the body is read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-/// Time passes only while somebody asks; each piece begins it anew.
+/// The timer runs only while a read is pending; each piece resets it.
 #[derive(Debug, Default)]
-pub(crate) struct Silence(Option<Pin<Box<Sleep>>>);
+pub(crate) struct IdleTimeout(Option<Pin<Box<Sleep>>>);
 
-impl Silence {
-    /// A piece came, or the end.
-    pub(crate) fn is_broken(&mut self) {
+impl IdleTimeout {
+    /// A piece arrived, or the end.
+    pub(crate) fn reset(&mut self) {
         self.0 = None;
     }
 
-    /// Nothing is there. Ready once that has lasted for `most`.
-    pub(crate) fn poll_too_long(&mut self, most: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.get_or_insert_with(|| Box::pin(sleep(most))).as_mut().poll(cx)
+    /// No piece is ready. Ready once that has lasted for `limit`.
+    pub(crate) fn poll_elapsed(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx)
     }
 }

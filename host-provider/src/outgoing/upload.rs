@@ -1,4 +1,4 @@
-//! The body of a request that a guest sends, as it writes it.
+//! The body of a request that a guest sends, while the guest writes it.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +12,22 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::outgoing::idle_timeout::Silence;
+use crate::outgoing::idle_timeout::IdleTimeout;
 
-/// The longest that a guest may take between two pieces of a body. Until there is an answer, other limits are shorter.
+/// How long a guest may take between two pieces of a body. Before the response, other limits are shorter.
 const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What makes a request count as under way, for the instance and for the component: until its body is sent, or dropped,
-/// and so is the answer.
+/// The permits of a request under way, of the instance and of the component: held until its body has been sent or
+/// dropped, and the response read or dropped.
 pub(crate) type UnderWay = Arc<[OwnedSemaphorePermit; 2]>;
 
-/// Held by an instance, where it is dropped before all that it writes to.
+/// Held by an instance, and dropped before all that it writes to.
 ///
-/// wasmtime ends a body whose writer is gone as if the guest had finished it; so somebody must know that it had not.
+/// wasmtime ends a body whose writer was dropped as if the guest had finished it; this tells the two apart.
 #[derive(Debug, Default)]
 pub(crate) struct Life(Arc<AtomicBool>);
 
-/// Tells whether an instance is gone.
+/// Whether an instance was dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended(Arc<AtomicBool>);
 
@@ -44,12 +44,12 @@ impl Drop for Life {
 }
 
 impl Ended {
-    pub(crate) fn has_come(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-/// When a request last went on.
+/// When a request last made progress.
 #[derive(Clone)]
 pub(crate) struct Progress(Arc<Mutex<Instant>>);
 
@@ -67,18 +67,18 @@ impl Progress {
     }
 }
 
-/// The body of a request. It ends well only if the guest has finished it, and is still there.
+/// The body of a request. It ends without an error only if the guest has finished it before its instance was dropped.
 pub(crate) struct Upload {
     body: WasiBody,
     progress: Progress,
     guest: Ended,
-    silence: Silence,
+    idle: IdleTimeout,
     _under_way: UnderWay,
 }
 
 impl Upload {
     pub(crate) fn new(body: WasiBody, progress: Progress, guest: Ended, under_way: UnderWay) -> Self {
-        Self { body, progress, guest, silence: Silence::default(), _under_way: under_way }
+        Self { body, progress, guest, idle: IdleTimeout::default(), _under_way: under_way }
     }
 }
 
@@ -92,14 +92,14 @@ impl Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                self.silence.is_broken();
+                self.idle.reset();
                 self.progress.step();
-                // Looked at afterwards: whoever ends the body by going has said so before.
-                let is_cut = frame.is_none() && self.guest.has_come();
+                // Checked after the poll: a dropped instance sets the flag before it ends the body.
+                let is_cut = frame.is_none() && self.guest.is_set();
                 Poll::Ready(if is_cut { Some(Err(Error::ConnectionTerminated)) } else { frame })
             }
             Poll::Pending => {
-                let is_over = self.silence.poll_too_long(BETWEEN_BYTES_TIMEOUT, cx);
+                let is_over = self.idle.poll_elapsed(BETWEEN_BYTES_TIMEOUT, cx);
                 is_over.map(|()| Some(Err(Error::ConnectionWriteTimeout)))
             }
         }

@@ -1,92 +1,92 @@
 //! The connection that a call is about.
 //!
-//! Before it is accepted, what is wanted of it is kept; while it is open, it is spoken to along its own exchange.
+//! Until the connection is accepted, actions are queued; afterwards messages are sent in order over its exchange.
 
 use h8s_nats::WebSocketSender;
 use h8s_wire::push::{Group, Push};
 use h8s_wire::{Close, ConnectionId, Message};
 
-use crate::push::scope::SendingError;
+use crate::bindings::SenderError;
 
-/// What `on-open` may keep for later, in bytes: well within the window in which a connection needs no credit.
-const KEPT_BYTES: usize = 256 << 10;
+/// Bytes that `on-open` may queue: well within the window in which a connection needs no credit.
+const PENDING_BYTES: usize = 256 << 10;
 
-/// The same in number.
-const KEPT_STEPS: usize = 64;
+/// Actions that `on-open` may queue.
+const PENDING_ACTIONS: usize = 64;
 
 /// The connection that a call is about.
-pub(crate) struct Own {
+pub(crate) struct CurrentConnection {
     pub(crate) id: ConnectionId,
-    pub(crate) state: OwnState,
-    /// What the guest wants it closed with, once the call has returned.
+    pub(crate) state: ConnectionState,
+    /// Close the connection with this once the call has returned.
     pub(crate) close: Option<Close>,
 }
 
-/// What can be done with it now.
-pub(crate) enum OwnState {
-    /// Not accepted yet: what is wanted of it is kept.
-    Opening(Kept),
+/// What can be done with the connection now.
+pub(crate) enum ConnectionState {
+    /// Not accepted yet: actions are queued.
+    Opening(PendingActions),
     Open(WebSocketSender),
     Closed,
 }
 
-/// What `on-open` wanted of its own connection.
+/// Actions that `on-open` requested for its own connection.
 #[derive(Default)]
-pub(crate) struct Kept {
-    pub(crate) steps: Vec<Step>,
+pub(crate) struct PendingActions {
+    pub(crate) actions: Vec<Action>,
     bytes: usize,
-    /// And then, that it is closed.
+    /// Close the connection after the actions.
     pub(crate) close: Option<Close>,
 }
 
-/// One such thing.
-pub(crate) enum Step {
+/// One requested action.
+pub(crate) enum Action {
     Send(Message),
     Join(Group),
     Leave(Group),
 }
 
-impl From<Step> for Push {
-    fn from(step: Step) -> Self {
-        match step {
-            Step::Send(message) => Self::Message(message),
-            Step::Join(group) => Self::Join(group),
-            Step::Leave(group) => Self::Leave(group),
+impl From<Action> for Push {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Send(message) => Self::Message(message),
+            Action::Join(group) => Self::Join(group),
+            Action::Leave(group) => Self::Leave(group),
         }
     }
 }
 
-impl Own {
+impl CurrentConnection {
     /// During `on-open`.
     pub(crate) fn opening(id: ConnectionId) -> Self {
-        Self { id, state: OwnState::Opening(Kept::default()), close: None }
+        Self { id, state: ConnectionState::Opening(PendingActions::default()), close: None }
     }
 
     /// During `handle-message`.
     pub(crate) fn open(id: ConnectionId, sender: WebSocketSender) -> Self {
-        Self { id, state: OwnState::Open(sender), close: None }
+        Self { id, state: ConnectionState::Open(sender), close: None }
     }
 
     /// During `on-close`.
     pub(crate) fn closed(id: ConnectionId) -> Self {
-        Self { id, state: OwnState::Closed, close: None }
+        Self { id, state: ConnectionState::Closed, close: None }
     }
 }
 
-impl Kept {
-    /// Keeps one thing more, of so many bytes.
-    pub(crate) fn keep(&mut self, bytes: usize, step: Step) -> Result<(), SendingError> {
-        let room = KEPT_BYTES - self.bytes;
-        if self.steps.len() == KEPT_STEPS {
-            return Err(SendingError::Unavailable(
-                "on-open has sent as much as it may to its own connection",
+impl PendingActions {
+    /// Queues an action with a payload of `bytes` bytes.
+    pub(crate) fn add(&mut self, bytes: usize, action: Action) -> Result<(), SenderError> {
+        let room = PENDING_BYTES - self.bytes;
+        if self.actions.len() == PENDING_ACTIONS {
+            return Err(SenderError::Unavailable(
+                "on-open has reached its limit of messages to its own connection",
             ));
         }
         if bytes > room {
-            return Err(SendingError::TooLarge { limit_bytes: room });
+            return Err(SenderError::TooLarge { limit_bytes: room });
         }
         self.bytes += bytes;
-        self.steps.push(step);
+        self.actions.push(action);
         Ok(())
     }
 }
@@ -95,24 +95,24 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn send(kept: &mut Kept, bytes: usize) -> Result<(), SendingError> {
-        kept.keep(bytes, Step::Send(Message::binary(vec![0; bytes])))
+    fn send(pending: &mut PendingActions, bytes: usize) -> Result<(), SenderError> {
+        pending.add(bytes, Action::Send(Message::binary(vec![0; bytes])))
     }
 
     #[test]
-    fn what_is_kept_is_bounded_in_number() {
-        let mut kept = Kept::default();
-        (0..KEPT_STEPS).for_each(|_| send(&mut kept, 1).unwrap());
-        assert!(matches!(send(&mut kept, 1), Err(SendingError::Unavailable(_))));
-        assert_eq!(kept.steps.len(), KEPT_STEPS);
+    fn pending_actions_are_bounded_in_number() {
+        let mut pending = PendingActions::default();
+        (0..PENDING_ACTIONS).for_each(|_| send(&mut pending, 1).unwrap());
+        assert!(matches!(send(&mut pending, 1), Err(SenderError::Unavailable(_))));
+        assert_eq!(pending.actions.len(), PENDING_ACTIONS);
     }
 
     #[test]
-    fn what_is_kept_is_bounded_in_bytes() {
-        let mut kept = Kept::default();
-        send(&mut kept, KEPT_BYTES - 10).unwrap();
-        let refused = send(&mut kept, 11);
-        assert!(matches!(refused, Err(SendingError::TooLarge { limit_bytes: 10 })), "{refused:?}");
-        send(&mut kept, 10).unwrap();
+    fn pending_actions_are_bounded_in_bytes() {
+        let mut pending = PendingActions::default();
+        send(&mut pending, PENDING_BYTES - 10).unwrap();
+        let refused = send(&mut pending, 11);
+        assert!(matches!(refused, Err(SenderError::TooLarge { limit_bytes: 10 })), "{refused:?}");
+        send(&mut pending, 10).unwrap();
     }
 }

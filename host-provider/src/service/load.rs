@@ -1,4 +1,4 @@
-//! Loading several components at once.
+//! Loads several components in parallel.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use std::thread;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::engine::cache::CodeCache;
 use crate::component::{Component, ComponentSource, LoadError};
-use crate::service::ComponentService;
 use crate::engine::HostEngine;
+use crate::engine::cache::CodeCache;
+use crate::service::ComponentService;
 
-/// Every component that cannot be served. Displays as one sentence per line.
+/// The errors of all components that cannot be served. Displays as one sentence per line.
 #[derive(Debug)]
 pub struct LoadErrors(pub Vec<LoadError>);
 
@@ -25,24 +25,24 @@ impl fmt::Display for LoadErrors {
 
 impl std::error::Error for LoadErrors {}
 
-/// Loads all of `sources`; the services come in the same order.
+/// Loads all of `sources`, and returns the services in the same order.
 ///
-/// Compiling is kept off the runtime's threads, and to as many components at a time as there are processors.
+/// Components are compiled outside the runtime's threads, as many at a time as the machine has processors.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with any of them.
+/// [`LoadErrors`] with the errors of all components.
 pub async fn load(
     engine: &HostEngine,
     cache: Option<&CodeCache>,
     sources: Vec<ComponentSource>,
 ) -> Result<Vec<ComponentService>, LoadErrors> {
-    let at_a_time = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, usize::from)));
+    let permits = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, usize::from)));
     let mut loading = JoinSet::new();
     for (place, source) in sources.into_iter().enumerate() {
-        let (engine, cache, at_a_time) = (engine.clone(), cache.cloned(), Arc::clone(&at_a_time));
+        let (engine, cache, permits) = (engine.clone(), cache.cloned(), Arc::clone(&permits));
         loading.spawn(async move {
-            let _permit = at_a_time.acquire_owned().await;
+            let _permit = permits.acquire_owned().await;
             let load = move || serve(&engine, cache, source);
             (place, tokio::task::spawn_blocking(load).await)
         });

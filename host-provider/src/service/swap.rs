@@ -1,8 +1,8 @@
-//! Another component in the place of one that runs: because its file has changed, or somebody asked.
+//! Replaces a running component: because its file has changed, or on request.
 //!
-//! The new one is compiled beside the old one, and takes over between two calls. What the old one has begun it
-//! finishes; the last of that frees it. Both together keep to the limits of the service, and what is announced stays
-//! as it is: a file that serves something else, or is broken, is refused, and the old one stays.
+//! The new component is compiled while the old one runs, and takes over between two calls. The old one finishes its calls;
+//! the last of them frees it. Both together keep to the limits of the service, and the announced interests stay: a file
+//! that is invalid, or serves something else, is refused, and the running version stays.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,49 +10,50 @@ use std::time::{Duration, Instant};
 use h8s_nats::StartError;
 use h8s_settings::{Asked, Reload};
 
-use crate::component::{Component, ComponentSource, LoadError, digest, read, told};
-use crate::service::{ComponentService, Shared};
+use crate::component::deployment::Deployment;
 use crate::component::exports::Exports;
+use crate::component::{Component, ComponentSource, LoadError, configuration_of, digest, read};
+use crate::service::ComponentService;
 
-/// What the log calls those who swap: `RUST_LOG=h8s::swap=info`.
+/// The log target of swaps: `RUST_LOG=h8s::swap=info`.
 const LOG: &str = "h8s::swap";
 
-/// What has become of a component.
+/// The outcome of a swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swapped {
-    /// The file holds what runs already, and its secrets are the same.
+    /// The file holds the component that runs, and its secrets are the same.
     Unchanged,
-    /// Another has taken its place, ready after this time.
+    /// The component was replaced; loading took this time.
     After(Duration),
 }
 
-/// Why a component keeps its place. Each message is one sentence that names the file.
+/// Why a component was not replaced. Each message is one sentence that names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SwapError {
-    /// What is in the file now cannot be served.
+    /// The file cannot be served.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// It can, but not as what has been announced.
-    #[error("component {}: now serves {now} instead of {before}, which takes a restart", .file.display())]
+    /// The new component serves something else than the announced interests.
+    #[error("component {}: now serves {now} instead of {before}; restart to apply", .file.display())]
     ServesOther {
         /// The file.
         file: PathBuf,
-        /// What it would serve.
+        /// What the new component serves.
         now: &'static str,
-        /// What is served.
+        /// What the running component serves.
         before: &'static str,
     },
-    /// It is the first that imports `sender`, and NATS does not say who is connected.
-    #[error("component {}: imports sender, and who is connected cannot be found out: {source}", .file.display())]
+    /// It is the first to import `sender`, and the subscriptions for the open connections failed.
+    #[error("component {}: imports sender, and the open connections cannot be listed: {source}", .file.display())]
     Connections {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: StartError,
     },
-    /// Compiling it went wrong in a way that is not its own fault.
-    #[error("component {}: the compiler gave up", .file.display())]
+    /// The compiler panicked.
+    #[error("component {}: the compiler failed unexpectedly", .file.display())]
     Compiler {
         /// The file.
         file: PathBuf,
@@ -60,55 +61,56 @@ pub enum SwapError {
 }
 
 impl ComponentService {
-    /// Puts the component in `file` in the place of the one that runs, with the same name, limits and settings. When
-    /// this returns, everything that begins has the new one.
+    /// Replaces the running component by the one in `file`, with the same name, limits and settings. Calls that begin after
+    /// this returns use the new one.
     ///
-    /// WebSockets stay open: the new one handles their next message, and is not asked about those that are open
-    /// (`on-open`).
+    /// WebSockets stay open: the new component handles their next message. Its `on-open` is not called for them.
     ///
     /// # Errors
-    /// See [`SwapError`]. The one that runs stays.
+    /// [`SwapError`] if the file cannot be served, or serves something else. The running version stays.
     pub async fn swap(&self, file: &Path) -> Result<Swapped, SwapError> {
-        let shared = self.shared();
-        let _turn = shared.swapping.lock().await;
+        let deployment = self.deployment();
+        let _turn = deployment.swapping.lock().await;
         let started = Instant::now();
-        let Some(new) = load_other(shared, file).await? else { return Ok(Swapped::Unchanged) };
+        let Some(new) = load_other(deployment, file).await? else { return Ok(Swapped::Unchanged) };
         let took = started.elapsed();
-        let (now, before) = (served(&new.exports), served(&shared.component().exports));
+        let (now, before) = (served(&new.exports), served(&deployment.component().exports));
         if now != before {
             return Err(SwapError::ServesOther { file: file.to_owned(), now, before });
         }
         if new.imports_sender {
-            let found = shared.reach().find_connections().await;
+            let found = deployment.scope().find_connections().await;
             found.map_err(|source| SwapError::Connections { file: file.to_owned(), source })?;
         }
-        shared.replace(new);
+        deployment.replace(new);
         Ok(Swapped::After(took))
     }
 
-    /// [Swaps](Self::swap) in what its own file holds now, and says in the log what came of it.
+    /// [Swaps](Self::swap) in the current content of the component's file, and logs the outcome.
     pub async fn refresh(&self) {
         let name = self.name();
         match self.swap(self.file()).await {
             Ok(Swapped::After(took)) => {
                 tracing::info!(target: LOG, "component {name}: swapped ({} ms to compile)", took.as_millis());
             }
-            Ok(Swapped::Unchanged) => tracing::info!(target: LOG, "component {name}: as before"),
-            // Most builds begin by taking away what they will make.
-            Err(error @ SwapError::Load(LoadError::Missing { .. })) => {
-                tracing::warn!(target: LOG, "{error}; the one before stays");
+            Ok(Swapped::Unchanged) => {
+                tracing::info!(target: LOG, "component {name}: unchanged, not reloaded")
             }
-            Err(error) => tracing::error!(target: LOG, "{error}; the one before stays"),
+            // Most builds begin by deleting their output.
+            Err(error @ SwapError::Load(LoadError::Missing { .. })) => {
+                tracing::warn!(target: LOG, "{error}; keeping the running version");
+            }
+            Err(error) => tracing::error!(target: LOG, "{error}; keeping the running version"),
         }
     }
 }
 
-/// Swaps components for as long as it is polled, which is without end: all of them at SIGHUP, and those whose files
-/// change while `reload` watches them. One after the other, so that compiling leaves processors to those that run.
+/// Swaps components: all of them at SIGHUP, and those whose files change while `reload` watches them. Sequentially, so
+/// that compiling leaves processors to the running components. Never returns.
 pub async fn keep_current(services: &[ComponentService], reload: &mut Reload) {
     loop {
-        let asked = reload.asked().await;
-        let is_meant = |service: &&ComponentService| match &asked {
+        let trigger = reload.asked().await;
+        let is_meant = |service: &&ComponentService| match &trigger {
             Asked::Signal => true,
             Asked::Changed(files) => files.iter().any(|file| file == service.file()),
         };
@@ -118,19 +120,19 @@ pub async fn keep_current(services: &[ComponentService], reload: &mut Reload) {
     }
 }
 
-/// Loads what is in `file`, unless that is what runs already, and is told the same. A secret may have another value by
-/// now. Connections of requests are those of the one that runs, and so is what may be under way.
-async fn load_other(shared: &Shared, file: &Path) -> Result<Option<Component>, SwapError> {
-    let running = shared.component();
-    let source = ComponentSource { file: file.to_owned(), ..shared.source.clone() };
-    let cache = shared.cache.clone();
+/// Loads `file`, unless it is the running component with the same configuration. A secret's value may have changed.
+/// Connections for outgoing requests are shared with the running component, and so are their limits.
+async fn load_other(deployment: &Deployment, file: &Path) -> Result<Option<Component>, SwapError> {
+    let running = deployment.component();
+    let source = ComponentSource { file: file.to_owned(), ..deployment.source.clone() };
+    let cache = deployment.cache.clone();
     let load = move || {
         let wasm = read(&source.file)?;
-        let configuration = told(&source)?;
-        if digest(&wasm) == running.digest && configuration.is_same(&running.configuration) {
+        let configuration = configuration_of(&source)?;
+        if digest(&wasm) == running.digest && configuration.is_same(&running.template.setup.configuration) {
             return Ok(None);
         }
-        let (cache, outgoing) = (cache.as_ref(), running.outgoing.clone());
+        let (cache, outgoing) = (cache.as_ref(), running.template.setup.outgoing.clone());
         Component::of(&running.engine, cache, source, configuration, outgoing, &wasm).map(Some)
     };
     match tokio::task::spawn_blocking(load).await {
@@ -139,7 +141,7 @@ async fn load_other(shared: &Shared, file: &Path) -> Result<Option<Component>, S
     }
 }
 
-/// What is announced for a component with these exports.
+/// The interests of a component with these exports, for errors.
 fn served(exports: &Exports) -> &'static str {
     match (exports.has_http(), exports.receiver.is_some()) {
         (true, true) => "HTTP and WebSockets",
@@ -163,8 +165,8 @@ mod tests {
     use crate::{ConfigurationSource, EngineConfig, HostEngine, Limits, OutgoingSource, load};
 
     #[tokio::test]
-    async fn the_old_one_is_freed_with_the_last_that_it_has_begun() {
-        // given an answer under way
+    async fn the_old_component_is_freed_with_its_last_call() {
+        // given a response under way
         let engine = HostEngine::new(EngineConfig { instances: 2, ..EngineConfig::default() }).unwrap();
         let (name, limits) = ("guests".to_owned(), Limits::default());
         let source = ComponentSource {
@@ -176,12 +178,12 @@ mod tests {
             limits,
         };
         let mut service = load(&engine, None, vec![source]).await.unwrap().remove(0);
-        let old = Arc::downgrade(&service.shared().component());
+        let old = Arc::downgrade(&service.deployment().component());
         let request = Request::get("http://localhost/slow-stream").body(Empty::<Bytes>::new()).unwrap();
         let body = service.call(request).await.unwrap().into_body();
         // when another takes over
         service.swap(&guest("hello")).await.unwrap();
-        // then the old one is there until the end of that answer, and no longer
+        // then the old component lives until the end of that response, and no longer
         assert!(old.upgrade().is_some());
         body.collect().await.unwrap();
         assert!(old.upgrade().is_none());

@@ -10,7 +10,7 @@ use crate::bindings::h8s::exported::lifecycle::{Acceptance, Connection, GuestInd
 use crate::instance::fault::Fault;
 use crate::instance::{Call, GuestState};
 
-/// A client that wants to be let in, for `on-open`.
+/// A call of `on-open`.
 pub(crate) struct Open {
     pub(crate) lifecycle: GuestIndices,
     pub(crate) connection: Connection,
@@ -25,7 +25,7 @@ impl Call for Open {
     }
 }
 
-/// A connection that is over, for `on-close`.
+/// A call of `on-close`.
 pub(crate) struct Closed {
     pub(crate) lifecycle: GuestIndices,
     pub(crate) from: Origin,
@@ -41,7 +41,7 @@ impl Call for Closed {
     }
 }
 
-/// The response that turns a client away.
+/// The response for a refused client.
 pub(crate) fn refused(refusal: Refusal) -> Result<Response<Bytes>, Fault> {
     let status =
         StatusCode::from_u16(refusal.status).ok().filter(|status| (300..600).contains(&status.as_u16()));
@@ -49,18 +49,18 @@ pub(crate) fn refused(refusal: Refusal) -> Result<Response<Bytes>, Fault> {
     let mut headers = HeaderMap::new();
     for field in &refusal.headers {
         let name = HeaderName::from_bytes(field.key.as_bytes())
-            .map_err(|_| Fault::BadResponse("refused a WebSocket with a header whose name is none"))?;
+            .map_err(|_| Fault::BadResponse("refused a WebSocket with an invalid header name"))?;
         for value in &field.value {
             let value = HeaderValue::from_str(value)
-                .map_err(|_| Fault::BadResponse("refused a WebSocket with a header whose value is none"))?;
+                .map_err(|_| Fault::BadResponse("refused a WebSocket with an invalid header value"))?;
             headers
                 .try_append(name.clone(), value)
-                .map_err(|_| Fault::BadResponse("refused a WebSocket with more headers than there can be"))?;
+                .map_err(|_| Fault::BadResponse("refused a WebSocket with too many headers"))?;
         }
     }
     h8s_wire::reserved::strip_hop_by_hop(&mut headers);
     h8s_wire::reserved::strip_ours(&mut headers);
-    // It is made again from the body, where there is one.
+    // It is computed from the body.
     headers.remove(header::CONTENT_LENGTH);
     let mut response = Response::new(Bytes::from(refusal.body));
     *response.status_mut() = status;
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_is_none_is_the_components_fault() {
+    fn an_invalid_refusal_is_the_components_fault() {
         for (status, name, value) in
             [(101, "a", "b"), (200, "a", "b"), (600, "a", "b"), (403, "a b", "c"), (403, "a", "\r\n")]
         {

@@ -1,4 +1,4 @@
-//! Requests of guests over TLS: whom they trust, and what is spoken.
+//! Outgoing requests over TLS: trusted roots and protocols.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::outgoing::fetch;
-use crate::stand::{engine, serve_on, source};
+use crate::fixture::{engine, serve_on, source};
+use crate::outgoing::requests::fetch;
 
-/// A server for `localhost` that says how it was asked; its port, and the root to trust.
+/// A server for `localhost` that reports the protocol of a request; its port, and the root to trust.
 async fn server(protocols: &[&[u8]]) -> (u16, NamedTempFile) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let file = NamedTempFile::new().unwrap();
@@ -93,7 +93,7 @@ async fn a_certificate_that_leads_to_no_root_is_refused() {
 }
 
 #[tokio::test]
-async fn a_root_that_is_none_is_told_at_start() {
+async fn an_invalid_root_is_reported_at_start() {
     let file = NamedTempFile::new().unwrap();
     let allowed = vec!["api.example.com".parse().unwrap()];
     let outgoing = OutgoingSource { allowed, ca: Some(file.path().into()) };

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::edge::{Edge, HOST, gateway, post, respond, served};
-use crate::stand::{assert_unharmed, call, get, get_text, guests, request, serve, text, within};
+use crate::fixture::{assert_unharmed, call, get, get_text, guests, request, serve, text, within};
 
 /// A guest whose file is another, and which does the same.
 pub(crate) fn variant(name: &str, files: &Path) -> PathBuf {
@@ -43,14 +43,14 @@ const LARGE: &str = "(component (core module $m (memory 1500)) (core instance (i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_is_lost_while_components_take_turns() {
-    // given clients that ask without a pause
+    // given clients that send requests without a pause
     let service = guests().await;
     let answers = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
     for _ in 0..16 {
         let (service, answers) = (service.clone(), Arc::clone(&answers));
         clients.spawn(async move {
-            // then every one has an answer, from the one or the other
+            // then each gets a response, from one or the other
             loop {
                 who(&service).await;
                 answers.fetch_add(1, Ordering::Relaxed);
@@ -59,7 +59,7 @@ async fn no_request_is_lost_while_components_take_turns() {
             }
         });
     }
-    // when components are swapped in the midst of that, then whoever asks afterwards has the new one
+    // when components are swapped meanwhile, then later requests are served by the new one
     for name in ["hello", "guests"].repeat(5) {
         let enough = answers.load(Ordering::Relaxed) + 50;
         eventually("they are answered", async || answers.load(Ordering::Relaxed) >= enough).await;
@@ -97,7 +97,7 @@ async fn both_together_keep_to_the_limits() {
     // when another takes over, then it may not do a third
     swap(&service, "hello").await;
     assert_eq!(call(&service, request(Method::GET, "/ok")).await.unwrap_err(), Refused::Busy);
-    // and whoever has waited is served by the new one
+    // and requests that waited are served by the new one
     drop(first);
     let said = text(within(queued).await.unwrap().into_body()).await.unwrap();
     assert!(said.contains("<code>/ok</code>"), "{said}");
@@ -115,7 +115,7 @@ async fn instances_that_wait_are_not_those_of_another() {
     // when another takes over, and the first comes back
     for name in ["hello", "guests"] {
         swap(&service, name).await;
-        // then none waits that has worked for the other
+        // then no instance of the other is idle
         assert_eq!(service.idle_instances(), 0);
         assert_eq!((who(&service).await, service.idle_instances()), (name, 1));
     }
@@ -132,7 +132,7 @@ async fn what_is_broken_is_refused_and_what_runs_stays() {
     let whole = std::fs::read(guest("hello")).unwrap();
     let service = serve("guests", Limits { memory_bytes: 64 << 20, ..Limits::default() }).await;
     for (file, why) in [
-        (file("half.wasm", &whole[..whole.len() / 2]), "half.wasm: not valid: "),
+        (file("half.wasm", &whole[..whole.len() / 2]), "half.wasm: invalid: "),
         (file("empty.wasm", b""), "empty.wasm: not a WebAssembly file"),
         (file("core.wasm", &wat::parse_str("(module)").unwrap()), "core.wasm: a core module"),
         (file("none.wasm", &wat::parse_str("(component)").unwrap()), "none.wasm: does not export any of"),
@@ -141,7 +141,7 @@ async fn what_is_broken_is_refused_and_what_runs_stays() {
             "needs 98304000 bytes of memory, the limit is 67108864",
         ),
         (files.path().join("gone.wasm"), "gone.wasm: there is no such file"),
-        (guest("chat"), "chat.wasm: now serves HTTP and WebSockets instead of HTTP, which takes a restart"),
+        (guest("chat"), "chat.wasm: now serves HTTP and WebSockets instead of HTTP; restart to apply"),
         (guest("websocket-echo"), "websocket_echo.wasm: now serves WebSockets instead of HTTP"),
     ] {
         let said = within(service.swap(&file)).await.unwrap_err().to_string();
@@ -160,7 +160,7 @@ async fn what_runs_already_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_goes_on_with_the_new_one() {
+async fn a_websocket_continues_with_the_new_one() {
     // given a client that talks with one component
     let edge = Edge::guests().await;
     let mut client = edge.open("/room").await;
@@ -169,7 +169,7 @@ async fn a_websocket_goes_on_with_the_new_one() {
     swap(&edge.service, "chat").await;
     client.say("echo between").await;
     eventually("the chat answers", async || !client.pushed.texts().is_empty()).await;
-    // and it was not asked to let the client in
+    // and its `on-open` was not called
     let pushed = client.pushed.texts();
     assert!(pushed[0].contains("\"text\":\"echo between\""), "{pushed:?}");
     // and so on
@@ -180,7 +180,7 @@ async fn a_websocket_goes_on_with_the_new_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_message_is_lost_or_overtakes_while_components_take_turns() {
-    // given many clients that say much without waiting for answers
+    // given many clients that send without waiting for replies
     let files = tempfile::tempdir().unwrap();
     let edge = Edge::of("websocket-echo", Limits::default()).await;
     let mut clients = JoinSet::new();

@@ -1,4 +1,4 @@
-//! WebSockets whose host goes away, as processes: others carry on, and say what they may have handled before.
+//! WebSockets whose host process ends: others continue, and mark repeated messages.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ async fn host(bus: &Bus) -> Process {
 struct Answers(BTreeMap<usize, (usize, usize)>);
 
 impl std::fmt::Debug for Answers {
-    /// Only what is out of the ordinary.
+    /// Only the unusual events.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let odd = self.0.iter().filter(|(_, counts)| **counts != (1, 0));
         write!(f, "{} answers, among them ", self.0.len())?;
@@ -86,7 +86,7 @@ async fn opened(requester: &Requester, count: usize) -> Vec<Client> {
     websockets_are_known(requester, HOST).await;
     let mut clients = Vec::new();
     for _ in 0..count {
-        // One that has chosen: whoever goes on must stay with that.
+        // The first host has chosen: the next must keep the choice.
         let client = Client::open(requester, HOST, "/choose").await;
         assert_eq!(client.protocol.as_deref(), Some("other"));
         clients.push(client);
@@ -95,7 +95,7 @@ async fn opened(requester: &Requester, count: usize) -> Vec<Client> {
 }
 
 over_both_buses! {
-    async fn a_killed_host_loses_nothing_and_what_is_repeated_says_so(bus) {
+    async fn a_killed_host_loses_nothing_and_repeated_messages_are_marked(bus) {
         // given clients whose host is not the only one
         let mut first = host(&bus).await;
         let requester = gateway(&bus.url()).await;
@@ -115,7 +115,7 @@ over_both_buses! {
         }
         // and few twice: those that were handled, and the word of it was still on its way; usually none or one
         assert!(all.iter().all(|answers| answers.doubled() <= AHEAD), "{all:?}");
-        // and what came twice was said to be repeated, as was what had been under way
+        // and messages that came twice were marked as repeated, as were those under way
         assert!(all.iter().all(|answers| answers.repeated() <= AHEAD + 1 + answers.doubled()), "{all:?}");
         let honest = |(times, repeated): &(usize, usize)| *times == 1 || *repeated > 0;
         assert!(all.iter().all(|Answers(each)| each.values().all(honest)), "{all:?}");
@@ -127,18 +127,18 @@ over_both_buses! {
         let requester = gateway(&bus.url()).await;
         let mut clients = opened(&requester, 5).await;
         let mut second = host(&bus).await;
-        // when it is told to end while they talk
+        // when it is stopped while they send
         let last = clients.pop().unwrap();
         let others: Vec<_> = clients.into_iter().map(|client| tokio::spawn(converse(client, || {}))).collect();
         let mut all = vec![converse(last, || first.terminate()).await];
         for other in others {
             all.push(other.await.unwrap());
         }
-        // then nobody can tell
+        // then no client notices
         for answers in &all {
             assert!(answers.0.keys().copied().eq(0..MESSAGES), "{answers:?}");
             assert_eq!(answers.doubled(), 0, "{answers:?}");
-            // Marked is what the first had been given, though it had begun none of it.
+            // Marked are the messages that the first had received, though it had begun none of them.
             assert!(answers.repeated() <= AHEAD + 1, "{answers:?}");
         }
         assert!(first.wait_for_exit().await.success());

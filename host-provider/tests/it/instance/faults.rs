@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use h8s_host_provider::Limits;
 use http::{Method, StatusCode};
 
-use crate::stand::{assert_unharmed, call, frugal, get_text, guests, request, serve, short};
-use crate::{log, stand};
+use crate::fixture::{assert_unharmed, call, frugal, get_text, guests, request, serve, short};
+use crate::{fixture, log};
 
 async fn costs_one_response(limits: Limits, path: &str, status: StatusCode, cause: &str) {
     // given a component with these limits
@@ -19,7 +19,7 @@ async fn costs_one_response(limits: Limits, path: &str, status: StatusCode, caus
         _ => "The component failed.\n",
     };
     assert_eq!((given, text.as_str()), (status, expected));
-    // and the log says what happened, once
+    // and the cause is logged, once
     let line = log::line(&[&log::of(&service), "component failed"]).await;
     assert!(line.contains(cause), "{line}");
     assert!(line.contains(&format!("\"path\":\"{path}\"")), "{line}");
@@ -124,7 +124,7 @@ async fn the_log_line_has_the_request_id_and_where_it_trapped() {
     request.headers_mut().insert("x-request-id", "id-4711".parse().unwrap());
     // when it fails
     let response = call(&service, request).await.unwrap();
-    // then the line has the one, not the other, and names the function
+    // then the line has the id, not the query, and names the function
     assert_eq!(response.status(), FAILED);
     let line = log::line(&[&log::of(&service), "component failed"]).await;
     assert!(line.contains("id-4711") && line.contains("guests::faults::trap"), "{line}");
@@ -144,7 +144,7 @@ async fn the_gateways_deadline_is_kept_where_it_is_sooner() {
     let response = call(&service, request).await.unwrap();
     // then
     assert_eq!(response.status(), TOO_LONG);
-    assert!(started.elapsed() < stand::PATIENCE / 2);
+    assert!(started.elapsed() < fixture::PATIENCE / 2);
     assert_unharmed(&service).await;
 }
 

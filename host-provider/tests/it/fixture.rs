@@ -1,4 +1,4 @@
-//! The test stand: components under their own names, requests, and waiting with a deadline.
+//! The test fixture: components under their own names, requests, and waiting with a deadline.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::log;
 
-/// Long enough for the slowest machine; what takes it has failed.
+/// Long enough for the slowest machine; a test that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
@@ -121,7 +121,7 @@ pub(crate) async fn fails_at_once(service: &ComponentService, path: &str) -> boo
     head.status == StatusCode::INTERNAL_SERVER_ERROR
 }
 
-/// Whether `holds` does in one of a hundred tries: for what a busy machine can spoil in some.
+/// Whether `holds` in one of a hundred tries: a busy machine can spoil some.
 pub(crate) async fn sooner_or_later(mut holds: impl AsyncFnMut() -> bool) -> bool {
     for _ in 0..100 {
         if holds().await {
@@ -145,7 +145,7 @@ pub(crate) fn frugal(cpu_budget_ms: u64) -> Limits {
     Limits { cpu_budget: Duration::from_millis(cpu_budget_ms), ..Limits::default() }
 }
 
-/// Shared by value between a test and what it starts.
+/// Shared between a test and its tasks.
 pub(crate) fn shared<T>(value: T) -> Arc<T> {
     Arc::new(value)
 }

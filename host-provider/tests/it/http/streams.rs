@@ -12,8 +12,8 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc;
 use tower_service::Service;
 
+use crate::fixture::{assert_unharmed, call, get, guests, request, serve, shared, text, within};
 use crate::log;
-use crate::stand::{assert_unharmed, call, get, guests, request, serve, shared, text, within};
 
 const PIECE: usize = 64 * 1024;
 
@@ -28,7 +28,7 @@ where
     request.body(StreamBody::new(pieces)).unwrap()
 }
 
-/// Piece `n` of a body whose bytes tell where they belong.
+/// Piece `n` of a body whose bytes encode their position.
 fn piece(n: usize) -> Bytes {
     (0..PIECE).map(|at| ((n * PIECE + at) / 7 % 251) as u8).collect()
 }
@@ -68,7 +68,7 @@ async fn a_reader_that_stops_stops_the_writer() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    // then only what the buffers between hold has been taken
+    // then only as much as the buffers hold has been read
     let held = taken.load(Ordering::Relaxed);
     assert!((1..24).contains(&held), "{held} pieces of 64 KiB");
 }

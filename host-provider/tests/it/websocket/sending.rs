@@ -1,4 +1,4 @@
-//! What components can send, to whom, and what they are told when they cannot.
+//! Sending to WebSockets: order, scope, limits and errors.
 
 use h8s_host_provider::Limits;
 use h8s_nats::LegEvent;
@@ -82,7 +82,7 @@ async fn groups_are_joined_and_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_are_by_subject_and_tell_everything() {
+async fn lists_are_by_subject_and_complete() {
     let edge = Edge::guests().await;
     let (one, two) = (edge.open("/room/1?x=y").await, edge.open("/room/2").await);
     let _choosy = edge.open("/hall/choose").await;
@@ -102,7 +102,7 @@ async fn lists_are_by_subject_and_tell_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_closed_and_senseless_are_told_apart() {
+async fn unknown_closed_and_invalid_are_different_errors() {
     let edge = Edge::guests().await;
     let mut client = edge.open("/").await;
     let gone = edge.open("/").await;
@@ -145,14 +145,14 @@ async fn t21_a_component_reaches_no_connection_of_a_foreign_host() {
     let foreign = Client::open(&requester, "foreign.example", "/").await;
     let run = async |at: &str, command: &str| post(&requester, at, "/run", command).await.1;
     eventually("its own component knows it", async || run("foreign.example", "count").await == "1").await;
-    // when the other component tries, then it is told so
+    // when the other component tries, then it gets that error
     for command in ["send ID x", "close ID 4000 x", "join ID x", "leave ID x"] {
         let command = command.replace("ID", &foreign.id());
         assert_eq!(run("mine.example", &command).await, "Error::ForeignConnection", "{command}");
     }
     assert_eq!(run("mine.example", "list >").await, "");
     assert_eq!(run("mine.example", "broadcast to mine").await, "done");
-    // and nothing comes but what its own component sends
+    // and only messages of its own component arrive
     assert_eq!(run("foreign.example", "broadcast last").await, "done");
     foreign.pushed.are(&["last"]).await;
 }
@@ -182,7 +182,7 @@ async fn a_component_of_several_hosts_reaches_all_of_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t21_a_list_that_no_guest_could_take_is_an_error() {
-    // given a component with little memory, and clients with much to say of themselves
+    // given a component with little memory, and clients with many header fields
     let edge = Edge::of("message-guests", Limits { memory_bytes: 2 << 20, ..Limits::default() }).await;
     let mut clients = Vec::new();
     for n in 0..30 {
@@ -217,9 +217,9 @@ async fn t19_a_client_that_does_not_read_makes_its_own_call_wait_and_no_other() 
     for n in 0..20 {
         assert_eq!(quick.ask(&format!("echo {n}")).await, n.to_string());
     }
-    // then its call waits, and nobody else's
+    // then its call waits, and no other
     assert_eq!(edge.service.running(), 1);
-    // and all is there when it does
+    // and all arrives when it reads
     for _ in 0..9000 {
         assert_eq!(slow.hear().await, "flood");
     }
@@ -244,7 +244,7 @@ async fn t19_a_client_that_never_reads_costs_its_own_connection() {
 }
 
 #[tokio::test]
-async fn who_imports_no_sender_asks_for_nobody() {
+async fn a_component_without_sender_requests_no_list() {
     for (component, sends) in [("hello", false), ("guests", false), ("sender", true), ("original", true)] {
         assert_eq!(served(component, HOST, Limits::default()).await.service.sends(), sends, "{component}");
     }
@@ -255,7 +255,7 @@ async fn t21_a_flood_ends_at_the_limit() {
     let edge = Edge::of("message-guests", Limits { sends: 100, ..Limits::default() }).await;
     let (mut client, other) = (edge.open("/").await, edge.open("/").await);
     count_is(&edge, 2).await;
-    // By request, to somebody else.
+    // By request, to another connection.
     let said = edge.post("/run", &format!("flood {} 1000", other.id())).await.1;
     assert!(said.starts_with("100 sent, then Error::Unavailable("), "{said}");
     eventually("all come", async || other.pushed.texts().len() == 100).await;
@@ -279,7 +279,7 @@ async fn a_component_of_the_original_provider_runs_unchanged() {
         one.id()
     );
     assert!(described.starts_with(&expected), "{described}");
-    // Sent to everybody: to the other by push, to the sender in order.
+    // Sent to all: to the other by push, to the sender in order.
     eventually("both are known", async || {
         one.say("everybody").await;
         one.hear().await;
@@ -304,7 +304,7 @@ async fn the_originals_subjects_have_wildcards_and_its_errors_are_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn posting_pushes_to_everybody_of_a_subject() {
+async fn posting_pushes_to_all_of_a_subject() {
     // given a chat and a sender beside it, for the same host
     let bus = Bus::embedded().await;
     let mut sender = served("sender", HOST, Limits::default()).await;
@@ -333,7 +333,7 @@ async fn posting_pushes_to_everybody_of_a_subject() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_tells_everybody_who_is_there_and_what_they_say() {
+async fn a_chat_broadcasts_arrivals_and_messages() {
     let edge = Edge::of("chat", Limits::default()).await;
     let mut ann = edge.open("/room").await;
     let welcome: serde_json::Value = serde_json::from_str(&ann.hear().await).unwrap();
@@ -342,7 +342,7 @@ async fn a_chat_tells_everybody_who_is_there_and_what_they_say() {
     let mut bob = edge.open("/room").await;
     let elsewhere = edge.open("/other").await;
     let welcome: serde_json::Value = serde_json::from_str(&bob.hear().await).unwrap();
-    // when one of them says something that looks like HTML
+    // when one of them sends text that looks like HTML
     bob.say("<b>hi</b>").await;
     let last = |client: &Client| -> serde_json::Value {
         client.pushed.texts().last().map_or_else(Default::default, |last| serde_json::from_str(last).unwrap())

@@ -1,4 +1,4 @@
-//! Settings and secrets: what guests are told, and nobody else.
+//! Settings and secrets reach the guest, and no log or error.
 
 use h8s_host_provider::{
     ComponentService, ComponentSource, ConfigurationSource, Limits, SecretSource, Swapped,
@@ -6,11 +6,11 @@ use h8s_host_provider::{
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::{Process, program};
 
+use crate::fixture::{engine, get_text, serve_on, source};
 use crate::log;
-use crate::stand::{engine, get_text, serve_on, source};
 
 /// A component with one setting and one secret, and the file that the secret is in.
-async fn told() -> (ComponentService, tempfile::NamedTempFile) {
+async fn configured() -> (ComponentService, tempfile::NamedTempFile) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hunter2\n").unwrap();
     let configuration = ConfigurationSource {
@@ -22,8 +22,8 @@ async fn told() -> (ComponentService, tempfile::NamedTempFile) {
 }
 
 #[tokio::test]
-async fn settings_and_secrets_are_told_by_either_interface() {
-    let (service, _file) = told().await;
+async fn settings_and_secrets_are_read_through_either_interface() {
+    let (service, _file) = configured().await;
     let (_, said) = get_text(&service, "/configuration").await;
     assert_eq!(said, "LEVEL=debug\nKEY=hunter2\nmissing None same Some(true)\n");
     let (_, said) = get_text(&service, "/configuration-draft").await;
@@ -33,7 +33,7 @@ async fn settings_and_secrets_are_told_by_either_interface() {
 #[tokio::test]
 async fn a_secret_that_has_changed_is_swapped_in_with_the_component_as_it_is() {
     // given
-    let (service, file) = told().await;
+    let (service, file) = configured().await;
     let component = guest("guests");
     assert_eq!(service.swap(&component).await.unwrap(), Swapped::Unchanged);
     // when
@@ -43,16 +43,16 @@ async fn a_secret_that_has_changed_is_swapped_in_with_the_component_as_it_is() {
     assert!(matches!(swapped, Swapped::After(_)), "{swapped:?}");
     let (_, said) = get_text(&service, "/configuration").await;
     assert_eq!(said, "LEVEL=debug\nKEY=hunter3\nmissing None same Some(true)\n");
-    // And one that cannot be had any more changes nothing.
+    // A secret that has become unreadable changes nothing.
     std::fs::write(file.path(), "").unwrap();
     let said = service.swap(&component).await.unwrap_err().to_string();
-    assert!(said.contains("the secret KEY cannot be had"), "{said}");
+    assert!(said.contains("cannot read the secret KEY"), "{said}");
     assert_eq!(get_text(&service, "/configuration").await.1.lines().nth(1), Some("KEY=hunter3"));
 }
 
 #[tokio::test]
 async fn secrets_are_no_environment_and_not_logged() {
-    let (service, _file) = told().await;
+    let (service, _file) = configured().await;
     assert_eq!(get_text(&service, "/environment").await.1, "");
     get_text(&service, "/trap").await;
     let line = log::line(&[&log::of(&service), "component failed"]).await;
@@ -60,13 +60,13 @@ async fn secrets_are_no_environment_and_not_logged() {
 }
 
 #[tokio::test]
-async fn a_component_that_is_told_nothing_finds_nothing() {
-    let service = crate::stand::guests().await;
+async fn a_component_without_settings_finds_none() {
+    let service = crate::fixture::guests().await;
     assert_eq!(get_text(&service, "/configuration").await.1, "missing None same None\n");
 }
 
 #[tokio::test]
-async fn settings_that_nobody_reads_are_told_to_whoever_gave_them() {
+async fn settings_that_the_component_cannot_read_are_logged() {
     let settings = vec![("LEVEL".to_owned(), "debug".to_owned())];
     let configuration = ConfigurationSource { settings, ..ConfigurationSource::default() };
     let source = ComponentSource { configuration, ..source("hello", Limits::default()) };
@@ -74,7 +74,7 @@ async fn settings_that_nobody_reads_are_told_to_whoever_gave_them() {
     log::line(&[&log::of(&service), "does not import wasi:config"]).await;
 }
 
-/// What a host says that does not start.
+/// The output of a host that does not start.
 async fn mistaken(args: &[&str]) -> String {
     let mut host = Process::start(program(env!("CARGO_BIN_EXE_h8s-host")).args(args));
     assert_eq!(host.wait_for_exit().await.code(), Some(2));
@@ -87,14 +87,11 @@ async fn a_secret_that_is_not_there_keeps_the_host_from_starting() {
     let component = file.to_str().unwrap();
     let said = mistaken(&[component, "--no-cache", "--secret", "API_KEY=env:H8S_TEST_NOT_SET"]).await;
     assert!(
-        said.contains("the secret API_KEY cannot be had from env:H8S_TEST_NOT_SET: it is not set"),
+        said.contains("cannot read the secret API_KEY from env:H8S_TEST_NOT_SET: it is not set"),
         "{said}"
     );
     let said = mistaken(&[component, "--no-cache", "--secret", "DB=file:/nowhere/h8s-secret"]).await;
-    assert!(
-        said.contains("the secret DB cannot be had from file:/nowhere/h8s-secret: No such file"),
-        "{said}"
-    );
+    assert!(said.contains("cannot read the secret DB from file:/nowhere/h8s-secret: No such file"), "{said}");
 }
 
 #[tokio::test]

@@ -9,10 +9,10 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tokio::task::JoinSet;
 
-use crate::log;
-use crate::stand::{
+use crate::fixture::{
     assert_unharmed, call, get, get_text, idle, request, serve, serve_on, source, text, within,
 };
+use crate::log;
 
 fn reusing(reuse: u32) -> Limits {
     Limits { reuse, ..Limits::default() }
@@ -86,7 +86,7 @@ async fn under_load_every_request_is_one_call_of_one_instance() {
     assert!(counts[2] > 0 && service.idle_instances() <= 4, "{counts:?}");
 }
 
-/// Serves `path` with an instance that has had a call, and then asks a fresh question.
+/// Serves `path` with a reused instance, and then sends another request.
 async fn after(limits: Limits, path: &str) -> String {
     let service = serve("guests", limits).await;
     assert_eq!(count(&service).await, "call 1\n");
@@ -128,7 +128,7 @@ async fn an_instance_that_works_on_after_its_answer_is_used_when_it_is_done() {
     assert_eq!(get_text(&service, "/count-and-stay").await.1, "call 1\n");
     // when another request comes meanwhile, then it has another instance
     assert_eq!(count(&service).await, "call 1\n");
-    // and when it is done, both are there
+    // and when it is done, both are idle
     idle(&service).await;
     assert_eq!(service.idle_instances(), 2);
 }
@@ -138,7 +138,7 @@ async fn each_call_has_the_whole_cpu_budget() {
     // given calls that compute for 20 ms each
     let limits = Limits { cpu_budget: Duration::from_millis(150), ..reusing(1000) };
     let service = serve("guests", limits).await;
-    // when there are far more than one budget would be enough for, then all are answered, and by one instance
+    // when there are far more calls than one budget allows, then all are answered, by one instance
     for n in 1..=40 {
         assert_eq!(ask(&service, "/compute").await, (StatusCode::OK, format!("call {n}\n")));
     }
@@ -163,7 +163,7 @@ async fn messages_are_calls_as_well_and_each_may_send_as_much() {
 async fn t21_an_instance_that_hoards_memory_is_stopped_at_its_limit() {
     // given instances that keep 4 MiB of each call, and may have 24
     let service = serve("guests", Limits { memory_bytes: 24 << 20, ..reusing(1000) }).await;
-    // when they are asked again and again
+    // when they get many requests
     let mut failed = 0;
     for _ in 0..40 {
         let (status, said) = ask(&service, "/hoard-memory").await;
@@ -185,9 +185,9 @@ async fn t21_an_instance_that_hoards_resources_is_not_used_again() {
         assert_eq!(ask(&service, "/hoard-resources").await.1, "call 1\n");
         assert_eq!(service.idle_instances(), 0);
     }
-    // and the log says why, once
-    log::line(&[&log::of(&service), "cannot be used again", "resources"]).await;
-    assert_eq!(log::lines(&[&log::of(&service), "cannot be used again"]).len(), 1);
+    // and the cause is logged, once
+    log::line(&[&log::of(&service), "cannot be reused", "resources"]).await;
+    assert_eq!(log::lines(&[&log::of(&service), "cannot be reused"]).len(), 1);
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_request_that_an_instance_leaves_unread_is_let_go_of() {
     let request = Request::post("http://localhost/count").body(body).unwrap();
     let response = call(&service, request).await.unwrap();
     assert_eq!(text(response.into_body()).await.unwrap(), "call 1\n");
-    // then nobody holds the request's body any more
+    // then the request's body has been dropped
     within(dropped).await.unwrap_err();
     idle(&service).await;
     assert_eq!(service.idle_instances(), 1);
@@ -207,7 +207,7 @@ async fn a_request_that_an_instance_leaves_unread_is_let_go_of() {
 
 type Watched = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
-/// A body that never ends, and what breaks when it is dropped.
+/// A body that never ends, and a signal of its drop.
 fn watched_body() -> (Watched, tokio::sync::oneshot::Receiver<()>) {
     let (alive, dropped) = tokio::sync::oneshot::channel::<()>();
     let stream = futures_util::stream::pending();
@@ -230,7 +230,7 @@ async fn idle_instances_give_way_to_other_components() {
     assert!(text(busy.into_body()).await.unwrap().ends_with("data: 4\n\n"));
     idle(&one).await;
     assert_eq!(one.idle_instances(), 2);
-    // when the other component is asked, though none may wait
+    // when the other component gets a request, and none may wait
     let _first = get(&other, "/endless-stream").await;
     let _second = get(&other, "/endless-stream").await;
     // then it has both
@@ -246,7 +246,7 @@ async fn who_waits_for_a_place_has_it_before_it_is_kept() {
     let busy = get(&one, "/slow-stream").await;
     // when the other waits, and the first has done its work
     let (body, waited) = tokio::join!(text(busy.into_body()), call(&other, request(Method::GET, "/count")));
-    // then the other has the place
+    // then the other has the slot
     assert!(body.unwrap().ends_with("data: 4\n\n"));
     assert_eq!(waited.unwrap().status(), StatusCode::OK);
     assert_eq!(one.idle_instances(), 0);
@@ -258,7 +258,7 @@ async fn what_is_not_needed_is_let_go_of_after_a_while() {
     let service = serve("guests", reusing(1000)).await;
     count(&service).await;
     assert_eq!(service.idle_instances(), 1);
-    // when nobody comes
+    // when no request comes
     eventually("it is gone", async || service.idle_instances() == 0).await;
     // then the next request has a fresh one
     assert_eq!(count(&service).await, "call 1\n");

@@ -1,4 +1,4 @@
-//! A request's body that takes longer to come than the component has time: what counts is the last piece that it took.
+//! Uploads that take longer than the timeout: it is counted from the last piece that the component read.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use tokio::time::Instant;
 
+use crate::fixture::{assert_unharmed, call, idle, request, serve, short, text};
 use crate::log;
-use crate::stand::{assert_unharmed, call, idle, request, serve, short, text};
 
 /// Long enough for a busy machine to move a piece in time.
 const TIMEOUT_MS: u64 = 1_000;

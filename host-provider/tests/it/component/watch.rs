@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::edge::{gateway, post};
 
 /// A host with one component, whose file is ours to change; and a gateway.
-struct Stand {
+struct Fixture {
     host: Process,
     requester: Requester,
     file: PathBuf,
@@ -23,7 +23,7 @@ struct Stand {
     _bus: Bus,
 }
 
-impl Stand {
+impl Fixture {
     async fn start(flags: &[&str]) -> Self {
         let bus = Bus::embedded().await;
         let files = tempfile::tempdir().unwrap();
@@ -62,12 +62,12 @@ async fn who(requester: &Requester) -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_replaced_is_swapped_in_under_load() {
-    // given clients that ask without a pause, and hear from one or the other
-    let mut stand = Stand::start(&["--watch"]).await;
+    // given clients that send requests without a pause, answered by one or the other
+    let mut fixture = Fixture::start(&["--watch"]).await;
     let is_over = Arc::new(AtomicBool::new(false));
     let mut clients = JoinSet::new();
     for _ in 0..8 {
-        let (requester, is_over) = (stand.requester.clone(), Arc::clone(&is_over));
+        let (requester, is_over) = (fixture.requester.clone(), Arc::clone(&is_over));
         clients.spawn(async move {
             while !is_over.load(Ordering::Relaxed) {
                 who(&requester).await;
@@ -76,28 +76,28 @@ async fn a_file_that_is_replaced_is_swapped_in_under_load() {
     }
     // when the file is another, then so are the answers
     for name in ["hello", "guests", "hello"] {
-        stand.put(name);
-        stand.becomes(name).await;
+        fixture.put(name);
+        fixture.becomes(name).await;
     }
     // and none was lost
     is_over.store(true, Ordering::Relaxed);
     clients.join_all().await;
-    stand.host.wait_for_line("component app: swapped (").await;
+    fixture.host.wait_for_line("component app: swapped (").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_written_slowly_is_swapped_in_when_it_is_whole() {
-    let mut stand = Stand::start(&["--watch"]).await;
+    let mut fixture = Fixture::start(&["--watch"]).await;
     let whole = std::fs::read(guest("hello")).unwrap();
     // when half of another is written over the file
-    std::fs::write(&stand.file, &whole[..whole.len() / 2]).unwrap();
-    // then that is said, and the one before stays
-    let said = stand.host.wait_for_line("the one before stays").await;
-    assert!(said.contains("ERROR") && said.contains("app.wasm: not valid: "), "{said}");
-    assert_eq!(who(&stand.requester).await, "guests");
+    std::fs::write(&fixture.file, &whole[..whole.len() / 2]).unwrap();
+    // then that is logged, and the running version stays
+    let said = fixture.host.wait_for_line("keeping the running version").await;
+    assert!(said.contains("ERROR") && said.contains("app.wasm: invalid: "), "{said}");
+    assert_eq!(who(&fixture.requester).await, "guests");
     // and with the rest it takes over
-    append(&stand.file, &whole[whole.len() / 2..]);
-    stand.becomes("hello").await;
+    append(&fixture.file, &whole[whole.len() / 2..]);
+    fixture.becomes("hello").await;
 }
 
 fn append(file: &Path, bytes: &[u8]) {
@@ -107,28 +107,29 @@ fn append(file: &Path, bytes: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_gone_is_missed_once_and_may_come_back() {
-    let mut stand = Stand::start(&["--watch"]).await;
-    std::fs::remove_file(&stand.file).unwrap();
-    let said = stand.host.wait_for_line("app.wasm: there is no such file; the one before stays").await;
+    let mut fixture = Fixture::start(&["--watch"]).await;
+    std::fs::remove_file(&fixture.file).unwrap();
+    let said =
+        fixture.host.wait_for_line("app.wasm: there is no such file; keeping the running version").await;
     assert!(said.contains("WARN"), "{said}");
-    assert_eq!(who(&stand.requester).await, "guests");
+    assert_eq!(who(&fixture.requester).await, "guests");
     // when it comes back
-    stand.put("hello");
-    stand.becomes("hello").await;
-    assert_eq!(stand.host.output().matches("there is no such file").count(), 1);
+    fixture.put("hello");
+    fixture.becomes("hello").await;
+    assert_eq!(fixture.host.output().matches("there is no such file").count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_swaps_without_watching() {
-    let mut stand = Stand::start(&[]).await;
-    stand.host.signal("HUP");
-    stand.host.wait_for_line("component app: as before").await;
-    // when the file is another, then nothing happens before somebody says so
-    stand.put("hello");
-    assert_eq!(who(&stand.requester).await, "guests");
-    stand.host.signal("HUP");
-    stand.becomes("hello").await;
+    let mut fixture = Fixture::start(&[]).await;
+    fixture.host.signal("HUP");
+    fixture.host.wait_for_line("component app: unchanged, not reloaded").await;
+    // when the file changes, then nothing happens before SIGHUP
+    fixture.put("hello");
+    assert_eq!(who(&fixture.requester).await, "guests");
+    fixture.host.signal("HUP");
+    fixture.becomes("hello").await;
     // and it drains as ever
-    stand.host.terminate();
-    assert!(stand.host.wait_for_exit().await.success());
+    fixture.host.terminate();
+    assert!(fixture.host.wait_for_exit().await.success());
 }

@@ -1,4 +1,4 @@
-//! WebSockets at components, over NATS: opened, handled one message after the other, closed.
+//! WebSockets at components, over NATS: open, messages in order, close.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use http::StatusCode;
 use tokio::task::JoinSet;
 
 use crate::edge::{Client, Edge, HOST, refused};
+use crate::fixture::{frugal, short};
 use crate::log;
-use crate::stand::{frugal, short};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn text_comes_back_as_text_and_bytes_as_bytes() {
@@ -31,7 +31,7 @@ async fn order_is_kept_on_every_connection_under_load() {
     let mut clients = JoinSet::new();
     for _ in 0..20 {
         let mut client = edge.open("/").await;
-        // when each says much without waiting for answers
+        // when each sends without waiting for replies
         clients.spawn(async move {
             for n in 0..100 {
                 client.say(&n.to_string()).await;
@@ -48,7 +48,7 @@ async fn order_is_kept_on_every_connection_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_says_where_it_comes_from() {
+async fn a_message_names_its_origin() {
     let edge = Edge::guests().await;
     let mut client = edge.open("/a%20b/c?x=1").await;
     assert_eq!(client.ask("origin x").await, "/a%20b/c h8s.ws.ws.example.app._.a%20b.c false x");
@@ -62,7 +62,7 @@ async fn a_refusal_is_what_the_client_gets() {
     let edge = Edge::guests().await;
     let (status, headers, body) = refused(&edge, "/refuse?q=1").await;
     assert_eq!((status, headers["x-why"].to_str().unwrap()), (StatusCode::FORBIDDEN, "as asked"));
-    // The body tells what the guest knew of the connection.
+    // The body contains what the guest knew of the connection.
     let expected = "app.example /refuse Some(\"q=1\") h8s.ws.ws.example.app._.refuse None";
     assert!(body.contains(expected), "{body}");
     assert!(body.contains("Cookie=a=b") && body.contains("Sec-Websocket-Protocol=chat, other"), "{body}");
@@ -77,7 +77,7 @@ async fn a_subprotocol_is_one_that_the_client_offers() {
     assert_eq!(edge.open("/choose").await.protocol.as_deref(), Some("other"));
     assert_eq!(edge.open("/").await.protocol, None);
     assert_eq!(refused(&edge, "/choose-another").await.0, StatusCode::INTERNAL_SERVER_ERROR);
-    log::line(&[&log::of(&edge.service), "chose the subprotocol", "which the client does not offer"]).await;
+    log::line(&[&log::of(&edge.service), "chose the subprotocol", "which the client did not offer"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +143,7 @@ async fn closed_once(edge: &Edge, id: &str, with: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_close_tells_how_the_client_left() {
+async fn on_close_gets_the_close_of_the_client() {
     let edge = Edge::guests().await;
     let clients = [edge.open("/").await, edge.open("/").await];
     let ids = clients.each_ref().map(Client::id);
@@ -171,7 +171,7 @@ async fn everything_that_was_sent_is_handled_before_on_close() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_is_logged_and_the_connection_goes_on() {
+async fn an_error_is_logged_and_the_connection_continues() {
     let edge = Edge::guests().await;
     let mut client = edge.open("/").await;
     client.say("error something is amiss").await;
@@ -179,7 +179,7 @@ async fn an_error_is_logged_and_the_connection_goes_on() {
     log::line(&[&log::of(&edge.service), "message not handled", "something is amiss", &client.id()]).await;
 }
 
-/// A fault closes its own connection with 1011, is logged once, and nobody else notices.
+/// A fault closes its own connection with 1011, is logged once, and affects no other.
 async fn costs_one_connection(limits: Limits, message: &str, cause: &str) {
     let edge = Edge::of("message-guests", limits).await;
     let (mut client, mut other) = (edge.open("/").await, edge.open("/").await);
@@ -241,7 +241,7 @@ async fn a_busy_component_makes_messages_wait_and_refuses_none() {
     let edge = Edge::of("message-guests", Limits { concurrency: 1, queue: 0, ..Limits::default() }).await;
     let (mut busy, mut waiting) = (edge.open("/").await, edge.open("/").await);
     busy.say("sleep 300").await;
-    // when another connection has something to say
+    // when another connection sends
     waiting.say("echo my turn").await;
     // then it has its turn
     assert_eq!(waiting.hear().await, "my turn");

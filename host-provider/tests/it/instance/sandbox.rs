@@ -1,9 +1,9 @@
-//! What a guest sees of the world, and what the world sees of its output.
+//! A guest's view of its environment, and its output in the log.
 
 use h8s_host_provider::{EngineConfig, HostEngine, Limits};
 
+use crate::fixture::{engine, get_text, guests, serve_on, source};
 use crate::log;
-use crate::stand::{engine, get_text, guests, serve_on, source};
 
 #[tokio::test]
 async fn output_goes_to_the_log_by_lines_with_the_components_name() {
@@ -40,7 +40,7 @@ async fn a_flood_of_lines_is_cut_and_counted() {
     get_text(&service, "/print-endlessly").await;
     // then the log has some, and in the end how many it has not
     drop(service);
-    log::line(&[&of, "too much output", "left_out"]).await;
+    log::line(&[&of, "guest output exceeded its limit", "dropped"]).await;
     assert!((1..5_000).contains(&log::lines(&[&of, "and on and on"]).len()));
 }
 
@@ -74,7 +74,7 @@ async fn every_request_finds_fresh_memory() {
     for _ in 0..20 {
         // when an instance fills 8 MiB
         let (_, found) = get_text(&service, "/leave-traces").await;
-        // then none finds what another left
+        // then none finds data of another
         assert_eq!(found, "call 1, traces 0\n");
     }
 }

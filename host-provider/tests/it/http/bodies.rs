@@ -7,11 +7,11 @@ use h8s_host_provider::Limits;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 
-use crate::log;
-use crate::stand::{
+use crate::fixture::{
     assert_unharmed, call, fails_at_once, frugal, get, get_text, guests, idle, serve, short, sooner_or_later,
     text,
 };
+use crate::log;
 
 async fn breaks_off(limits: Limits, path: &str, cause: &str) {
     // given a guest whose head is out before it fails
@@ -20,7 +20,7 @@ async fn breaks_off(limits: Limits, path: &str, cause: &str) {
     assert_eq!(response.status(), StatusCode::OK);
     // when the body is read
     let error = text(response.into_body()).await.unwrap_err();
-    // then it ends in an error, which is logged once, and tells a gateway nothing of the inside
+    // then it ends in an error without internals, which is logged once
     assert_eq!(error.to_string(), "the component failed in the middle of its response");
     let source = error.source().unwrap().to_string();
     assert!(source.contains(cause), "{source}");
@@ -72,7 +72,7 @@ async fn a_loop_after_the_head_does_not_hold_the_head_back() {
     // given a guest that writes half and then computes for seconds
     let service = guests().await;
     let mut response = get(&service, "/loop-after-head").await;
-    // then what it wrote is there
+    // then the written data arrives
     let first = response.body_mut().frame().await.unwrap().unwrap();
     assert_eq!(first.into_data().unwrap(), "the first half");
     drop(response);
@@ -89,7 +89,7 @@ async fn a_request_that_breaks_off_is_an_error_to_the_guest() {
         Request::builder().method(Method::POST).uri("http://localhost/read-first").body(body).unwrap();
     // when a guest reads it
     let response = call(&service, request).await.unwrap();
-    // then it is told so
+    // then it gets an error
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_unharmed(&service).await;
 }
@@ -100,7 +100,7 @@ async fn work_after_the_answer_is_finished() {
     let service = guests().await;
     // when the answer is complete
     assert_eq!(get_text(&service, "/late-work").await.1, "answered\n");
-    // then it still holds its permit, and does what it had to
+    // then it still holds its permit, and finishes its work
     log::line(&[&log::of(&service), "late work is done"]).await;
     idle(&service).await;
 }
@@ -111,9 +111,9 @@ async fn work_after_the_answer_is_bounded() {
     let service = serve("guests", short(100)).await;
     // when
     assert_eq!(get_text(&service, "/late-loop").await.1, "answered\n");
-    // then it is stopped, and the log says so
+    // then it is stopped, and that is logged
     let line = log::line(&[&log::of(&service), "component failed"]).await;
-    assert!(line.contains("still running 100 ms after its answer"), "{line}");
+    assert!(line.contains("still running 100 ms after its response"), "{line}");
     idle(&service).await;
 }
 

@@ -1,4 +1,4 @@
-//! Concurrency: what runs, what waits, what is refused.
+//! Concurrency: calls run, wait, or are refused.
 
 use h8s_host_provider::{Allocation, ComponentService, EngineConfig, HostEngine, Limits};
 use h8s_nats::Refused;
@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 use tower_service::Service;
 
-use crate::stand::{assert_unharmed, call, get, request, serve, serve_on, source, text, within};
+use crate::fixture::{assert_unharmed, call, get, request, serve, serve_on, source, text, within};
 
 fn narrow(concurrency: usize, queue: usize) -> Limits {
     Limits { concurrency, queue, ..Limits::default() }
@@ -22,7 +22,7 @@ async fn beyond_the_limit_is_refused_as_busy_before_any_work() {
     let refused = call(&service, request(Method::GET, "/ok")).await.unwrap_err();
     // then
     assert_eq!(refused, Refused::Busy);
-    // and when one leaves, there is room
+    // and when one ends, a slot is free
     drop(first);
     assert_eq!(get(&service, "/ok").await.status(), StatusCode::OK);
 }
@@ -56,7 +56,7 @@ async fn the_pool_is_never_overdrawn_by_several_components() {
     let other = serve_on(&engine, source("guests", narrow(2, 0))).await;
     let _first = get(&one, "/endless-stream").await;
     let _second = get(&one, "/endless-stream").await;
-    // when the other is asked, then it is busy, and not broken
+    // when the other gets a request, then it is busy, not broken
     assert_eq!(call(&other, request(Method::GET, "/ok")).await.unwrap_err(), Refused::Busy);
 }
 

@@ -5,8 +5,8 @@ use h8s_host_provider::{ComponentService, Limits};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 
+use crate::fixture::{call, frugal, get, get_text, request, serve, short, text};
 use crate::log;
-use crate::stand::{call, frugal, get, get_text, request, serve, short, text};
 
 async fn guests() -> ComponentService {
     serve("message-guests", Limits::default()).await
@@ -20,7 +20,7 @@ async fn run(service: &ComponentService, command: &str) -> (StatusCode, String) 
 
 #[tokio::test]
 async fn a_request_comes_as_a_message_and_its_answer_is_the_response() {
-    // given a request with everything that a message says in its own way
+    // given a request with all parts that a message encodes differently
     let request = Request::put("http://app.example:8080/mirror?q=%20&r")
         .header("x-two", "1")
         .header("x-two", "2")
@@ -52,7 +52,7 @@ async fn status_and_repeated_headers_are_the_guests() {
 }
 
 #[tokio::test]
-async fn where_an_answer_goes_is_not_the_guests_to_say() {
+async fn the_guest_does_not_choose_the_destination_of_a_reply() {
     let (status, body) = get_text(&guests().await, "/elsewhere").await;
     assert_eq!((status, body.as_str()), (StatusCode::OK, "here\n"));
 }
@@ -65,7 +65,7 @@ async fn head_has_the_head_alone() {
 }
 
 #[tokio::test]
-async fn what_is_no_response_is_500_and_the_cause_is_logged() {
+async fn an_invalid_response_is_500_and_the_cause_is_logged() {
     let service = guests().await;
     for (path, cause) in [
         ("/bad-status", "\\\"99\\\""),
@@ -100,7 +100,7 @@ async fn faults_are_those_of_any_call() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_message_is_413() {
+async fn a_body_too_large_for_a_message_is_413() {
     let body = Full::new(Bytes::from(vec![0; (2 << 20) + 1]));
     let request = Request::post("http://localhost/mirror").body(body).unwrap();
     assert_eq!(call(&guests().await, request).await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
@@ -114,11 +114,11 @@ async fn output_is_logged_as_that_of_any_call() {
 }
 
 #[tokio::test]
-async fn without_nats_nothing_can_be_sent_and_the_guest_is_told() {
+async fn without_nats_sending_fails_with_an_error() {
     let service = guests().await;
-    let told = "Error::Unavailable(\"there is no connection to NATS\")";
+    let error = "Error::Unavailable(\"there is no connection to NATS\")";
     for command in ["broadcast hello", "count", "list h8s.>", &format!("send {} hello", "0".repeat(32))] {
-        assert_eq!(run(&service, command).await, (StatusCode::OK, told.into()), "{command}");
+        assert_eq!(run(&service, command).await, (StatusCode::OK, error.into()), "{command}");
     }
 }
 

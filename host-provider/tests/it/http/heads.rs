@@ -1,14 +1,14 @@
-//! Heads of requests and responses: what comes through, what is refused, what belongs to the method or status.
+//! Heads of requests and responses: forwarded, refused, and specific to a method or status.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 
-use crate::log;
-use crate::stand::{
+use crate::fixture::{
     assert_unharmed, call, fails_at_once, get, get_text, guests, idle, request, sooner_or_later,
 };
+use crate::log;
 
 #[tokio::test]
 async fn a_response_without_a_body() {
@@ -55,7 +55,7 @@ async fn a_length_that_no_body_keeps_is_a_500() {
     for path in ["/length-without-body", "/length-too-long", "/length-too-short"] {
         assert!(sooner_or_later(async || fails_at_once(&service, path).await).await, "{path}");
     }
-    log::line(&[&log::of(&service), "wrote 5 bytes of body where content-length says 10"]).await;
+    log::line(&[&log::of(&service), "wrote 5 bytes of body, but content-length is 10"]).await;
     assert_unharmed(&service).await;
 }
 
@@ -126,7 +126,7 @@ async fn a_short_answer_is_there_at_once_and_its_length_known() {
 
 #[tokio::test]
 async fn thousands_of_answers_in_one_turn_of_a_task_are_all_whole() {
-    // given a task that never waits, so that it uses up what tokio grants it for one turn
+    // given a task that never waits, so that it uses up its tokio budget
     let service = guests().await;
     // when, then
     for _ in 0..2_000 {

@@ -1,4 +1,4 @@
-//! Files that are no components, or not for this host: one sentence each, with the file and what is wrong.
+//! Invalid component files: one sentence each, with the file and the cause.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use h8s_host_provider::{ComponentSource, Limits, LoadErrors};
 use h8s_test_support::guests::guest;
 use tempfile::TempDir;
 
-use crate::stand::{engine, source};
+use crate::fixture::{engine, source};
 
 /// Files for one test.
 struct Files(TempDir);
@@ -69,7 +69,7 @@ async fn a_component_cut_in_half() {
     let files = Files::new();
     let whole = std::fs::read(guest("hello")).unwrap();
     let message = refusal(files.bytes("half.wasm", &whole[..whole.len() / 2])).await;
-    assert!(message.contains("half.wasm: not valid: "), "{message}");
+    assert!(message.contains("half.wasm: invalid: "), "{message}");
     assert!(!message.contains('\n'), "{message}");
 }
 
@@ -136,19 +136,19 @@ async fn exports_by_the_right_name_in_another_shape() {
     // A function of the right name without parameters, in each of the packages; and one that is missing.
     let function = r#"(core module $m (func (export "f"))) (core instance $i (instantiate $m))
         (func $f (canon lift (core func $i "f"))) (instance $e (export "NAME" (func $f)))"#;
-    for (interface, name, told) in [
-        ("h8s:provider/receiver@0.1.0", "handle-message", "other parameters"),
-        ("h8s:provider/receiver@0.1.7", "handle-message", "other parameters"),
-        ("h8s:provider/request-reply@0.1.0", "handle-message", "other parameters"),
-        ("mattilsynet:h8s-provider/receiver@0.1.0", "handle-message", "other parameters"),
-        ("h8s:provider/lifecycle@0.1.0", "on-close", "no function on-open"),
-        ("h8s:provider/receiver@0.1.0", "handle-messages", "no function handle-message"),
+    for (interface, name, cause) in [
+        ("h8s:provider/receiver@0.1.0", "handle-message", "unexpected parameters"),
+        ("h8s:provider/receiver@0.1.7", "handle-message", "unexpected parameters"),
+        ("h8s:provider/request-reply@0.1.0", "handle-message", "unexpected parameters"),
+        ("mattilsynet:h8s-provider/receiver@0.1.0", "handle-message", "unexpected parameters"),
+        ("h8s:provider/lifecycle@0.1.0", "on-close", "function on-open is missing"),
+        ("h8s:provider/receiver@0.1.0", "handle-messages", "function handle-message is missing"),
     ] {
         let export = format!("(export \"{interface}\" (instance $e))");
         let text = format!("(component {} {export})", function.replace("NAME", name));
         let message = refusal(files.wat("shape.wasm", &text)).await;
         assert!(message.contains("shape.wasm: its export does not fit this host: "), "{message}");
-        assert!(message.contains(told), "{interface} {name}: {message}");
+        assert!(message.contains(cause), "{interface} {name}: {message}");
     }
 }
 
@@ -182,8 +182,8 @@ async fn a_component_that_starts_out_too_large() {
 }
 
 #[tokio::test]
-async fn precompiled_code_is_accepted_from_nobody() {
-    // given what wasmtime itself makes of a component
+async fn precompiled_code_is_not_accepted() {
+    // given a component precompiled by wasmtime
     let engine = wasmtime::Engine::default();
     let compiled = engine.precompile_component(&std::fs::read(guest("hello")).unwrap()).unwrap();
     // when it is offered as a component
@@ -194,7 +194,7 @@ async fn precompiled_code_is_accepted_from_nobody() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_together() {
+async fn all_errors_are_reported_together() {
     let files = Files::new();
     let wrong =
         vec![files.bytes("a.wasm", b"?"), guest("hello"), files.wat("b.wasm", "(module)"), "c.wasm".into()];

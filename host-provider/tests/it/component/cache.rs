@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use h8s_host_provider::{CacheError, CodeCache, Limits};
 
+use crate::fixture::{assert_unharmed, engine, source};
 use crate::log;
-use crate::stand::{assert_unharmed, engine, source};
 
-struct Stand {
+struct Fixture {
     directory: tempfile::TempDir,
     cache: CodeCache,
 }
 
-impl Stand {
+impl Fixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cache = CodeCache::open(directory.path().join("code")).unwrap();
@@ -44,13 +44,13 @@ fn identity(file: &Path) -> u64 {
 #[tokio::test]
 async fn a_cold_start_fills_the_cache_and_a_warm_one_uses_it() {
     // given a cold start
-    let stand = Stand::new();
-    stand.load().await;
-    let (file, before) = (stand.file(), identity(&stand.file()));
+    let fixture = Fixture::new();
+    fixture.load().await;
+    let (file, before) = (fixture.file(), identity(&fixture.file()));
     // when
-    stand.load().await;
+    fixture.load().await;
     // then the file is still the one that the first start wrote
-    assert_eq!((stand.file(), identity(&stand.file())), (file, before));
+    assert_eq!((fixture.file(), identity(&fixture.file())), (file, before));
 }
 
 #[tokio::test]
@@ -68,29 +68,29 @@ async fn a_damaged_file_is_compiled_again() {
     ];
     for damage in damages {
         // given a damaged file
-        let stand = Stand::new();
-        stand.load().await;
-        let whole = fs::read(stand.file()).unwrap();
-        fs::write(stand.file(), damage(whole.clone())).unwrap();
+        let fixture = Fixture::new();
+        fixture.load().await;
+        let whole = fs::read(fixture.file()).unwrap();
+        fs::write(fixture.file(), damage(whole.clone())).unwrap();
         // when, then the component works all the same
-        stand.load().await;
+        fixture.load().await;
         // and the file is whole again
-        assert_eq!(fs::read(stand.file()).unwrap().len(), whole.len());
-        log::line(&["damaged file in the code cache", stand.file().to_str().unwrap()]).await;
+        assert_eq!(fs::read(fixture.file()).unwrap().len(), whole.len());
+        log::line(&["damaged file in the code cache", fixture.file().to_str().unwrap()]).await;
     }
 }
 
 #[tokio::test]
 async fn what_another_version_wrote_is_compiled_again() {
     // given a file with a good digest, in which wasmtime finds nothing that it knows
-    let stand = Stand::new();
-    stand.load().await;
+    let fixture = Fixture::new();
+    fixture.load().await;
     let code = b"no such code";
     let digest = <sha2::Sha256 as sha2::Digest>::digest(code);
-    fs::write(stand.file(), [digest.as_slice(), code].concat()).unwrap();
+    fs::write(fixture.file(), [digest.as_slice(), code].concat()).unwrap();
     // when, then
-    stand.load().await;
-    log::line(&["unusable file in the code cache", stand.file().to_str().unwrap()]).await;
+    fixture.load().await;
+    log::line(&["unusable file in the code cache", fixture.file().to_str().unwrap()]).await;
 }
 
 #[tokio::test]
@@ -107,22 +107,22 @@ async fn a_directory_that_others_can_enter_is_refused() {
 #[tokio::test]
 async fn a_directory_that_is_made_is_private() {
     use std::os::unix::fs::PermissionsExt;
-    let stand = Stand::new();
-    let mode = fs::metadata(stand.directory.path().join("code")).unwrap().permissions().mode();
+    let fixture = Fixture::new();
+    let mode = fs::metadata(fixture.directory.path().join("code")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
 
 #[tokio::test]
 async fn the_cache_does_not_grow_without_bound() {
     // given a cache with many files in it
-    let stand = Stand::new();
+    let fixture = Fixture::new();
     for n in 0..700 {
-        fs::write(stand.directory.path().join(format!("code/{n}")), "x").unwrap();
+        fs::write(fixture.directory.path().join(format!("code/{n}")), "x").unwrap();
     }
     // when one more is added
-    stand.load().await;
+    fixture.load().await;
     // then the oldest are gone, and the new one is not
-    let files = fs::read_dir(stand.directory.path().join("code")).unwrap();
+    let files = fs::read_dir(fixture.directory.path().join("code")).unwrap();
     let lengths: Vec<_> = files.map(|file| file.unwrap().metadata().unwrap().len()).collect();
     assert_eq!(lengths.len(), 512);
     assert!(lengths.iter().any(|length| *length > 100_000));
