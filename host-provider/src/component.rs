@@ -1,6 +1,10 @@
 //! A component, loaded from a file and ready to be instantiated: read, checked, compiled, linked.
 //!
-//! Everything that can be wrong with a file is found here, before anything runs, and told in one sentence.
+//! Every error in a file is found here, before anything runs, and reported in one sentence.
+
+pub(crate) mod deployment;
+pub(crate) mod exports;
+pub(crate) mod interface;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,60 +15,58 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component as Compiled, HasSelf, InstancePre, Linker};
 
 use crate::bindings::{config, config_draft, h8s, original};
-use crate::cache::CodeCache;
-use crate::configuration::{Configuration, ConfigurationSource, SecretError};
+use crate::component::exports::{Exports, NEEDED};
+use crate::engine::cache::CodeCache;
+use crate::engine::limits::Limits;
 use crate::engine::{HostEngine, MEMORIES_PER_COMPONENT};
-use crate::exports::{Exports, NEEDED};
-use crate::idle::IdleInstances;
-use crate::instance::GuestState;
-use crate::interface;
-use crate::limits::Limits;
+use crate::instance::configuration::{Configuration, ConfigurationSource, SecretError};
+use crate::instance::output::GuestLog;
+use crate::instance::{GuestSetup, GuestState, IdleInstances, InstanceTemplate};
+use crate::outgoing::roots::RootsError;
 use crate::outgoing::{Outgoing, OutgoingSource};
-use crate::outgoing_roots::RootsError;
-use crate::output::GuestLog;
-use crate::sending::Sending;
+use crate::push::guest_sender::GuestSender;
 
-/// Larger files are refused unread: no component is, and all of it goes into memory. 256 MiB.
+/// Larger files are refused unread, because a file is read into memory as a whole. 256 MiB.
 const FILE_BYTES: u64 = 256 << 20;
 
 /// The first bytes of every WebAssembly file.
 const MAGIC: &[u8] = b"\0asm";
 
-/// What follows in a component, and in a core module.
+/// The next bytes of a component, and of a core module.
 const COMPONENT_VERSION: &[u8] = &[0x0d, 0x00, 0x01, 0x00];
 const CORE_VERSION: &[u8] = &[0x01, 0x00, 0x00, 0x00];
 
-/// A component that cannot be served, and why. Each message is one sentence that names the file.
+/// Why a component cannot be served. Each message is one sentence that names the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// It is not there.
+    /// The file does not exist.
     #[error("component {}: there is no such file", .file.display())]
     Missing {
         /// The file.
         file: PathBuf,
     },
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("component {}: cannot be read: {source}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is larger than any component.
+    /// The file is too large.
     #[error("component {}: larger than {} MiB", .file.display(), FILE_BYTES >> 20)]
     TooLarge {
         /// The file.
         file: PathBuf,
     },
-    /// It is something else altogether.
+    /// The file is not WebAssembly.
     #[error("component {}: not a WebAssembly file", .file.display())]
     NotWasm {
         /// The file.
         file: PathBuf,
     },
-    /// It is WebAssembly, but not a component.
+    /// The file is a core module, not a component.
     #[error(
         "component {}: a core module, not a component (build it with --target wasm32-wasip2, or `wasm-tools \
          component new`)", .file.display()
@@ -73,79 +75,79 @@ pub enum LoadError {
         /// The file.
         file: PathBuf,
     },
-    /// It does not validate or does not compile.
-    #[error("component {}: not valid: {}", .file.display(), one_line(.source))]
+    /// The component does not validate or does not compile.
+    #[error("component {}: invalid: {}", .file.display(), one_line(.source))]
     Invalid {
         /// The file.
         file: PathBuf,
-        /// What the compiler says.
+        /// The compiler's error.
         source: wasmtime::Error,
     },
-    /// It needs what this host does not offer.
+    /// The component imports interfaces that this host does not offer.
     #[error("component {}: imports {} which this host does not offer", .file.display(), list(.imports))]
     UnknownImport {
         /// The file.
         file: PathBuf,
-        /// Every such import.
+        /// All such imports.
         imports: Vec<String>,
     },
-    /// An import is known by name, but not in this shape.
+    /// An import has another type than this host offers.
     #[error("component {}: an import does not fit this host: {}", .file.display(), one_line(.source))]
     ImportMismatch {
         /// The file.
         file: PathBuf,
-        /// What the linker says.
+        /// The linker's error.
         source: wasmtime::Error,
     },
-    /// Nothing in it answers requests or takes messages.
+    /// The component exports no interface that this host calls.
     #[error(
         "component {}: does not export any of {NEEDED} (it exports {})", .file.display(), list(.exports)
     )]
     NoHandler {
         /// The file.
         file: PathBuf,
-        /// What it does export.
+        /// What it exports.
         exports: Vec<String>,
     },
-    /// It exports one of them in another shape.
+    /// An export has another type than this host calls.
     #[error("component {}: its export does not fit this host: {}", .file.display(), one_line(.source))]
     ExportMismatch {
         /// The file.
         file: PathBuf,
-        /// What the linker says.
+        /// The linker's error.
         source: wasmtime::Error,
     },
-    /// It is to be told a secret that is not there.
+    /// A secret of the component cannot be read.
     #[error("component {}: {source}", .file.display())]
     Secret {
         /// The file.
         file: PathBuf,
-        /// Which, and why not.
+        /// The cause.
         source: SecretError,
     },
-    /// It may send requests over TLS, and there is nobody whose certificates to trust.
+    /// The component may send requests over TLS, and the root certificates cannot be loaded.
     #[error("component {}: {source}", .file.display())]
     Roots {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: RootsError,
     },
-    /// It starts out larger than it may be.
+    /// The component needs more from the start than its limits allow.
     #[error("component {}: needs {needed} {what}, the limit is {limit}", .file.display())]
     OverLimit {
         /// The file.
         file: PathBuf,
-        /// Of what.
+        /// The resource.
         what: &'static str,
-        /// How much it needs from the start.
+        /// The amount that it needs.
         needed: u64,
-        /// How much it may have.
+        /// The limit.
         limit: u64,
     },
 }
 
-/// wasmtime's errors are chains, and their links can have several lines.
+/// wasmtime's errors are chains whose links can have several lines.
 fn one_line(error: &wasmtime::Error) -> String {
     format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
@@ -157,58 +159,51 @@ fn list(names: &[String]) -> String {
     }
 }
 
-/// What is to be loaded.
+/// A component to load.
 #[derive(Clone, Debug)]
 pub struct ComponentSource {
     /// The file.
     pub file: PathBuf,
-    /// What logs call it.
+    /// The name in logs.
     pub name: String,
-    /// The environment variables that it sees: these and no others.
+    /// The environment variables of the guest; it sees no others.
     pub environment: Vec<(String, String)>,
-    /// What it is told through `wasi:config`.
+    /// Settings and secrets, read through `wasi:config`.
     pub configuration: ConfigurationSource,
-    /// Where it may send requests.
+    /// The hosts that it may send requests to.
     pub outgoing: OutgoingSource,
-    /// What it may use.
+    /// The limits of the component.
     pub limits: Limits,
 }
 
 /// A component that is ready to be instantiated.
 pub(crate) struct Component {
     pub(crate) name: Arc<str>,
-    pub(crate) environment: Vec<(String, String)>,
-    pub(crate) configuration: Configuration,
-    pub(crate) outgoing: Option<Arc<Outgoing>>,
-    pub(crate) limits: Limits,
-    pub(crate) log: Arc<GuestLog>,
     pub(crate) engine: HostEngine,
-    pub(crate) pre: InstancePre<GuestState>,
+    pub(crate) template: Arc<InstanceTemplate>,
     pub(crate) exports: Exports,
-    /// Instances that may have further calls.
-    pub(crate) idle: Arc<IdleInstances>,
-    /// It may want to know who is connected.
+    /// It may need the list of open connections.
     pub(crate) imports_sender: bool,
     /// Of the file's contents.
     pub(crate) digest: Digest,
 }
 
 impl Component {
-    /// Loads `source`. Takes as long as compiling does: not for the thread of a runtime.
+    /// Loads `source`. Blocks while compiling: not for a runtime's thread.
     pub(crate) fn load(
         engine: &HostEngine,
         cache: Option<&CodeCache>,
         source: ComponentSource,
     ) -> Result<Self, LoadError> {
         let wasm = read(&source.file)?;
-        let configuration = told(&source)?;
+        let configuration = configuration_of(&source)?;
         let file = || source.file.clone();
         let outgoing =
             Outgoing::new(&source.outgoing).map_err(|source| LoadError::Roots { file: file(), source })?;
         Self::of(engine, cache, source, configuration, outgoing, &wasm)
     }
 
-    /// Makes a component of what was [`read`] from its file, with what it is [`told`]. Takes as long.
+    /// Makes a component from the bytes [`read`] from its file and its configuration. Blocks, too.
     pub(crate) fn of(
         engine: &HostEngine,
         cache: Option<&CodeCache>,
@@ -222,15 +217,15 @@ impl Component {
         check_needs(&compiled, &limits, &file)?;
         let (pre, exports) = link(engine.wasmtime(), &compiled, &file)?;
         if exports.lifecycle.is_some() && exports.receiver.is_none() {
-            tracing::warn!(component = name, "lifecycle is exported without receiver, and never called");
+            tracing::warn!(component = name, "lifecycle is exported without receiver; it is never called");
         }
         if !configuration.is_empty() && !interface::imports_config(&compiled) {
             tracing::warn!(
                 component = name,
-                "settings and secrets are given, and it does not import wasi:config"
+                "settings or secrets are configured, but the component does not import wasi:config"
             );
         }
-        // The first request would pay for it otherwise.
+        // Otherwise the first request would do it.
         compiled
             .initialize_copy_on_write_image()
             .map_err(|source| LoadError::Invalid { file: file.clone(), source })?;
@@ -238,37 +233,33 @@ impl Component {
         let log = GuestLog::new(Arc::clone(&name));
         let imports_sender = interface::imports_sender(&compiled);
         let idle = IdleInstances::new(Arc::clone(&name), limits.reuse, Arc::clone(engine.slots()));
+        let setup = GuestSetup { environment, configuration, outgoing, limits, log };
+        let template = InstanceTemplate { engine: engine.wasmtime().clone(), pre, setup, idle };
         Ok(Self {
             name,
-            environment,
-            configuration,
-            outgoing,
-            limits,
-            log,
             engine: engine.clone(),
-            pre,
+            template: Arc::new(template),
             exports,
-            idle,
             imports_sender,
             digest: digest(wasm),
         })
     }
 }
 
-/// What the component is told: settings, and secrets as they are now.
-pub(crate) fn told(source: &ComponentSource) -> Result<Configuration, LoadError> {
+/// The settings of the component, and its secrets as they are now.
+pub(crate) fn configuration_of(source: &ComponentSource) -> Result<Configuration, LoadError> {
     let configuration = Configuration::read(source.configuration.clone());
     configuration.map_err(|error| LoadError::Secret { file: source.file.clone(), source: error })
 }
 
-/// What tells one file's contents from another's.
+/// Identifies a file's contents.
 pub(crate) type Digest = [u8; 32];
 
 pub(crate) fn digest(wasm: &[u8]) -> Digest {
     Sha256::digest(wasm).into()
 }
 
-/// The bytes of a file that looks like a component.
+/// Reads a file that begins like a component.
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
     let mut wasm = Vec::new();
     let read = File::open(file).and_then(|open| open.take(FILE_BYTES + 1).read_to_end(&mut wasm));
@@ -303,7 +294,7 @@ fn compiled(
     Ok(component)
 }
 
-/// Refuses at load what could never be instantiated.
+/// Refuses a component that could never be instantiated.
 fn check_needs(component: &Compiled, limits: &Limits, file: &Path) -> Result<(), LoadError> {
     let Some(needs) = component.resources_required() else { return Ok(()) };
     let checks = [
@@ -341,21 +332,21 @@ fn link(
     Ok((pre, exports))
 }
 
-/// All of WASI 0.2, for guests import it whether they use it or not. What it gives access to is decided per
-/// instance: no files, no sockets, outgoing HTTP to hosts that are allowed. And what guests import of ours, or of the original's.
+/// All of WASI 0.2, because guests import it whether they use it or not; and the `sender` of both packages. The access
+/// is decided per instance: no files, no sockets, outgoing HTTP to allowed hosts only.
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker: Linker<GuestState> = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     config::store::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| &mut state.configuration)?;
     config_draft::runtime::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| &mut state.configuration)?;
-    h8s::imported::types::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
-    h8s::imported::sender::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
-    original::imported::types::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
-    original::imported::sender::add_to_linker::<_, HasSelf<_>>(&mut linker, sending)?;
+    h8s::imported::types::add_to_linker::<_, HasSelf<_>>(&mut linker, sender)?;
+    h8s::imported::sender::add_to_linker::<_, HasSelf<_>>(&mut linker, sender)?;
+    original::imported::types::add_to_linker::<_, HasSelf<_>>(&mut linker, sender)?;
+    original::imported::sender::add_to_linker::<_, HasSelf<_>>(&mut linker, sender)?;
     Ok(linker)
 }
 
-fn sending(state: &mut GuestState) -> &mut Sending {
-    &mut state.sending
+fn sender(state: &mut GuestState) -> &mut GuestSender {
+    &mut state.sender
 }

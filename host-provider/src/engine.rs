@@ -1,6 +1,12 @@
 //! The wasmtime engine that every component of a process shares: its settings, its pool, its clock.
 //!
-//! Every setting is explained where it is set. What a component may use within the engine is in `limits.rs`.
+//! Every setting is explained where it is set. The limits of a component are in [`limits`].
+
+pub(crate) mod admission;
+pub(crate) mod cache;
+pub(crate) mod limits;
+pub(crate) mod memory_swap;
+pub(crate) mod slots;
 
 use std::sync::Arc;
 use std::thread;
@@ -9,54 +15,53 @@ use std::time::Duration;
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Limits;
-use crate::memory_swap::Swap;
-use crate::slots::Slots;
+use crate::engine::memory_swap::Swap;
+use crate::engine::slots::Slots;
 
-/// How often a running guest is made to look at the clock. Fine enough that other exchanges on the same thread
-/// wait 10 ms at most for a guest that computes, coarse enough to cost nothing that can be measured.
+/// How often a running guest is interrupted. Fine enough that other exchanges on the same thread wait 10 ms at most for a
+/// guest that computes, coarse enough to cost nothing measurable.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Ticks between two looks at whether somebody turned swap on: 10 s.
+/// Ticks between two checks of whether swap was turned on: 10 s.
 const TICKS_PER_SWAP_CHECK: u32 = 1000;
 
 /// Linear memories in one component. Nearly all have one; a few composed ones have more.
 pub(crate) const MEMORIES_PER_COMPONENT: u32 = 4;
 
-/// Tables in one component: its own, and those that adapters bring.
+/// Tables in one component: its own, and those of adapters.
 const TABLES_PER_COMPONENT: u32 = 8;
 
 /// Core instances in one component. A Rust component has about five; an interpreter with its libraries fifty.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 100;
 
-/// Stack of one guest, in bytes. Deep recursion traps when it is used up.
+/// Stack of one guest, in bytes. Deeper recursion traps.
 const GUEST_STACK_BYTES: usize = 512 * 1024;
 
 /// Stack of one guest together with the host functions that it calls, in bytes.
 const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
-/// The address range that a 32-bit memory can reach. Reserving all of it lets compiled code go without bounds
-/// checks.
+/// The address range of a 32-bit memory. With all of it reserved, compiled code needs no bounds checks.
 const WHOLE_MEMORY_BYTES: u64 = 4 << 30;
 
-/// What of a memory stays mapped for the next instance, so that it need not fault its pages in again.
+/// Bytes of a memory that stay mapped for the next instance, which avoids page faults.
 const MEMORY_KEPT_BYTES: usize = 2 * 1024 * 1024;
 
 /// The same for tables.
 const TABLE_KEPT_BYTES: usize = 512 * 1024;
 
-/// Places that are free keep their last component's memory mapped, up to so many: the next instance of it faults no page in.
+/// Free slots that keep their last component's memory mapped: the next instance of it has no page faults.
 const WARM_SLOTS: u32 = 100;
 
-/// And so many more for each component, so that a hundred that take turns need not map theirs each time.
+/// Additional such slots per component, so that a hundred components that alternate need not map theirs each time.
 const WARM_PER_COMPONENT: u32 = 2;
 
-/// How large an engine is.
+/// The size of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
-    /// Instances at the same time, over all components. Default 1,000, which reserves (but does not use) about
-    /// 16 TiB of address space.
+    /// Concurrent instances, over all components. Default 1,000, which reserves (but does not use) about 16 TiB of address
+    /// space.
     pub instances: u32,
-    /// Components that take turns. Default 1.
+    /// Number of components. Default 1.
     pub components: u32,
     /// The largest memory that any component may have, in bytes. Default 128 MiB.
     pub memory_bytes: usize,
@@ -71,23 +76,23 @@ impl Default for EngineConfig {
     }
 }
 
-/// Where instances get their memory from. The first that the machine allows is taken.
+/// How instances get their memory. The first that the machine allows is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allocation {
     /// From a pool, each memory with 4 GiB of address space: the fastest.
     Pool,
-    /// From a pool with only as much address space as memories may have bytes: code checks its bounds.
+    /// From a pool with only as much address space as the memory limit: code checks bounds.
     SmallPool,
     /// Mapped and unmapped for each instance: about four times the cost of an instance.
     OnDemand,
 }
 
-/// No engine could be made.
+/// The engine could not be created.
 #[derive(Debug, thiserror::Error)]
-#[error("the WebAssembly engine does not start: {0:#}")]
+#[error("cannot start the WebAssembly engine: {0:#}")]
 pub struct EngineError(wasmtime::Error);
 
-/// The engine of a process. Cheap to clone; the last clone stops its clock.
+/// The engine of a process. Cheap to clone; its clock stops with the last clone.
 #[derive(Clone)]
 pub struct HostEngine {
     engine: Engine,
@@ -97,11 +102,11 @@ pub struct HostEngine {
 }
 
 impl HostEngine {
-    /// Makes the engine and starts its clock.
+    /// Creates the engine and starts its clock.
     ///
     /// # Errors
     ///
-    /// When even the plainest settings are refused, or no thread can be started.
+    /// [`EngineError`] if even the most modest settings are refused, or no thread can be started.
     pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
         let swap = Swap::of_this_process();
         let (engine, allocation) = first_allowed(&config, &swap)?;
@@ -115,17 +120,17 @@ impl HostEngine {
         &self.engine
     }
 
-    /// One per instance: a pool that has run out is an error, not a wait.
+    /// One per instance: wasmtime's pool fails when it is exhausted, instead of waiting.
     pub(crate) fn slots(&self) -> &Arc<Slots> {
         &self.slots
     }
 
-    /// What the engine was made with.
+    /// The configuration that the engine was created with.
     pub fn config(&self) -> &EngineConfig {
         &self.config
     }
 
-    /// Where instances get their memory from.
+    /// How instances get their memory.
     pub fn allocation(&self) -> Allocation {
         self.allocation
     }
@@ -141,7 +146,7 @@ fn first_allowed(config: &EngineConfig, swap: &Swap) -> Result<(Engine, Allocati
             Err(error) => tracing::warn!(
                 instances = config.instances,
                 cause = %format_args!("{error:#}"),
-                "this machine refuses the address space for {allocation:?}: instances will cost more",
+                "cannot reserve the address space for {allocation:?}; instances will cost more",
             ),
         }
     }
@@ -162,13 +167,13 @@ fn log_choice(config: &EngineConfig, allocation: Allocation, swap: &Swap) {
 fn settings(config: &EngineConfig, allocation: Allocation, swap: &Swap) -> Config {
     let mut settings = Config::new();
     settings
-        // Guests give way, and can be stopped, wherever they loop. Two to three times cheaper than fuel.
+        // Guests yield, and can be stopped, wherever they loop. Two to three times cheaper than fuel.
         .epoch_interruption(true)
         // The machinery for WASI 0.3 slows every call, and nothing here uses it yet.
         .concurrency_support(false)
         // Memories start as copy-on-write images of their data: nothing is copied before a guest writes.
         .memory_init_cow(true)
-        // Compiling is done at start-up, and then all processors may help.
+        // Components are compiled at start-up, where all processors are free.
         .parallel_compilation(true)
         // A trap's backtrace names functions; reading DWARF for line numbers would let a guest that traps
         // at every request spend the host's time.
@@ -216,7 +221,10 @@ fn pool(config: &EngineConfig, swap: &Swap) -> PoolingAllocationConfig {
     pool
 }
 
-/// One thread ticks for all guests, until the engine is gone.
+/// One thread ticks for all guests, until the engine is dropped.
+///
+/// It wakes 100 times a second also while no guest runs. Parking it then would cost every call a check; the wake-ups cost
+/// next to nothing.
 fn start_clock(engine: EngineWeak, needs_swap_off: bool) -> std::io::Result<()> {
     thread::Builder::new().name("h8s-epoch".into()).spawn(move || run_clock(&engine, needs_swap_off))?;
     Ok(())
@@ -229,17 +237,17 @@ fn run_clock(engine: &EngineWeak, mut needs_swap_off: bool) {
             Some(engine) => engine.increment_epoch(),
             None => return,
         }
-        if needs_swap_off && tick % TICKS_PER_SWAP_CHECK == 0 && swap_came_on() {
+        if needs_swap_off && tick % TICKS_PER_SWAP_CHECK == 0 && swap_turned_on() {
             needs_swap_off = false;
         }
     }
 }
 
-fn swap_came_on() -> bool {
+fn swap_turned_on() -> bool {
     let Swap::Possible(why) = Swap::of_this_process() else { return false };
     tracing::error!(
         why,
-        "swap was turned on while this process relies on its absence to reset guest memory: restart it now",
+        "swap was turned on, but this process relies on its absence to reset guest memory; restart the process now",
     );
     true
 }
@@ -249,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_choice_makes_an_engine() {
+    fn every_allocation_creates_an_engine() {
         let config = EngineConfig { instances: 2, ..EngineConfig::default() };
         for swap in [Swap::Off("test".into()), Swap::Possible("test".into())] {
             for allocation in [Allocation::Pool, Allocation::SmallPool, Allocation::OnDemand] {
@@ -260,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_ticks_until_the_engine_is_gone() {
+    fn the_clock_ticks_until_the_engine_is_dropped() {
         let engine = Engine::new(&Config::new()).unwrap();
         let weak = engine.weak();
         let clock = thread::spawn(move || run_clock(&weak, false));

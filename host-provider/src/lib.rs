@@ -1,85 +1,46 @@
 //! The wasmtime host of h8s: h8s-host, and the library it is made of.
 //!
-//! From a file to an answer:
+//! The rooms, from the program down; each uses only rooms below it:
 //!
-//! - [`Flags`]: what `h8s-host` is told (`flags.rs`, `guest_flags.rs`, `table.rs`), which comes to a [`HostConfig`] (`host.rs`)
-//! - [`HostEngine`]: the engine that all components of a process share (`engine.rs`, `memory_swap.rs`)
-//! - [`load()`]: reads, checks, compiles and links components (`load.rs`, `component.rs`, `interface.rs`), with
-//!   compiled code kept in a [`CodeCache`] (`cache.rs`), and finds what they can do (`exports.rs`)
-//! - [`ComponentService`]: answers requests (`dispatch.rs`), within limits (`admission.rs`, `limits.rs`)
-//! - another component takes the place of one that runs, when its file changes ([`keep_current()`], `swap.rs`)
-//! - every call runs one instance (`instance.rs`) in a place of the engine's (`slots.rs`); one that may have further
-//!   calls waits for them (`idle.rs`)
-//! - an exchange (`exchange.rs`, `incoming_handler.rs`): its request's body (`request_body.rs`); its response body (`body.rs`) keeps the instance going; or a
-//!   message for a message (`request_reply.rs`, `msg.rs`)
-//! - a WebSocket (`websocket.rs`) is opened and closed (`lifecycle.rs`), and its messages are handled (`receiver.rs`)
-//! - what components send (`sending.rs`, `sender.rs`): to the connection they are called for (`own.rs`), or to whom
-//!   they can reach ([`connect()`], `reach.rs`)
-//! - the WIT packages in Rust: ours and the original's (`bindings.rs`, `original.rs`)
-//! - requests that components send themselves (`outgoing_handler.rs`, `outgoing.rs`), to hosts that they may
-//!   (`allow_list.rs`): over which connections (`outgoing_dial.rs`, `outgoing_roots.rs`), and how they fail
-//!   (`outgoing_fault.rs`)
-//! - what they are told: settings and secrets (`configuration.rs`)
-//! - what goes wrong in a guest is a [`Fault`] (`fault.rs`); what it prints goes to the log (`output.rs`)
+//! - `config`: flags, environment and file ([`Flags`]), which become a [`HostConfig`]
+//! - `service`: [`ComponentService`], a tower service for one component; [`load()`] and [`keep_current()`], which load
+//!   components and replace them when their files change
+//! - `http` and `websocket`: one request, one WebSocket
+//! - `component`: a file, read, checked, compiled and linked; what it imports and exports
+//! - `instance`: one call in one instance; what can go wrong in it ([`Fault`]), what it prints, what it is configured with
+//! - `push`: messages that guests send to WebSockets (`sender`)
+//! - `outgoing`: HTTP requests that guests send, to hosts on their allow-list
+//! - `engine`: the [`HostEngine`] of a process, its slots for instances, and [`Limits`]; compiled code ([`CodeCache`])
+//! - `bindings`: the WIT packages in Rust
+//!
+//! A request: [`ComponentService`] admits it (`engine::admission`), a guest's export is called in an instance
+//! (`http::answer`, `instance::guest`), and the response body ([`ComponentBody`]) runs the guest while it is read.
 
-mod admission;
-mod allow_list;
 mod bindings;
-mod body;
-mod cache;
 mod component;
-mod configuration;
-mod dispatch;
+mod config;
 mod engine;
-mod exchange;
-mod exports;
-mod fault;
-mod flags;
-mod guest_flags;
-mod host;
-mod idle;
-mod incoming_handler;
+mod http;
 mod instance;
-mod interface;
-mod lifecycle;
-mod limits;
-mod load;
-mod memory_swap;
-mod msg;
-mod original;
 mod outgoing;
-mod outgoing_dial;
-mod outgoing_fault;
-mod outgoing_handler;
-mod outgoing_roots;
-mod outgoing_silence;
-mod outgoing_upload;
-mod output;
-mod own;
-mod reach;
-mod receiver;
-mod request_body;
-mod request_reply;
-mod sender;
-mod sending;
-mod slots;
-mod swap;
-mod table;
+mod push;
+mod service;
+mod sync;
 mod websocket;
 
-pub use allow_list::{AllowedHost, NoAllowedHost};
-pub use body::{BrokenBody, ComponentBody};
-pub use cache::{CacheError, CodeCache};
-pub use component::{ComponentSource, LoadError};
-pub use configuration::{ConfigurationSource, SecretError, SecretSource};
-pub use dispatch::ComponentService;
-pub use engine::{Allocation, EngineConfig, EngineError, HostEngine};
-pub use fault::Fault;
-pub use flags::Flags;
-pub use guest_flags::{GuestFlags, UnreadSecret};
-pub use host::{HostConfig, HostError, Served, ServedSource, connect};
-pub use limits::Limits;
-pub use load::{LoadErrors, load};
-pub use outgoing::OutgoingSource;
-pub use outgoing_roots::RootsError;
-pub use swap::{SwapError, Swapped, keep_current};
+pub use crate::component::{ComponentSource, LoadError};
+pub use crate::config::flags::Flags;
+pub use crate::config::guest_flags::{GuestFlags, UnreadSecret};
+pub use crate::config::host::{HostConfig, HostError, Served, ServedSource, connect};
+pub use crate::engine::cache::{CacheError, CodeCache};
+pub use crate::engine::limits::Limits;
+pub use crate::engine::{Allocation, EngineConfig, EngineError, HostEngine};
+pub use crate::http::body::{BrokenBody, ComponentBody};
+pub use crate::instance::configuration::{ConfigurationSource, SecretError, SecretSource};
+pub use crate::instance::fault::Fault;
+pub use crate::outgoing::OutgoingSource;
+pub use crate::outgoing::allow_list::{AllowedHost, NoAllowedHost};
+pub use crate::outgoing::roots::RootsError;
+pub use crate::service::ComponentService;
+pub use crate::service::load::{LoadErrors, load};
+pub use crate::service::swap::{SwapError, Swapped, keep_current};

@@ -7,13 +7,13 @@ use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
 use h8s_settings::{Reload, Stop};
 use tokio::time::{Instant, timeout_at};
 
-/// Much less memory kept after bursts than the system's allocator keeps.
+/// Keeps much less memory after bursts than the system's allocator.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// As for a mistaken flag: what it was told to use is not there, or no use.
-const MISTAKEN: u8 = 2;
+/// The exit code for invalid configuration, as for an invalid flag.
+const INVALID_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
@@ -21,34 +21,34 @@ fn main() -> ExitCode {
     let (config, nats) = Flags::configs(loaded).unwrap_or_else(|exit| exit.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return ended(&error.into()),
+        Err(error) => return failed(&error.into()),
     };
-    // Before the components are read, and before somebody who has changed one says so.
+    // Before the components are read, so that no change is missed.
     let reload = runtime.block_on(async { Reload::new(config.watched()) });
     let reload = match reload {
         Ok(reload) => reload,
-        Err(error) => return ended(&error.into()),
+        Err(error) => return failed(&error.into()),
     };
     let served = match runtime.block_on(config.build()) {
         Ok(served) => served,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::from(MISTAKEN);
+            return ExitCode::from(INVALID_CONFIGURATION);
         }
     };
-    let ended_as = runtime.block_on(serve(&config, &nats, served, reload));
-    // A name that is looked up, or a component that is compiled, holds up nobody who wants to end.
+    let result = runtime.block_on(serve(&config, &nats, served, reload));
+    // Does not wait for name lookups or compilations on blocking threads.
     runtime.shutdown_background();
-    match ended_as {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => ended(&error),
+        Err(error) => failed(&error),
     }
 }
 
-fn ended(error: &anyhow::Error) -> ExitCode {
-    // Every error here tells its cause itself.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // The message of every error here includes its cause.
     eprintln!("h8s-host: {error}.");
-    if error.is::<ConnectError>() { ExitCode::from(MISTAKEN) } else { ExitCode::FAILURE }
+    if error.is::<ConnectError>() { ExitCode::from(INVALID_CONFIGURATION) } else { ExitCode::FAILURE }
 }
 
 async fn serve(
@@ -77,10 +77,14 @@ async fn serve(
     let deadline = Instant::now() + config.grace_period;
     let drained = async {
         responder.drain(config.grace_period).await;
-        // Answers are out; some components may still be busy with what they do afterwards.
+        // Responses are sent; guests may still work after them.
         for Served { service, .. } in &served {
             if timeout_at(deadline, service.idle()).await.is_err() {
-                tracing::warn!(component = service.name(), running = service.running(), "cut off by the end");
+                tracing::warn!(
+                    component = service.name(),
+                    running = service.running(),
+                    "shutdown interrupted running calls"
+                );
             }
         }
     };

@@ -1,8 +1,16 @@
-//! Requests that guests send: to hosts on the component's allow-list, over connections that its instances share.
+//! HTTP requests that guests send, to hosts on the component's allow-list, over connections that its instances share.
 //!
-//! No redirect is followed, no proxy of the environment is used, and nothing is sent twice. A request is under way from
-//! when it is sent until its response has been read to its end, or dropped, and its body sent to its end. One whose
-//! instance goes before is cut off, and never looks complete.
+//! Redirects are not followed, proxies of the environment are not used, and nothing is sent twice. A request is under way
+//! until its response has been read to its end, or dropped, and its body has been sent. A request whose instance is
+//! dropped earlier is aborted, and never looks complete.
+
+pub(crate) mod allow_list;
+pub(crate) mod dial;
+pub(crate) mod fault;
+pub(crate) mod handler;
+pub(crate) mod idle_timeout;
+pub(crate) mod roots;
+pub(crate) mod upload;
 
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
@@ -22,66 +30,65 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use crate::allow_list::{AllowedHost, Destination};
-use crate::outgoing_dial::{CONNECT_TIMEOUT, Dialer};
-use crate::outgoing_fault::{broken_response, failed};
-use crate::outgoing_roots::{RootsError, client_config};
-use crate::outgoing_silence::Silence;
-use crate::outgoing_upload::{Ended, Progress, UnderWay, Upload};
+use crate::outgoing::allow_list::{AllowedHost, Destination};
+use crate::outgoing::dial::{CONNECT_TIMEOUT, Dialer};
+use crate::outgoing::fault::{broken_response, failed};
+use crate::outgoing::idle_timeout::IdleTimeout;
+use crate::outgoing::roots::{RootsError, client_config};
+use crate::outgoing::upload::{Ended, Progress, UnderWay, Upload};
 
-/// Requests under way at a time for one instance. More are refused at once: a guest that waited for itself would wait
-/// for ever.
+/// Concurrent requests of one instance. More are refused at once: a guest that waited for itself would wait forever.
 const PER_INSTANCE: usize = 64;
 
-/// Requests under way at a time for all instances of a component. More wait, as long as connecting may take.
+/// Concurrent requests of all instances of a component. More wait, up to the connect timeout.
 const PER_COMPONENT: usize = 256;
 
-/// Connections of a component: one for each request, and as many that are idle or being made.
+/// Connections of a component: one for each request, and as many that are idle or being opened.
 const SOCKETS: usize = 2 * PER_COMPONENT;
 
-/// Idle connections to one host that are kept, and how long: a second less than many servers do, so that requests hardly
-/// ever meet one that has just been closed.
+/// Idle connections kept per host, and for how long: a second less than many servers do, so that requests rarely use one
+/// that has just been closed.
 const IDLE_PER_HOST: usize = 32;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A client is kept this long at least: a fraction of what waiting for a connection may take.
+/// A client is kept at least this long: a fraction of the connect timeout.
 const KEPT_CLIENT: Duration = Duration::from_secs(1);
 
-/// The longest that a guest can wait for a response head after the last piece of its request, and between two pieces of a
-/// response; and what it waits unless it says less.
+/// The maximum, and the default, of a guest's timeouts: for a response head, counted from the last piece of the request;
+/// and between two pieces of a response.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
 const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A response head, and what is read ahead of a body over HTTP/1.1, in bytes.
+/// Limit of a response head, and of read-ahead of a body, over HTTP/1.1, in bytes.
 const HTTP1_BUFFER_BYTES: usize = 64 << 10;
 
-/// Fields of a response head over HTTP/1.1.
+/// Limit of fields of a response head over HTTP/1.1.
 const HTTP1_FIELDS: usize = 128;
 
-/// What is read ahead of one body over HTTP/2, in bytes; and of all on one connection: so much that those who do not
-/// read never hold up those who do.
+/// Read-ahead of one body over HTTP/2, in bytes; and of all bodies on one connection: enough that a guest that does not
+/// read never blocks another.
 const HTTP2_STREAM_BYTES: u32 = 128 << 10;
 const HTTP2_CONNECTION_BYTES: u32 = HTTP2_STREAM_BYTES * PER_COMPONENT as u32;
 
-/// When a server over HTTP/2 that says nothing is asked whether it is still there, and how long it may take to say so.
+/// When a silent HTTP/2 connection is probed, and how long the server may take to reply.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the guests of a component may send requests. Default: nowhere.
+/// Where the guests of a component may send requests. Default: to no host.
 #[derive(Clone, Debug, Default)]
 pub struct OutgoingSource {
-    /// These hosts.
+    /// The allowed hosts.
     pub allowed: Vec<AllowedHost>,
-    /// PEM certificates that those of the hosts must lead to; the system's roots otherwise.
+    /// A PEM file with the root certificates to trust. `None`: the system's roots.
     pub ca: Option<PathBuf>,
 }
 
 type HttpClient = Client<Dialer, Upload>;
 
-/// An instance that sends.
+/// The sending side of one instance.
 #[derive(Clone)]
 pub(crate) struct Sender {
-    /// Requests that it may still have under way.
+    /// One permit per further concurrent request.
     free: Arc<Semaphore>,
     end: Ended,
 }
@@ -92,7 +99,7 @@ impl Sender {
     }
 }
 
-/// The requests of one component, and of those that take its place.
+/// The outgoing requests of one component, and of its replacements.
 pub(crate) struct Outgoing {
     allowed: Vec<AllowedHost>,
     dialer: Dialer,
@@ -102,7 +109,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// `None` where nothing is allowed.
+    /// `None` if no host is allowed.
     pub(crate) fn new(source: &OutgoingSource) -> Result<Option<Arc<Self>>, RootsError> {
         let needs_roots = source.ca.is_some() || source.allowed.iter().any(AllowedHost::is_tls);
         if source.allowed.is_empty() {
@@ -117,7 +124,7 @@ impl Outgoing {
         Ok(Some(Arc::new(Self { allowed, dialer, client, under_way, sockets })))
     }
 
-    /// Sends a request of `instance`, if it may be.
+    /// Sends a request of `instance`, if it is allowed.
     pub(crate) async fn send(
         self: Arc<Self>,
         instance: Sender,
@@ -137,26 +144,26 @@ impl Outgoing {
         Ok(response.map(|body| Download::new(body, timeouts.between_bytes, under_way).boxed_unsync()))
     }
 
-    /// The request as it is sent, which says where to nowhere but in its URI.
+    /// Checks a request, and normalizes its URI, which alone names the destination.
     fn admitted(&self, request: Request<WasiBody>) -> Result<Request<WasiBody>, Error> {
         let destination = Destination::of(request.uri()).filter(|to| to.is_among(&self.allowed));
         let Some(destination) = destination else {
-            tracing::debug!(to = ?request.uri().authority(), "an outgoing request is not allowed");
+            tracing::debug!(to = ?request.uri().authority(), "outgoing request denied: host is not on the allow-list");
             return Err(Error::HttpRequestDenied);
         };
-        // It would make a tunnel to wherever it says.
+        // It would open a tunnel to any destination.
         if request.method() == Method::CONNECT {
             return Err(Error::HttpRequestMethodInvalid);
         }
         let (mut head, body) = request.into_parts();
         head.uri = destination.uri(head.uri.path_and_query()).ok_or(Error::HttpRequestUriInvalid)?;
-        // The client makes it from the URI, which is all that was looked at.
+        // The client sets it from the URI, which is what was checked.
         head.headers.remove(header::HOST);
         Ok(Request::from_parts(head, body))
     }
 
-    /// The client. Where all connections are taken, those that are idle are let go of first: it forgets them. Not for
-    /// every request: what was just begun would be forgotten, too.
+    /// The client. When all connections are in use, a new client is created, which closes the old one's idle connections.
+    /// Not for every request: that would drop connections that were just opened.
     fn client(&self) -> HttpClient {
         let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if self.sockets.available_permits() == 0 && current.since.elapsed() >= KEPT_CLIENT {
@@ -166,7 +173,7 @@ impl Outgoing {
     }
 }
 
-/// A client, and since when.
+/// A client, and when it was created.
 struct Current {
     client: HttpClient,
     since: Instant,
@@ -223,7 +230,7 @@ async fn answered(
     }
 }
 
-/// What a guest asks for, within what it may.
+/// The timeouts that a guest requested, within the maxima.
 struct Timeouts {
     connect: Duration,
     first_byte: Duration,
@@ -234,7 +241,9 @@ impl Timeouts {
     fn of(options: Option<RequestOptions>) -> Self {
         let RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout } =
             options.unwrap_or_default();
-        let within = |asked: Option<Duration>, most: Duration| asked.map_or(most, |asked| asked.min(most));
+        let within = |requested: Option<Duration>, max: Duration| {
+            requested.map_or(max, |requested| requested.min(max))
+        };
         Self {
             connect: within(connect_timeout, CONNECT_TIMEOUT),
             first_byte: within(first_byte_timeout, FIRST_BYTE_TIMEOUT),
@@ -247,15 +256,15 @@ impl Timeouts {
 struct Download {
     body: Incoming,
     between_bytes: Duration,
-    silence: Silence,
-    /// The request is under way until there is no more to read.
+    idle: IdleTimeout,
+    /// The request is under way until the body has ended.
     under_way: Option<UnderWay>,
 }
 
 impl Download {
     fn new(body: Incoming, between_bytes: Duration, under_way: UnderWay) -> Self {
         let under_way = Some(under_way).filter(|_| !body.is_end_stream());
-        Self { body, between_bytes, silence: Silence::default(), under_way }
+        Self { body, between_bytes, idle: IdleTimeout::default(), under_way }
     }
 }
 
@@ -269,7 +278,7 @@ impl Body for Download {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                self.silence.is_broken();
+                self.idle.reset();
                 let frame = frame.map(|frame| frame.map_err(|error| broken_response(&error)));
                 let goes_on = matches!(&frame, Some(Ok(_))) && !self.body.is_end_stream();
                 self.under_way = self.under_way.take().filter(|_| goes_on);
@@ -277,7 +286,7 @@ impl Body for Download {
             }
             Poll::Pending => {
                 let between_bytes = self.between_bytes;
-                let is_over = self.silence.poll_too_long(between_bytes, cx);
+                let is_over = self.idle.poll_elapsed(between_bytes, cx);
                 is_over.map(|()| Some(Err(Error::ConnectionReadTimeout)))
             }
         }

@@ -40,7 +40,7 @@ impl Failure {
             Self::Host(HostError::Engine(_)) | Self::Broker(_) | Self::Start(_) | Self::Runtime(_) => 1,
             Self::Arguments(_)
             | Self::Source(_)
-            | Self::Host(HostError::Load(_) | HostError::Doubles(_))
+            | Self::Host(HostError::Load(_) | HostError::Conflicts(_))
             | Self::Listen(_)
             | Self::Connect(_) => 2,
         }

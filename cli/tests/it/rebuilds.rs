@@ -44,7 +44,7 @@ async fn a_saved_file_is_served() {
     dev.process.wait_for_line("component app: swapped (").await;
     // and when it is not a component, then that is logged, and the running version is still served
     std::fs::write(&file, "not at all").unwrap();
-    dev.process.wait_for_line("app.wasm: not a WebAssembly file; ").await;
+    dev.process.wait_for_line("app.wasm: not a WebAssembly file; keeping the running version").await;
     answers(&dev, "<code>/ok</code>").await;
     // and a component is served again
     std::fs::copy(guest("guests"), &file).unwrap();

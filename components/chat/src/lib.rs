@@ -1,7 +1,7 @@
 //! A chat room at every path: a page, and the WebSocket that the page opens.
 //!
-//! Nothing is kept between two calls. Who somebody is follows from the id of their connection, and who is there is
-//! known to the host.
+//! The component keeps no state: a participant's name is derived from the id of the connection, and the host knows the
+//! open connections.
 
 mod name;
 
@@ -15,7 +15,7 @@ use name::Name;
 
 wit_bindgen::generate!({ path: "../../wit/provider", world: "websocket" });
 
-/// Longer messages are no chat.
+/// Longer messages are refused.
 const TEXT_BYTES: usize = 4000;
 
 #[wstd::http_server]
@@ -28,51 +28,52 @@ struct Chat;
 
 impl receiver::Guest for Chat {
     fn handle_message(from: Origin, message: Frame) -> Result<(), String> {
-        let Frame::Text(text) = message else { return Err("chat is text".into()) };
+        let Frame::Text(text) = message else { return Err("not a text message".into()) };
         if text.len() > TEXT_BYTES {
-            return Err(format!("{} bytes are too long for a chat", text.len()));
+            return Err(format!("the message has {} bytes; the limit is {TEXT_BYTES}", text.len()));
         }
         let Name { name, hue } = Name::of(&from.connection);
-        tell(&from.path, json!({ "kind": "message", "name": name, "hue": hue, "text": text }))
+        broadcast(&from.path, json!({ "kind": "message", "name": name, "hue": hue, "text": text }))
     }
 }
 
 impl lifecycle::Guest for Chat {
     fn on_open(connection: Connection) -> Result<lifecycle::Acceptance, lifecycle::Refusal> {
         let Name { name, hue } = Name::of(&connection.id);
-        // No list has the newcomer yet.
+        // The new connection is not listed yet.
         let people = others(&connection.subject, &connection.id) + 1;
         let welcome = json!({ "kind": "welcome", "name": name, "hue": hue, "people": people });
-        let told = sender::send(&connection.id, &Frame::Text(welcome.to_string()))
+        let welcomed = sender::send(&connection.id, &Frame::Text(welcome.to_string()))
             .map_err(|error| error.to_string());
         let joined = json!({ "kind": "joined", "name": name, "hue": hue, "people": people });
-        report(told.and_then(|()| tell(&connection.path, joined)));
+        log(welcomed.and_then(|()| broadcast(&connection.path, joined)));
         Ok(lifecycle::Acceptance { protocol: None })
     }
 
     fn on_close(from: Origin, _code: u16, _reason: String) {
         let Name { name, hue } = Name::of(&from.connection);
         let people = others(&from.subject, &from.connection);
-        report(tell(&from.path, json!({ "kind": "left", "name": name, "hue": hue, "people": people })));
+        let left = json!({ "kind": "left", "name": name, "hue": hue, "people": people });
+        log(broadcast(&from.path, left));
     }
 }
 
-/// How many are in the same room.
-fn others(subject: &str, but: &ConnectionId) -> usize {
-    let there = sender::get_connections_by_subject(subject).unwrap_or_default();
-    there.iter().filter(|connection| connection.id != *but).count()
+/// The number of other participants in a room.
+fn others(subject: &str, own: &ConnectionId) -> usize {
+    let connections = sender::get_connections_by_subject(subject).unwrap_or_default();
+    connections.iter().filter(|connection| connection.id != *own).count()
 }
 
-/// Tells everybody in a room.
-fn tell(path: &str, what: Value) -> Result<(), String> {
-    // A path is what a client says; in a path for `broadcast` a `*` would mean more than itself.
+/// Sends an event to every participant in a room.
+fn broadcast(path: &str, event: Value) -> Result<(), String> {
+    // The path comes from a client, and `broadcast` interprets a `*`.
     let path = path.replace('*', "%2A");
-    sender::broadcast(Some(&path), &Frame::Text(what.to_string())).map_err(|error| error.to_string())
+    sender::broadcast(Some(&path), &Frame::Text(event.to_string())).map_err(|error| error.to_string())
 }
 
-fn report(outcome: Result<(), String>) {
+fn log(outcome: Result<(), String>) {
     if let Err(error) = outcome {
-        eprintln!("nobody was told: {error}");
+        eprintln!("cannot send: {error}");
     }
 }
 

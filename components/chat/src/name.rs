@@ -1,4 +1,4 @@
-//! What people are called.
+//! Names of participants.
 
 const COLOURS: [&str; 16] = [
     "Amber", "Azure", "Coral", "Crimson", "Golden", "Indigo", "Ivory", "Jade", "Lilac", "Ochre", "Olive",
@@ -10,15 +10,15 @@ const ANIMALS: [&str; 16] = [
     "Marten", "Newt", "Otter", "Puffin", "Raven",
 ];
 
-/// A name and a colour, made of the id of a connection: the same in every call.
+/// A name and a colour, derived from the id of a connection: the same in every call.
 pub struct Name {
     pub name: String,
-    /// In degrees around the wheel of colours.
+    /// In degrees on the colour wheel.
     pub hue: u32,
 }
 
 impl Name {
-    /// `id` is made of hexadecimal digits; each picks something.
+    /// `id` consists of hexadecimal digits; each selects a part.
     pub fn of(id: &str) -> Self {
         let mut digits = id.chars().filter_map(|digit| digit.to_digit(16));
         let mut next = || digits.next().unwrap_or(0);

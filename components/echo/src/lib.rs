@@ -1,4 +1,4 @@
-//! Sends the request body back as it comes in, however large it is: nothing is kept.
+//! Streams the request body back. Nothing is buffered, however large the body is.
 
 use wstd::http::{Body, Error, Request, Response};
 

@@ -1,4 +1,6 @@
-//! Asks another service, with a token that its visitors never see: `GET /x` here is `GET UPSTREAM/x` there.
+//! Forwards requests to another service, with a token that clients never see: `GET /x` here is `GET UPSTREAM/x` there.
+//!
+//! `UPSTREAM` is a setting, `TOKEN` a secret; the host must be on the component's allow-list.
 
 use wstd::http::{Body, Client, Error, Request, Response, StatusCode};
 
@@ -6,34 +8,34 @@ wit_bindgen::generate!({ path: "../../wit/wasi-config", world: "imports" });
 
 #[wstd::http_server]
 async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
-    let (Some(upstream), Some(token)) = (told("UPSTREAM"), told("TOKEN")) else {
-        return failed("Nobody said where to ask: give it UPSTREAM and TOKEN.\n");
+    let (Some(upstream), Some(token)) = (setting("UPSTREAM"), setting("TOKEN")) else {
+        return bad_gateway("UPSTREAM or TOKEN is not set.\n");
     };
-    let there = Request::get(format!("{upstream}{}", request.uri().path()))
+    let upstream_request = Request::get(format!("{upstream}{}", request.uri().path()))
         .header("authorization", format!("Bearer {token}"))
         .body(Body::empty())?;
-    match Client::new().send(there).await {
-        // The body goes on as it comes.
-        Ok(response) => {
-            let (head, body) = response.into_parts();
-            let mut answer = Response::builder().status(head.status);
-            if let Some(kind) = head.headers.get("content-type") {
-                answer = answer.header("content-type", kind);
+    match Client::new().send(upstream_request).await {
+        Ok(upstream_response) => {
+            let (head, body) = upstream_response.into_parts();
+            let mut response = Response::builder().status(head.status);
+            if let Some(content_type) = head.headers.get("content-type") {
+                response = response.header("content-type", content_type);
             }
-            Ok(answer.body(body)?)
+            // The body is streamed.
+            Ok(response.body(body)?)
         }
         Err(error) => {
-            eprintln!("{upstream} was not asked: {error}");
-            failed("The other service cannot be asked.\n")
+            eprintln!("request to {upstream} failed: {error}");
+            bad_gateway("The other service cannot be reached.\n")
         }
     }
 }
 
-/// A setting, or a secret.
-fn told(name: &str) -> Option<String> {
+/// A setting or a secret of this component.
+fn setting(name: &str) -> Option<String> {
     wasi::config::store::get(name).ok().flatten()
 }
 
-fn failed(why: &'static str) -> Result<Response<Body>, Error> {
-    Ok(Response::builder().status(StatusCode::BAD_GATEWAY).body(why.into())?)
+fn bad_gateway(text: &'static str) -> Result<Response<Body>, Error> {
+    Ok(Response::builder().status(StatusCode::BAD_GATEWAY).body(text.into())?)
 }

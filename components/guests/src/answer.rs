@@ -1,4 +1,4 @@
-//! Plain answers, and the parts they are made of.
+//! Helpers for responses.
 
 use wasip2::clocks::monotonic_clock;
 use wasip2::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
@@ -8,14 +8,14 @@ pub fn ok(_request: IncomingRequest, out: ResponseOutparam) {
     send(out, 200, "ok\n");
 }
 
-/// A whole answer.
+/// Sends a complete response.
 pub fn send(out: ResponseOutparam, status: u16, text: &str) {
     let body = head(out, status, &[]);
     write_all(&body, text.as_bytes());
     finish(body);
 }
 
-/// Sends the head and gives the body to be written.
+/// Sends the head, and returns the body for writing.
 pub fn head(out: ResponseOutparam, status: u16, headers: &[(&str, &str)]) -> OutgoingBody {
     let response = response(status, headers);
     let body = response.body().expect("the first body");
@@ -33,7 +33,7 @@ pub fn response(status: u16, headers: &[(&str, &str)]) -> OutgoingResponse {
     response
 }
 
-/// Writes all of `bytes`, waiting where the host says to.
+/// Writes all of `bytes`, with back-pressure.
 pub fn write_all(body: &OutgoingBody, bytes: &[u8]) {
     let stream = body.write().expect("the only writer");
     write_to(&stream, bytes);
@@ -52,8 +52,8 @@ pub fn write_to(stream: &OutputStream, mut bytes: &[u8]) {
     }
 }
 
-/// Where the request says `?late`: waits until what has been written is on its way, so that it is too late for
-/// the host to answer otherwise.
+/// With `?late` in the request: waits until the written data is on its way, so that it is too late for the host to send an
+/// error response.
 pub fn settle(request: &IncomingRequest) {
     if request.path_with_query().is_some_and(|path| path.ends_with("?late")) {
         monotonic_clock::subscribe_duration(20_000_000).block();

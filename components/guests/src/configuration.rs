@@ -1,4 +1,4 @@
-//! What a guest is told by whoever serves it.
+//! Settings and secrets.
 
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 
@@ -10,7 +10,7 @@ mod draft {
     wit_bindgen::generate!({ path: "../../wit/wasi-config-draft", world: "imports" });
 }
 
-/// All that it is told, and what it is not.
+/// Lists all settings, and looks up a missing one.
 pub fn configuration(_request: IncomingRequest, out: ResponseOutparam) {
     use wasi::config::store;
     let all = store::get_all().expect("all are at hand");
@@ -21,7 +21,7 @@ pub fn configuration(_request: IncomingRequest, out: ResponseOutparam) {
     send(out, 200, &format!("{lines}missing {missing:?} same {first:?}\n"));
 }
 
-/// The same, by the older interface.
+/// The same, through the earlier interface.
 pub fn configuration_draft(_request: IncomingRequest, out: ResponseOutparam) {
     use draft::wasi::config::runtime;
     let all = runtime::get_all().expect("all are at hand");

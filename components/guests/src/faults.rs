@@ -1,4 +1,4 @@
-//! Guests that never get as far as a response head.
+//! Guests that fail before the response head.
 
 use std::hint::black_box;
 
@@ -31,7 +31,7 @@ pub fn allocate(_request: IncomingRequest, _out: ResponseOutparam) {
     }
 }
 
-/// Asks for all the memory that there can be, in one instruction, and goes on without it.
+/// Requests the largest possible memory in one instruction, and continues without it.
 pub fn grow(_request: IncomingRequest, out: ResponseOutparam) {
     const PAGES_OF_4_GIB: usize = 65_536;
     let refused = std::arch::wasm32::memory_grow::<0>(PAGES_OF_4_GIB - 1) == usize::MAX;
@@ -59,7 +59,7 @@ pub fn flood_host_calls(_request: IncomingRequest, _out: ResponseOutparam) {
     }
 }
 
-/// One call that hands the host more bytes than it is willing to take.
+/// One call that passes more bytes than the host accepts.
 pub fn huge_host_call(_request: IncomingRequest, out: ResponseOutparam) {
     let value = vec![b'x'; 48 << 20];
     let refused = Fields::new().append("x-huge", &value).is_err();
@@ -73,7 +73,7 @@ pub fn open_resources(_request: IncomingRequest, _out: ResponseOutparam) {
     }
 }
 
-/// Asks for a gigabyte of random bytes in one call.
+/// Requests a gigabyte of random bytes in one call.
 pub fn random(_request: IncomingRequest, out: ResponseOutparam) {
     let bytes = wasip2::random::random::get_random_bytes(1 << 30);
     crate::answer::send(out, 200, &format!("{}\n", bytes.len()));

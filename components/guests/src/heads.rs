@@ -4,7 +4,7 @@ use wasip2::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingRespons
 
 use crate::answer::{finish, head, response, send, settle, write_all};
 
-/// Promises ten bytes and writes five.
+/// Declares ten bytes and writes five.
 pub fn length_too_long(request: IncomingRequest, out: ResponseOutparam) {
     let body = head(out, 200, &[("content-length", "10")]);
     write_all(&body, b"12345");
@@ -13,7 +13,7 @@ pub fn length_too_long(request: IncomingRequest, out: ResponseOutparam) {
     println!("finish was refused: {refused}");
 }
 
-/// Promises five bytes and writes ten.
+/// Declares five bytes and writes ten.
 pub fn length_too_short(request: IncomingRequest, out: ResponseOutparam) {
     let body = head(out, 200, &[("content-length", "5")]);
     let stream = body.write().expect("the only writer");
@@ -25,7 +25,7 @@ pub fn length_too_short(request: IncomingRequest, out: ResponseOutparam) {
     let _ = OutgoingBody::finish(body, None);
 }
 
-/// Promises ten bytes and has no body at all (which is right only for `HEAD`).
+/// Declares ten bytes and has no body (valid only for `HEAD`).
 pub fn length_without_body(_request: IncomingRequest, out: ResponseOutparam) {
     ResponseOutparam::set(out, Ok(response(200, &[("content-length", "10")])));
 }
@@ -50,7 +50,7 @@ pub fn endless_headers(_request: IncomingRequest, _out: ResponseOutparam) {
     }
 }
 
-/// Tries headers that belong to the connection, and lists those it was refused.
+/// Tries headers that describe the connection, and lists the refused ones.
 pub fn forbidden_headers(_request: IncomingRequest, out: ResponseOutparam) {
     let names = ["connection", "keep-alive", "transfer-encoding", "upgrade", "host", "te st", "x-fine"];
     let refused = |name: &&str| Fields::new().append(name, b"x").is_err();
@@ -59,24 +59,24 @@ pub fn forbidden_headers(_request: IncomingRequest, out: ResponseOutparam) {
     send(out, 200, &format!("{refused} split:{split}\n"));
 }
 
-/// Tries numbers that are no statuses, and says which of them were refused.
+/// Tries invalid statuses, and lists the refused ones.
 pub fn invalid_status(_request: IncomingRequest, out: ResponseOutparam) {
     let response = OutgoingResponse::new(Fields::new());
     let refused = [0, 99, 1000, u16::MAX].map(|status| response.set_status_code(status).is_err());
     send(out, 200, &format!("{refused:?}\n"));
 }
 
-/// Answers with a status that is no final answer.
+/// Answers with an informational status.
 pub fn status_101(_request: IncomingRequest, out: ResponseOutparam) {
     send(out, 101, "switched?\n");
 }
 
-/// Answers with a status that has no body, and writes one all the same.
+/// Answers with a status that has no body, and writes a body.
 pub fn status_204(_request: IncomingRequest, out: ResponseOutparam) {
     send(out, 204, "a body that must not be\n");
 }
 
-/// Never takes the body.
+/// Never writes the body.
 pub fn no_body(_request: IncomingRequest, out: ResponseOutparam) {
     ResponseOutparam::set(out, Ok(response(202, &[("x-kind", "no-body")])));
 }

@@ -1,10 +1,9 @@
 //! The host's test guest: one component, one behaviour per path.
 //!
-//! It exports `request-reply` as well, which would answer everything with an error: every test shows which export goes
-//! first.
+//! It also exports `request-reply`, which answers every request with an error: each test shows that `incoming-handler`
+//! takes precedence.
 //!
-//! `GET /` lists the behaviours, one name per line; the host's tests compare that list with what they
-//! test, so that none can be added here without a test there.
+//! `GET /` lists the behaviours, one name per line. A test of the host fails if a behaviour has no test.
 
 mod answer;
 mod configuration;
@@ -19,10 +18,10 @@ use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 
 type Behaviour = fn(IncomingRequest, ResponseOutparam);
 
-/// Every behaviour, by the path that asks for it.
+/// All behaviours, by path.
 const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("ok", answer::ok),
-    // Faults before an answer.
+    // Faults before a response.
     ("trap", faults::trap),
     ("loop", faults::spin),
     ("recurse", faults::recurse),
@@ -59,7 +58,7 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("status-101", heads::status_101),
     ("status-204", heads::status_204),
     ("no-body", heads::no_body),
-    // What the sandbox shows and hides.
+    // The sandbox.
     ("print", sandbox::print),
     ("print-endlessly", sandbox::print_endlessly),
     ("print-long-line", sandbox::print_long_line),
@@ -69,13 +68,13 @@ const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("send-http", sandbox::send_http),
     ("configuration", configuration::configuration),
     ("configuration-draft", configuration::configuration_draft),
-    // Requests of its own.
+    // Outgoing requests.
     ("fetch", outgoing::fetch),
     ("relay", outgoing::relay),
     ("never-read", outgoing::never_read),
     ("ten-thousand-calls", outgoing::ten_thousand_calls),
     ("forge-host", outgoing::forge_host),
-    // What instances keep.
+    // Reused instances.
     ("count", reuse::count),
     ("count-and-stay", reuse::count_and_stay),
     ("compute", reuse::compute),
@@ -102,7 +101,7 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-/// Never called: what `incoming-handler` can answer, it does.
+/// Never called: `incoming-handler` takes precedence.
 impl exports::h8s::provider::request_reply::Guest for Guests {
     fn handle_message(_msg: h8s::provider::types::Msg) -> Result<h8s::provider::types::Msg, String> {
         Err("a request has come as a message".into())

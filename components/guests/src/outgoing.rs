@@ -1,4 +1,4 @@
-//! Guests that send requests of their own, to what the header `x-to` says.
+//! Guests that send requests, to the URL in the header `x-to`.
 
 use wasip2::clocks::monotonic_clock;
 use wasip2::http::outgoing_handler;
@@ -10,7 +10,7 @@ use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
 use crate::answer::{finish, head, send, write_to};
 
-/// Sends a request without a body, and answers with what came: its status, and its body.
+/// Sends a request without a body, and answers with the status and the body of its response.
 pub fn fetch(request: IncomingRequest, out: ResponseOutparam) {
     match prepared(&request, Fields::new()).and_then(|outgoing| answer_to(&request, outgoing)) {
         Ok(response) => relay_response(&response, out),
@@ -18,7 +18,7 @@ pub fn fetch(request: IncomingRequest, out: ResponseOutparam) {
     }
 }
 
-/// Sends the body of its request on, as it comes, and the answer back.
+/// Streams the body of the request to the destination, and the response back.
 pub fn relay(request: IncomingRequest, out: ResponseOutparam) {
     let sent = prepared(&request, Fields::new()).and_then(|outgoing| {
         outgoing.set_method(&Method::Post).expect("a method");
@@ -37,7 +37,7 @@ pub fn relay(request: IncomingRequest, out: ResponseOutparam) {
     }
 }
 
-/// Sends a request, and never reads the body of what comes.
+/// Sends a request, and never reads the body of the response.
 pub fn never_read(request: IncomingRequest, _out: ResponseOutparam) {
     let outgoing = prepared(&request, Fields::new()).expect("an address");
     let response = answer_to(&request, outgoing).expect("an answer");
@@ -46,7 +46,7 @@ pub fn never_read(request: IncomingRequest, _out: ResponseOutparam) {
     monotonic_clock::subscribe_duration(365 * 24 * 3600 * 1_000_000_000).block();
 }
 
-/// Sends ten thousand requests at once, and says how many were answered, and how the others ended.
+/// Sends ten thousand requests at once, and counts the answered ones and the errors.
 pub fn ten_thousand_calls(request: IncomingRequest, out: ResponseOutparam) {
     let calls: Vec<_> = (0..10_000)
         .map(|_| outgoing_handler::handle(prepared(&request, Fields::new()).expect("an address"), None))
@@ -62,7 +62,7 @@ pub fn ten_thousand_calls(request: IncomingRequest, out: ResponseOutparam) {
     send(out, 200, &format!("answered {answered} limited {limited} other {other}\n"));
 }
 
-/// Tries to say by a header that the request is for somebody else.
+/// Tries to name another destination in a header.
 pub fn forge_host(request: IncomingRequest, out: ResponseOutparam) {
     let headers = Fields::new();
     let refused = headers.append("host", b"bank.example").is_err();
@@ -76,7 +76,7 @@ fn header(request: &IncomingRequest, name: &str) -> Option<String> {
     String::from_utf8(request.headers().get(name).into_iter().next()?).ok()
 }
 
-/// A request to what `x-to` says, or which part of it is refused.
+/// A request to `x-to`, or the name of the part that is refused.
 fn prepared(request: &IncomingRequest, headers: Fields) -> Result<OutgoingRequest, String> {
     let to = header(request, "x-to").ok_or("no x-to")?;
     let (scheme, rest) = to.split_once("://").ok_or("no scheme")?;
@@ -96,7 +96,7 @@ fn prepared(request: &IncomingRequest, headers: Fields) -> Result<OutgoingReques
     Ok(outgoing)
 }
 
-/// The answer, within what `x-first-byte-ms` and `x-between-bytes-ms` say.
+/// The response, within the timeouts in `x-first-byte-ms` and `x-between-bytes-ms`.
 fn answer_to(request: &IncomingRequest, outgoing: OutgoingRequest) -> Result<IncomingResponse, String> {
     let nanos = |name| header(request, name)?.parse::<u64>().ok().map(|millis| millis * 1_000_000);
     let options = RequestOptions::new();
@@ -112,7 +112,7 @@ fn wait(future: &FutureIncomingResponse) -> Result<IncomingResponse, String> {
     response.map_err(|code| format!("{code:?}"))
 }
 
-/// What came, as it comes: the status in a line, the body, and how that broke off, if it did.
+/// Streams a response back: a line with the status, the body, and the error if it ended early.
 fn relay_response(response: &IncomingResponse, out: ResponseOutparam) {
     let body = head(out, 200, &[]);
     let writer = body.write().expect("the only writer");

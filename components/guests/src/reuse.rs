@@ -1,4 +1,4 @@
-//! What an instance keeps from one call to the next, where it has more than one.
+//! State that a reused instance keeps between calls.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -14,13 +14,13 @@ fn next_call() -> u32 {
     CALLS.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// Says which of its instance's calls this is.
+/// Answers with the number of this call in its instance.
 pub fn count(_request: IncomingRequest, out: ResponseOutparam) {
     println!("counting");
     send(out, 200, &format!("call {}\n", next_call()));
 }
 
-/// The same, and stays busy for a while after its answer.
+/// The same, and continues for a while after its response.
 pub fn count_and_stay(_request: IncomingRequest, out: ResponseOutparam) {
     let body = head(out, 200, &[]);
     write_all(&body, format!("call {}\n", next_call()).as_bytes());
@@ -38,14 +38,14 @@ pub fn compute(_request: IncomingRequest, out: ResponseOutparam) {
     send(out, 200, &format!("call {}\n", next_call()));
 }
 
-/// Keeps 4 MiB more at every call.
+/// Allocates 4 MiB more in every call.
 pub fn hoard_memory(_request: IncomingRequest, out: ResponseOutparam) {
     thread_local!(static HOARD: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) });
     HOARD.with_borrow_mut(|hoard| hoard.push(black_box(vec![1; 4 << 20])));
     send(out, 200, &format!("call {}\n", next_call()));
 }
 
-/// Keeps the request and an empty list of headers open at every call.
+/// Leaves the request and an empty header list open in every call.
 pub fn hoard_resources(request: IncomingRequest, out: ResponseOutparam) {
     std::mem::forget(Fields::new());
     std::mem::forget(request);

@@ -1,4 +1,4 @@
-//! What a guest sees of the world: its output, its environment, and nothing else.
+//! A guest's view of its environment: output, environment variables, and nothing else.
 
 use std::alloc::Layout;
 use std::io::Write;
@@ -29,15 +29,15 @@ pub fn print_long_line(_request: IncomingRequest, out: ResponseOutparam) {
     send(out, 200, "printed\n");
 }
 
-/// Looks for what an earlier instance may have left in its memory, and leaves something itself.
+/// Looks for data of an earlier instance in its memory, and leaves some.
 pub fn leave_traces(_request: IncomingRequest, out: ResponseOutparam) {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     const BYTES: usize = 8 << 20;
     const TRACE: u8 = 0xaa;
     let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
     let layout = Layout::array::<u8>(BYTES).expect("a small array");
-    // SAFETY: the block is as long as its layout says and belongs to nobody else. It is not initialised by us, and
-    // memory of WebAssembly is never undefined: reading it is the purpose.
+    // SAFETY: the block is as long as its layout says and is not shared. It is uninitialised, but memory of
+    // WebAssembly is never undefined: reading it is the purpose.
     let traces = unsafe {
         let block = std::alloc::alloc(layout);
         assert!(!block.is_null());
@@ -64,7 +64,7 @@ pub fn reach_out(_request: IncomingRequest, out: ResponseOutparam) {
     send(out, 200, &format!("file {file} directory {directory} written {written} tcp {tcp} udp {udp}\n"));
 }
 
-/// Tries an HTTP request of its own, and says how it was refused.
+/// Tries an outgoing HTTP request, and answers with the error.
 pub fn send_http(_request: IncomingRequest, out: ResponseOutparam) {
     let request = OutgoingRequest::new(Fields::new());
     request.set_scheme(Some(&Scheme::Http)).expect("a scheme");

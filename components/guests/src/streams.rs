@@ -1,4 +1,4 @@
-//! Guests whose heads are fine, and what they then do with the bodies.
+//! Guests with valid heads, and various behaviours of their bodies.
 
 use std::hint::black_box;
 
@@ -36,12 +36,12 @@ pub fn forget_body(request: IncomingRequest, out: ResponseOutparam) {
     std::mem::forget(body);
 }
 
-/// Drops the body unfinished, which is how a guest says that it failed.
+/// Drops the body unfinished, which signals a failure.
 pub fn drop_body(request: IncomingRequest, out: ResponseOutparam) {
     drop(first_half(&request, out));
 }
 
-/// Answers in full and only then reads the request.
+/// Completes the response, and then reads the request.
 pub fn answer_first(request: IncomingRequest, out: ResponseOutparam) {
     let body = head(out, 200, &[]);
     write_all(&body, b"answered first\n");
@@ -79,7 +79,7 @@ pub fn slow_stream(_request: IncomingRequest, out: ResponseOutparam) {
     finish(body);
 }
 
-/// Writes 8 KiB pieces for ever and says on standard output how many megabytes went out.
+/// Writes 8 KiB pieces forever, and prints the number of megabytes written.
 pub fn endless_stream(_request: IncomingRequest, out: ResponseOutparam) {
     let body = head(out, 200, &[]);
     let stream = body.write().expect("the only writer");
@@ -100,14 +100,14 @@ pub fn trailers(_request: IncomingRequest, out: ResponseOutparam) {
     OutgoingBody::finish(body, Some(trailers)).expect("no length was promised");
 }
 
-/// Answers in full, waits, and then still does something.
+/// Completes the response, waits, and then does some work.
 pub fn late_work(_request: IncomingRequest, out: ResponseOutparam) {
     crate::answer::send(out, 200, "answered\n");
     monotonic_clock::subscribe_duration(30 * MILLISECOND).block();
     println!("late work is done");
 }
 
-/// Answers in full and then never returns.
+/// Completes the response, and never returns.
 pub fn late_loop(_request: IncomingRequest, out: ResponseOutparam) {
     crate::answer::send(out, 200, "answered\n");
     monotonic_clock::subscribe_duration(3_600_000 * MILLISECOND).block();

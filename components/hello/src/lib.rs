@@ -14,16 +14,18 @@ fn page(request: &Request<Body>) -> Result<Response<Body>, Error> {
 }
 
 fn api(request: &Request<Body>) -> Result<Response<Body>, Error> {
-    let about = json!({
+    let description = json!({
         "method": request.method().as_str(),
         "path": request.uri().path(),
         "query": request.uri().query(),
         "headers": request.headers().len(),
     });
-    Ok(Response::builder().header("content-type", "application/json").body(format!("{about}\n").into())?)
+    Ok(Response::builder()
+        .header("content-type", "application/json")
+        .body(format!("{description}\n").into())?)
 }
 
-/// What comes from a client never enters a page as it is.
+/// Escapes text from a client for HTML.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,11 +1,11 @@
-//! What a message can ask for: a word, and words after it.
+//! The commands of a message: a word, and its arguments.
 
 use std::hint::black_box;
 
 use crate::h8s::provider::sender::{self, send};
 use crate::h8s::provider::types::{Connection, Error, Frame, Origin};
 
-/// Every command.
+/// All commands.
 pub const NAMES: &[&str] = &[
     "echo",
     "bytes",
@@ -33,7 +33,7 @@ pub const NAMES: &[&str] = &[
 
 type Outcome = Result<String, Error>;
 
-/// Does what a message says, and answers with what came of it.
+/// Executes the command in a message, and replies with the result.
 pub fn on_message(from: &Origin, message: Frame) -> Result<(), String> {
     let me = &from.connection;
     let text = match message {
@@ -55,7 +55,7 @@ pub fn on_message(from: &Origin, message: Frame) -> Result<(), String> {
     }
 }
 
-/// Does what can be done without a connection of one's own.
+/// Executes the commands that need no connection of their own.
 pub fn run(name: &str, rest: &str) -> Outcome {
     let (first, after) = split(rest);
     match name {
@@ -89,7 +89,7 @@ pub fn run(name: &str, rest: &str) -> Outcome {
     }
 }
 
-/// What is told of an outcome: errors as they are, and of success what there is to say.
+/// The reply for a result.
 pub fn said(outcome: Outcome) -> Option<String> {
     match outcome {
         Ok(said) if said.is_empty() => None,
@@ -110,7 +110,7 @@ fn done(outcome: Result<(), Error>) -> Outcome {
     outcome.map(|()| "done".into())
 }
 
-/// Closes its own connection, and then finds that it takes nothing any more.
+/// Closes its own connection, and then tries to send to it.
 fn close_me(me: &str, rest: &str) -> Outcome {
     let (code, reason) = split(rest);
     send(me, &Frame::Text("the last".into()))?;
@@ -121,7 +121,7 @@ fn close_me(me: &str, rest: &str) -> Outcome {
     }
 }
 
-/// Sends until it is stopped, or has had its way.
+/// Sends until it fails or is done.
 fn flood(to: &str, count: u64) -> String {
     let frame = Frame::Text("flood".into());
     let refused = (0..count).find_map(|sent| Some((sent, send(to, &frame).err()?)));
@@ -134,7 +134,7 @@ fn described(found: &[Connection]) -> String {
     lines.join("\n")
 }
 
-/// All that is known of a connection.
+/// All fields of a connection.
 pub fn describe(connection: &Connection) -> String {
     let headers: Vec<String> = connection
         .headers

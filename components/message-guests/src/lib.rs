@@ -1,8 +1,8 @@
-//! The host's other test guest: HTTP and WebSockets as messages. What a message says is what it does.
+//! The host's test guest for messages: it executes the command in each message.
 //!
-//! A message to `receiver` is a command, and so is the body of a request to `request-reply`; what comes of it is sent
-//! back. `on-open` behaves as the last segment of the path says. `GET /` lists all commands and all such segments; the
-//! host's tests compare that list with what they test, so that none can be added here without a test there.
+//! A message to `receiver` is a command, and so is the body of a request to `request-reply`; the result is sent back. The
+//! last segment of the path selects the behaviour of `on-open`. `GET /` lists all commands and segments. A test of the
+//! host fails if one of them has no test.
 
 mod commands;
 mod opening;

@@ -1,11 +1,11 @@
-//! What `on-open` does, by the last segment of the path; and `on-close`.
+//! `on-open`, by the last segment of the path; and `on-close`.
 
 use crate::commands::describe;
 use crate::exports::h8s::provider::lifecycle::{Acceptance, KeyValue, Refusal};
 use crate::h8s::provider::sender::{self, send};
 use crate::h8s::provider::types::{Connection, Frame};
 
-/// Every segment that means something.
+/// All segments.
 pub const NAMES: &[&str] = &[
     "refuse",
     "refuse-oddly",
@@ -75,7 +75,7 @@ fn refusal(status: u16, text: String) -> Refusal {
     Refusal { status, headers, body: text.into() }
 }
 
-/// The last subprotocol that the client offers: the first would be found without looking.
+/// The last subprotocol that the client offers: the first would be chosen by chance, too.
 fn offered(connection: &Connection) -> Option<String> {
     let offers = connection.headers.iter().find(|header| header.key == "Sec-Websocket-Protocol")?;
     Some(offers.value.last()?.rsplit(',').next()?.trim().to_owned())

@@ -1,10 +1,10 @@
-//! HTTP requests: the path says how to answer.
+//! HTTP requests: the path selects the reply.
 
 use crate::commands::{self, run, said, split};
 use crate::h8s::provider::types::{KeyValue, Msg};
 use crate::opening;
 
-/// Every path that means something; `run` takes a command as its body.
+/// All paths; `run` executes the command in its body.
 const NAMES: &[&str] =
     &["run", "mirror", "teapot", "bad-status", "bad-header", "wrong-length", "elsewhere", "words"];
 

@@ -1,4 +1,4 @@
-//! Built against the wasmCloud provider's own package, as its test component is: nothing here is ours.
+//! Built against the wasmCloud provider's package, like its own test component.
 
 wit_bindgen::generate!({ path: "../../wit/mattilsynet-h8s-provider", world: "component" });
 
@@ -9,7 +9,7 @@ use mattilsynet::h8s_provider::types::{KeyValue, Msg};
 struct Original;
 
 impl request_reply::Guest for Original {
-    /// Says what was asked, and in which headers.
+    /// Describes the request and its headers.
     fn handle_message(msg: Msg) -> Result<Msg, String> {
         if msg.data == b"fail" {
             return Err("failing as asked".into());
@@ -21,7 +21,7 @@ impl request_reply::Guest for Original {
 }
 
 impl receiver::Guest for Original {
-    /// Sends to everybody, to those of a subject, or back.
+    /// Sends to all connections, to those of a subject, to one, or back.
     fn handle_message(msg: Msg) -> Result<String, String> {
         let text = String::from_utf8_lossy(&msg.data).into_owned();
         match text.split_once(' ').unwrap_or((&text, "")) {
@@ -43,7 +43,7 @@ fn to_all(connections: Vec<Msg>) -> Result<String, String> {
     Ok(format!("{} told", connections.len()))
 }
 
-/// Everything about a message in some order of its own.
+/// A message in one line, with its headers sorted.
 fn described(msg: &Msg) -> String {
     let mut headers: Vec<String> =
         msg.headers.iter().map(|header| format!("{}={}", header.key, header.value.join("|"))).collect();

@@ -1,10 +1,9 @@
-//! Pushes what is posted to WebSockets, and lists which there are.
+//! Lists WebSockets, and pushes messages to them.
 //!
-//! - `POST /…` sends the body to everybody connected; with `?subject=h8s.ws.ws.localhost._.chat` (wildcards included,
-//!   `>` written `%3E`) to those of a subject, with `?path=/chat` to those of a path.
-//! - `GET /…` lists the same in JSON.
-
-mod query;
+//! - `GET /…` lists the open connections in JSON.
+//! - `POST /…` sends the body to all of them.
+//!
+//! Both take a filter: `?subject=h8s.ws.ws.localhost._.chat` (with NATS wildcards; write `>` as `%3E`), or `?path=/chat`.
 
 use serde_json::{Value, json};
 use wstd::http::{Body, Error, Method, Request, Response, StatusCode};
@@ -20,45 +19,52 @@ wit_bindgen::generate!({
 
 #[wstd::http_server]
 async fn main(mut request: Request<Body>) -> Result<Response<Body>, Error> {
-    let found = match find(request.uri().query().unwrap_or_default()) {
-        Ok(found) => found,
-        Err(error) => return answer(status(&error), json!({ "error": error.to_string() })),
+    let connections = match find(request.uri().query().unwrap_or_default()) {
+        Ok(connections) => connections,
+        Err(error) => return respond(status(&error), json!({ "error": error.to_string() })),
     };
     match *request.method() {
-        Method::GET => answer(StatusCode::OK, found.iter().map(described).collect()),
+        Method::GET => respond(StatusCode::OK, connections.iter().map(describe).collect()),
         Method::POST => {
             let body = request.body_mut().contents().await?.to_vec();
-            answer(StatusCode::OK, push(&found, body))
+            respond(StatusCode::OK, push(&connections, body))
         }
-        _ => answer(StatusCode::METHOD_NOT_ALLOWED, json!({ "error": "GET lists, POST sends" })),
+        _ => respond(StatusCode::METHOD_NOT_ALLOWED, json!({ "error": "use GET to list, POST to send" })),
     }
 }
 
-/// The connections that a query speaks of.
+/// The connections that match the filters of a query.
 fn find(query: &str) -> Result<Vec<Connection>, SenderError> {
-    let found = match query::value(query, "subject") {
+    let mut connections = match parameter(query, "subject") {
         Some(subject) => get_connections_by_subject(&subject)?,
         None => get_connections()?,
     };
-    let path = query::value(query, "path");
-    Ok(found.into_iter().filter(|found| path.as_ref().is_none_or(|path| *path == found.path)).collect())
+    if let Some(path) = parameter(query, "path") {
+        connections.retain(|connection| connection.path == path);
+    }
+    Ok(connections)
 }
 
-/// Sends to each, and says how that went.
-fn push(to: &[Connection], body: Vec<u8>) -> Value {
+/// The first value of a parameter.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// Sends the body to each connection, as text if it is UTF-8, and reports the result.
+fn push(connections: &[Connection], body: Vec<u8>) -> Value {
     let message = match String::from_utf8(body) {
         Ok(text) => Frame::Text(text),
         Err(bytes) => Frame::Binary(bytes.into_bytes()),
     };
-    let failed: Vec<Value> = to
+    let failed: Vec<Value> = connections
         .iter()
         .filter_map(|connection| Some((connection, send(&connection.id, &message).err()?)))
         .map(|(connection, error)| json!({ "connection": connection.id, "why": error.to_string() }))
         .collect();
-    json!({ "sent": to.len() - failed.len(), "failed": failed })
+    json!({ "sent": connections.len() - failed.len(), "failed": failed })
 }
 
-fn described(connection: &Connection) -> Value {
+fn describe(connection: &Connection) -> Value {
     json!({ "connection": connection.id, "path": connection.path, "subject": connection.subject })
 }
 
@@ -69,7 +75,7 @@ fn status(error: &SenderError) -> StatusCode {
     }
 }
 
-fn answer(status: StatusCode, what: Value) -> Result<Response<Body>, Error> {
+fn respond(status: StatusCode, body: Value) -> Result<Response<Body>, Error> {
     let response = Response::builder().status(status).header("content-type", "application/json");
-    Ok(response.body(format!("{what}\n").into())?)
+    Ok(response.body(format!("{body}\n").into())?)
 }

@@ -1,4 +1,4 @@
-//! Sends every WebSocket message back to where it came from: text as text, bytes as bytes.
+//! Sends every WebSocket message back to its sender: text as text, bytes as bytes.
 
 wit_bindgen::generate!({ path: "../../wit/provider", world: "websocket-receiver" });
 

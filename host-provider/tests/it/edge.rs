@@ -13,7 +13,7 @@ use h8s_wire::{Close, Host, Interest, Message, MessageKind, MethodPattern, Subje
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 
-use crate::stand::{serve, within};
+use crate::fixture::{serve, within};
 
 pub(crate) const HOST: &str = "app.example";
 
@@ -94,13 +94,13 @@ impl Edge {
         Client::open(&self.requester, HOST, path).await
     }
 
-    /// One command and what comes of it.
+    /// Sends a command and returns the reply.
     pub(crate) async fn post(&self, path: &str, body: &str) -> (StatusCode, String) {
         post(&self.requester, HOST, path, body).await
     }
 }
 
-/// Waits until the gateway has heard of somebody who takes WebSockets.
+/// Waits until the gateway has received the interest of a responder for WebSockets.
 pub(crate) async fn websockets_are_known(requester: &Requester, at: &str) {
     let what = format!("WebSockets for {at} are announced");
     eventually(&what, async || requester.serves_websocket(&host(at), "/")).await;
@@ -204,7 +204,7 @@ impl Client {
         self.hear().await
     }
 
-    /// What the other side closes with.
+    /// The close of the other side.
     pub(crate) async fn closed(&mut self) -> Close {
         match self.event().await {
             LegEvent::Close(close) => close,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Once};
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::stand::within;
+use crate::fixture::within;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

@@ -1,28 +1,14 @@
 //! The host with real components: those of `components/`, built by the test itself.
 
-#![allow(clippy::unwrap_used, reason = "a test says by a panic what it did not expect")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
-mod bodies;
-mod cache;
-mod configuration;
+mod component;
 mod coverage;
 mod edge;
-mod faults;
-mod heads;
-mod limits;
-mod load;
+mod fixture;
+mod http;
+mod instance;
 mod log;
 mod outgoing;
-mod outgoing_tls;
 mod program;
-mod request_reply;
-mod reuse;
-mod sandbox;
-mod sending;
-mod slow_uploads;
-mod stand;
-mod streams;
-mod survival;
-mod swap;
-mod watch;
-mod websockets;
+mod websocket;

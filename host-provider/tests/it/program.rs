@@ -1,4 +1,4 @@
-//! `h8s-host` as it is run: what it says to mistakes, and a life from start to drain on either bus.
+//! The program `h8s-host`: errors in its configuration, and a run from start to drain on either bus.
 
 use bytes::Bytes;
 use h8s_nats::{Link, NatsConfig, Requester, RequesterConfig};
@@ -23,7 +23,7 @@ fn path(guest_name: &str) -> String {
 }
 
 #[tokio::test]
-async fn mistaken_flags_are_all_told() {
+async fn all_invalid_flags_are_reported() {
     let said =
         mistaken(&["x.wasm", "--timeout", "0s", "--max-memory", "lots", "--path", "api", "--env", "=x"])
             .await;
@@ -34,7 +34,7 @@ async fn mistaken_flags_are_all_told() {
 }
 
 #[tokio::test]
-async fn mistakes_in_component_tables_are_all_told() {
+async fn all_errors_in_component_tables_are_reported() {
     // given a file in which every table is wrong in its own way
     let file = tempfile::NamedTempFile::new().unwrap();
     let text = r#"
@@ -57,10 +57,10 @@ async fn mistakes_in_component_tables_are_all_told() {
     // then
     let expected = [
         "[[component]] 1: file is missing",
-        "[[component]] 2 (b.wasm): pth: there is no such key",
+        "[[component]] 2 (b.wasm): pth: unknown key",
         "[[component]] 2 (b.wasm): cpu-budget: ",
-        "[[component]] 2 (b.wasm): methods: methods are those of HTTP; components that take WebSockets are offered them anyhow",
-        "[[component]] 4 (d.wasm): methods: methods are those of HTTP",
+        "[[component]] 2 (b.wasm): methods: not an HTTP method; components that export receiver serve WebSockets in any case",
+        "[[component]] 4 (d.wasm): methods: not an HTTP method",
     ];
     for sentence in expected {
         assert!(said.iter().any(|line| line.contains(sentence)), "{sentence}: {said:#?}");
@@ -68,7 +68,7 @@ async fn mistakes_in_component_tables_are_all_told() {
 }
 
 #[tokio::test]
-async fn components_that_serve_the_same_are_all_told() {
+async fn all_components_that_serve_the_same_are_reported() {
     // given three components in one place: one for HTTP, one for both, and one for WebSockets
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("host.toml");
@@ -76,13 +76,13 @@ async fn components_that_serve_the_same_are_all_told() {
     std::fs::write(&file, ["hello", "chat", "websocket-echo"].map(table).concat()).unwrap();
     // when
     let said = mistaken(&["--config", file.to_str().unwrap(), "--no-cache"]).await;
-    // then what collides is told, and what does not is not
+    // then the conflicts are reported, and nothing else
     assert_eq!(said.len(), 2, "{said:#?}");
     assert!(
-        said[0].contains("hello.wasm") && said[0].contains("chat.wasm both serve ANY localhost/x: "),
+        said[0].contains("hello.wasm") && said[0].contains("chat.wasm both serve ANY localhost/x; "),
         "{said:#?}"
     );
-    assert!(said[1].contains("websocket_echo.wasm both serve WS localhost/x: "), "{said:#?}");
+    assert!(said[1].contains("websocket_echo.wasm both serve WS localhost/x; "), "{said:#?}");
 }
 
 #[tokio::test]
@@ -92,8 +92,8 @@ async fn without_a_component_there_is_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn bad_component_files_are_all_told() {
-    // given a file that is not there, a core module, and one with an unknown import
+async fn all_bad_component_files_are_reported() {
+    // given a missing file, a core module, and a component with an unknown import
     let files = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         std::fs::write(files.path().join(name), wat::parse_str(text).unwrap()).unwrap()
@@ -121,7 +121,7 @@ async fn bad_component_files_are_all_told() {
 }
 
 #[tokio::test]
-async fn without_nats_it_says_so_and_ends() {
+async fn without_nats_it_reports_that_and_exits() {
     let mut host = start(&[&path("hello"), "--no-cache", "--nats-url", "nats://127.0.0.1:1"]);
     assert_eq!(host.wait_for_exit().await.code(), Some(2));
     let said = host.stderr();
@@ -162,13 +162,13 @@ over_both_buses! {
         host.wait_for_line("ready").await;
         let requester = requester(&bus).await;
 
-        // when each is asked, then each answers
+        // when each gets a request, then each answers
         let large = Bytes::from(vec![b'x'; 3 << 20]);
         assert_eq!(answer(&requester, "/echo/a", &large).await, (StatusCode::OK, large));
         assert_eq!(answer(&requester, "/environment", &Bytes::new()).await, (StatusCode::OK, "GREETING=hello\n".into()));
         assert_eq!(answer(&requester, "/trap", &Bytes::new()).await.0, StatusCode::INTERNAL_SERVER_ERROR);
 
-        // and what is under way at SIGTERM is carried to its end
+        // and requests under way at SIGTERM are completed
         let request = Request::get("/slow-stream").header("host", "localhost").body(Full::<Bytes>::default()).unwrap();
         let slow = soon(requester.send(&"localhost".parse().unwrap(), request)).await.unwrap();
         host.terminate();

@@ -1,0 +1,4 @@
+mod cache;
+mod load;
+pub(crate) mod swap;
+mod watch;

@@ -1,0 +1,5 @@
+mod bodies;
+mod heads;
+mod request_reply;
+mod slow_uploads;
+mod streams;

@@ -1,0 +1,5 @@
+mod configuration;
+mod faults;
+mod limits;
+mod reuse;
+mod sandbox;

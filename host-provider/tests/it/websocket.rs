@@ -1,0 +1,3 @@
+mod messages;
+mod sending;
+mod survival;
