@@ -25,8 +25,8 @@ use h8s_host::{
     ServedSource, connect,
 };
 use h8s_ingress::{App, Config, Drained, Shutdown};
-use h8s_nats::{Identity, Link, NatsConfig, Requester, RequesterConfig, Responder};
-use h8s_settings::{Exit, Mistakes, Secret};
+use h8s_nats::{Bus, ConnectOptions, Requester, RequesterConfig, Responder};
+use h8s_settings::{Exit, Mistakes};
 use h8s_wire::{Host, Interest, MethodPattern};
 use http::Method;
 use tokio::task::JoinSet;
@@ -99,7 +99,8 @@ impl Stack {
         let is_embedded = configured.is_none();
         let (nats, nats_url) = nats(configured)?;
 
-        let requester = Requester::start(Link::connect(&nats).await?, RequesterConfig::default()).await?;
+        let requester =
+            Requester::start(Bus::connect(nats.clone()).await?, RequesterConfig::default()).await?;
         let config = Config {
             listen: vec![flags.listen],
             grace_period: GRACE_PERIOD,
@@ -113,8 +114,8 @@ impl Stack {
         let (files, origins) = read(&arguments, flags.quiet).await?;
         let placements = placement::placements(&arguments, files)?;
         let components = components(&placements, &flags.guest).await?;
-        let link = Link::connect(&nats).await?;
-        connect(&components, &link, &nats.subjects).await?;
+        let link = Bus::connect(nats.clone()).await?;
+        connect(&components, &link, nats.subjects()).await?;
         let responder = serve(link, &components).await?;
         wait_for_interests(&requester, &components).await;
 
@@ -154,27 +155,15 @@ impl Stack {
     }
 }
 
-fn nats_config(url: &str) -> Result<NatsConfig, Exit> {
+fn nats_config(url: &str) -> Result<ConnectOptions, Exit> {
     let mut mistakes = Mistakes::new();
-    let config = NatsConfig::anonymous(url).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
-    mistakes.into_result().map(|()| NatsConfig { identity: identity(&config), ..config })
+    let options = ConnectOptions::new(url).map(ConnectOptions::url_credentials);
+    let options = options.map_err(|error| mistakes.push(format!("--nats-url: {error}")));
+    mistakes.into_result().map(|()| options.unwrap_or_default())
 }
 
-/// The credentials of a URL, before its `@`: a user with a password, or a token.
-fn identity(config: &NatsConfig) -> Identity {
-    let first = config.servers.first();
-    let Some(name) = first.and_then(|url| url.username()) else { return Identity::Anonymous };
-    let secret = |text: &str| text.parse::<Secret>().ok();
-    match first.and_then(|url| url.password()) {
-        Some(password) => {
-            secret(password).map_or(Identity::Anonymous, |password| Identity::User(name.to_owned(), password))
-        }
-        None => secret(name).map_or(Identity::Anonymous, Identity::Token),
-    }
-}
-
-/// The configured NATS, or an embedded broker; and its URL for display.
-fn nats(configured: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure> {
+/// The NATS that was asked for, or one of our own; and how to call it.
+fn bus(configured: Option<ConnectOptions>) -> Result<(ConnectOptions, String), Failure> {
     let config = match configured {
         Some(config) => config,
         None => {
@@ -185,10 +174,8 @@ fn nats(configured: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure>
             nats_config(&url)?
         }
     };
-    // Composed of parts, without the password.
-    let urls = config.servers.iter().map(|url| format!("{}://{}:{}", url.scheme(), url.host(), url.port()));
-    let shown = urls.collect::<Vec<_>>().join(",");
-    Ok((NatsConfig { name: "h8s dev".into(), ..config }, shown))
+    let shown = config.servers().join(",");
+    Ok((config.name("h8s dev"), shown))
 }
 
 /// The components' files. Directories are built in turn: one build uses all processors.
@@ -254,7 +241,7 @@ fn cache() -> Option<CodeCache> {
     opened.inspect_err(|error| tracing::warn!(cause = %error, "compiled code is not cached")).ok()
 }
 
-async fn serve(link: Link, components: &[Served]) -> Result<Responder, Failure> {
+async fn serve(link: Bus, components: &[Served]) -> Result<Responder, Failure> {
     let mut responder = Responder::builder(link);
     for Served { interests, service } in components {
         for interest in interests {

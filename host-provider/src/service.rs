@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h8s_nats::{Connections, ExchangeContext, Link, Patience, Refused, WebSocketUpgrade};
+use h8s_nats::{Bus, Connections, ExchangeContext, Refused, ResponseTimeout, WebSocketUpgrade};
 use h8s_wire::{Host, Subjects};
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
@@ -68,13 +68,7 @@ impl ComponentService {
 
     /// Sets which connections the component can push to: those of `hosts`. `link` serves a replacement of the component
     /// that is the first to import `sender`. Only the first call counts; before it, every push fails.
-    pub fn connect(
-        &self,
-        link: Link,
-        subjects: Subjects,
-        hosts: Vec<Host>,
-        connections: Option<Connections>,
-    ) {
+    pub fn connect(&self, link: Bus, subjects: Subjects, hosts: Vec<Host>, connections: Option<Connections>) {
         let connections = connections.map_or_else(OnceLock::new, OnceLock::from);
         self.0.set_scope(PushScope { subjects, hosts, connections, link: Some(link) });
     }
@@ -132,8 +126,8 @@ impl ComponentService {
                 let (body, progress) = RequestBody::new(body);
                 let patience = match progress {
                     // A slow upload is not the guest's fault.
-                    Some(progress) => Patience::WhileMoving { progress, timeout, at_most: requested },
-                    None => Patience::Until(deadline),
+                    Some(progress) => ResponseTimeout::WhileMoving { progress, timeout, at_most: requested },
+                    None => ResponseTimeout::Until(deadline),
                 };
                 self.answer(Request::from_parts(head, body), patience).await
             }
@@ -143,7 +137,7 @@ impl ComponentService {
     async fn answer<B>(
         self,
         request: Request<B>,
-        patience: Patience,
+        patience: ResponseTimeout,
     ) -> Result<Response<ComponentBody>, Refused>
     where
         B: Body<Data = Bytes> + Send + 'static,

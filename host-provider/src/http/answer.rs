@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use h8s_nats::Patience;
+use h8s_nats::ResponseTimeout;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ pub(crate) async fn answer<B>(
     permit: Permit,
     sender: GuestSender,
     request: Request<B>,
-    patience: Patience,
+    patience: ResponseTimeout,
 ) -> Response<ComponentBody>
 where
     B: Body<Data = Bytes> + Send + 'static,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
-use h8s_nats::{Connections, Link, SendError, StartError};
+use h8s_nats::{Bus, Connections, SendError, StartError};
 use h8s_wire::push::Push;
 use h8s_wire::{ConnectionId, Host, Subjects};
 use tokio::time::{sleep, timeout};
@@ -25,7 +25,7 @@ pub(crate) struct PushScope {
     /// Empty unless the component imports `sender`.
     pub(crate) connections: OnceLock<Connections>,
     /// `None` before there is a connection to NATS.
-    pub(crate) link: Option<Link>,
+    pub(crate) link: Option<Bus>,
 }
 
 impl PushScope {
