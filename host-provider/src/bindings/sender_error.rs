@@ -1,6 +1,6 @@
 //! The errors of `sender`.
 
-use h8s_nats::{ConnectionOver, SendError};
+use h8s_nats::{ConnectionClosed, SendError};
 
 /// Why a call of `sender` failed. Nothing has been sent.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +38,8 @@ impl From<SendError> for SenderError {
     }
 }
 
-impl From<ConnectionOver> for SenderError {
-    fn from(ConnectionOver: ConnectionOver) -> Self {
+impl From<ConnectionClosed> for SenderError {
+    fn from(ConnectionClosed: ConnectionClosed) -> Self {
         Self::Closed
     }
 }

@@ -63,7 +63,13 @@ pub(crate) async fn open(
             Err(response) => return Ok(response),
         },
     };
-    let (response, socket) = upgrade.accept(Accept { protocol, holds_state: false });
+    let (response, socket) = match upgrade.accept(Accept::default().protocol(protocol)) {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            tracing::warn!(%error, "WebSocket not accepted");
+            return Ok(plain(StatusCode::BAD_GATEWAY, "The WebSocket could not be accepted.\n"));
+        }
+    };
     deployment.websockets.spawn(connection.serve(socket, pending));
     Ok(response.map(|()| Bytes::new()))
 }
@@ -83,8 +89,10 @@ impl End {
     fn of(last: Incoming) -> Self {
         match last {
             Incoming::Close(close) => Self::Over(close),
-            Incoming::Gone { closed: true } => Self::Over(Close::new(Close::ABNORMAL, "")),
-            Incoming::Gone { closed: false } | Incoming::Moved | Incoming::Message { .. } => Self::Elsewhere,
+            Incoming::Disconnected { closed: true } => Self::Over(Close::new(Close::ABNORMAL, "")),
+            Incoming::Disconnected { closed: false } | Incoming::Moved | Incoming::Message { .. } => {
+                Self::Elsewhere
+            }
         }
     }
 }
@@ -180,7 +188,7 @@ impl Connection {
     async fn take_messages(&self, socket: &mut WebSocket, sender: &WebSocketSender) -> End {
         loop {
             match socket.next().await {
-                Incoming::Message { message, again } => {
+                Incoming::Message { message, redelivered } => {
                     // A client that sends a lot must not occupy this thread. And the acknowledgement of the last message
                     // leaves before the next call begins: other tasks of this thread send it.
                     yield_now().await;
@@ -190,7 +198,7 @@ impl Connection {
                         lost = socket.lost() => return End::of(lost),
                     };
                     let Ok(permit) = permit else { return End::Elsewhere };
-                    if let Some(close) = self.handle(sender, message, again, permit).await {
+                    if let Some(close) = self.handle(sender, message, redelivered, permit).await {
                         return End::Close(close);
                     }
                 }
