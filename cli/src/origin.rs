@@ -82,6 +82,8 @@ async fn rebuild(directory: &Path, sources: &mut Sources, service: &ComponentSer
     match swapped {
         Ok(Swapped::After(_)) => tracing::info!(target: LOG, "{name}: rebuilt in {seconds:.1} s and swapped"),
         Ok(Swapped::Unchanged) => tracing::info!(target: LOG, "{name}: rebuilt, and the same as before"),
-        Err(error) => tracing::error!(target: LOG, "{name}: rebuilt, but {error}; keeping the running version"),
+        Err(error) => {
+            tracing::error!(target: LOG, "{name}: rebuilt, but {error}; keeping the running version")
+        }
     }
 }
