@@ -58,9 +58,9 @@ async fn serve(
     mut reload: Reload,
 ) -> anyhow::Result<()> {
     let mut stop = Stop::on_signals()?;
-    let link = Bus::connect(nats.clone()).await?;
-    connect(&served, &link, nats.subjects()).await?;
-    let mut responder = Responder::builder(link);
+    let bus = Bus::connect(nats.clone()).await?;
+    connect(&served, &bus, nats.subjects()).await?;
+    let mut responder = Responder::builder(bus);
     for Served { interests, service } in &served {
         for interest in interests {
             responder = responder.serve(interest.clone(), service.clone());

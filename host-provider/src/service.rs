@@ -66,11 +66,11 @@ impl ComponentService {
         self.0.peek().imports_sender
     }
 
-    /// Sets which connections the component can push to: those of `hosts`. `link` serves a replacement of the component
+    /// Sets which connections the component can push to: those of `hosts`. `bus` serves a replacement of the component
     /// that is the first to import `sender`. Only the first call counts; before it, every push fails.
-    pub fn connect(&self, link: Bus, subjects: Subjects, hosts: Vec<Host>, connections: Option<Connections>) {
+    pub fn connect(&self, bus: Bus, subjects: Subjects, hosts: Vec<Host>, connections: Option<Connections>) {
         let connections = connections.map_or_else(OnceLock::new, OnceLock::from);
-        self.0.set_scope(PushScope { subjects, hosts, connections, link: Some(link) });
+        self.0.set_scope(PushScope { subjects, hosts, connections, bus: Some(bus) });
     }
 
     /// The name of the component in logs.
@@ -124,12 +124,12 @@ impl ComponentService {
             None => {
                 let (head, body) = request.into_parts();
                 let (body, progress) = RequestBody::new(body);
-                let patience = match progress {
+                let response_timeout = match progress {
                     // A slow upload is not the guest's fault.
                     Some(progress) => ResponseTimeout::WhileMoving { progress, timeout, at_most: requested },
                     None => ResponseTimeout::Until(deadline),
                 };
-                self.answer(Request::from_parts(head, body), patience).await
+                self.answer(Request::from_parts(head, body), response_timeout).await
             }
         }
     }
@@ -137,7 +137,7 @@ impl ComponentService {
     async fn answer<B>(
         self,
         request: Request<B>,
-        patience: ResponseTimeout,
+        response_timeout: ResponseTimeout,
     ) -> Result<Response<ComponentBody>, Refused>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -149,17 +149,18 @@ impl ComponentService {
         if !self.serves_http() {
             return Ok(refused(StatusCode::NOT_FOUND, "Only WebSockets are served here.\n"));
         }
-        let permit = self.0.admission.admit(patience.ends()).await?;
+        let permit = self.0.admission.admit(response_timeout.ends()).await?;
         // Only now: a request that waited uses the component that was swapped in meanwhile.
         let component = self.0.component();
         let sender = GuestSender::new(self.0.scope(), None, &self.0.source.limits);
         Ok(match (&component.exports.http, &component.exports.request_reply) {
             (Some(proxy), _) => {
                 let proxy = proxy.clone();
-                answer::answer(component, proxy, permit, sender, request, patience).await
+                answer::answer(component, proxy, permit, sender, request, response_timeout).await
             }
             (None, Some(export)) => {
-                let answer = request_reply::answer(&component, export, permit, sender, request, patience);
+                let answer =
+                    request_reply::answer(&component, export, permit, sender, request, response_timeout);
                 answer.await.map(ComponentBody::whole)
             }
             (None, None) => unreachable!("a replacement serves what its predecessor did"),

@@ -142,16 +142,16 @@ impl HostConfig {
 /// # Errors
 ///
 /// [`StartError`] if the subscriptions fail.
-pub async fn connect(served: &[Served], link: &Bus, subjects: &Subjects) -> Result<(), StartError> {
+pub async fn connect(served: &[Served], bus: &Bus, subjects: &Subjects) -> Result<(), StartError> {
     let senders = || served.iter().filter(|served| served.service.sends());
     let hosts = distinct_hosts(senders().flat_map(|served| &served.interests));
     let connections = match hosts.is_empty() {
         true => None,
-        false => Some(Connections::start(link.clone(), &hosts).await?),
+        false => Some(Connections::start(bus.clone(), &hosts).await?),
     };
     for Served { interests, service } in served {
         let connections = connections.clone().filter(|_| service.sends());
-        service.connect(link.clone(), subjects.clone(), distinct_hosts(interests), connections);
+        service.connect(bus.clone(), subjects.clone(), distinct_hosts(interests), connections);
     }
     Ok(())
 }

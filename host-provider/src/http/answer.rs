@@ -20,14 +20,14 @@ use crate::instance::fault::{Fault, RequestLabel};
 use crate::instance::{Guest, Instantiated};
 use crate::push::guest_sender::GuestSender;
 
-/// Calls the export `proxy` of `component` with `request`, until there is a response or `patience` ends.
+/// Calls the export `proxy` of `component` with `request`, until there is a response or `timeout` ends.
 pub(crate) async fn answer<B>(
     component: Arc<Component>,
     proxy: ProxyIndices,
     permit: Permit,
     sender: GuestSender,
     request: Request<B>,
-    patience: ResponseTimeout,
+    timeout: ResponseTimeout,
 ) -> Response<ComponentBody>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -38,7 +38,7 @@ where
     let (call, mut answer) = Handle::new(proxy, request);
     let guest = Guest::new(&component.template, sender, call);
     let mut run = RequestRun::new(guest, component, label, permit);
-    let head = patience.over(poll_fn(|cx| run.poll_head(&mut answer, cx))).await;
+    let head = timeout.over(poll_fn(|cx| run.poll_head(&mut answer, cx))).await;
     let head = head.unwrap_or_else(|| Err(Fault::TimedOut(started.elapsed())));
     match head.and_then(checked) {
         Ok((response, returned)) => respond(run, response, returned).await,

@@ -56,7 +56,7 @@ pub(crate) async fn answer<B>(
     permit: Permit,
     sender: GuestSender,
     request: Request<B>,
-    patience: ResponseTimeout,
+    timeout: ResponseTimeout,
 ) -> Response<Bytes>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -64,7 +64,7 @@ where
 {
     let label = RequestLabel::of(&request);
     let (parts, body) = request.into_parts();
-    let body = match patience.over(Limited::new(body, BODY_BYTES).collect()).await {
+    let body = match timeout.over(Limited::new(body, BODY_BYTES).collect()).await {
         Some(Ok(body)) => body.to_bytes(),
         Some(Err(error)) if error.is::<LengthLimitError>() => {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than 2 MiB.\n");
@@ -80,7 +80,7 @@ where
         }
     };
     let call = Reply { request_reply: request_reply.clone(), request };
-    let answered = Guest::new(&component.template, sender, call).outcome(patience.ends()).await;
+    let answered = Guest::new(&component.template, sender, call).outcome(timeout.ends()).await;
     let response = answered.and_then(|returned| {
         returned.instance.rest(permit.into_slot());
         match returned.value {

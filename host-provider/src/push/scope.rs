@@ -25,7 +25,7 @@ pub(crate) struct PushScope {
     /// Empty unless the component imports `sender`.
     pub(crate) connections: OnceLock<Connections>,
     /// `None` before there is a connection to NATS.
-    pub(crate) link: Option<Bus>,
+    pub(crate) bus: Option<Bus>,
 }
 
 impl PushScope {
@@ -42,8 +42,8 @@ impl PushScope {
 
     /// Subscribes to the open connections, unless that is done or there is no connection to NATS.
     pub(crate) async fn find_connections(&self) -> Result<(), StartError> {
-        if let (None, Some(link)) = (self.connections.get(), &self.link) {
-            let found = Connections::start(link.clone(), &self.hosts).await?;
+        if let (None, Some(bus)) = (self.connections.get(), &self.bus) {
+            let found = Connections::start(bus.clone(), &self.hosts).await?;
             // Where another call was faster, its subscriptions are as good.
             let _ = self.connections.set(found);
         }

@@ -50,7 +50,7 @@ async fn controlled(service: &ComponentService, behaviour: &str, headers: &[(&st
 }
 
 pub(crate) async fn fetch(service: &ComponentService, to: &str) -> String {
-    told(service, "/fetch", &[("x-to", to)]).await
+    controlled(service, "/fetch", &[("x-to", to)]).await
 }
 
 #[tokio::test]
