@@ -1,4 +1,4 @@
-//! A body that comes over NATS, as `http_body::Body`.
+//! A body received over NATS, as `http_body::Body`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::plain::body::PlainStream;
 
 /// The body of a request at a responder, or of a response at a gateway.
 ///
-/// Whole bodies are just bytes. Streamed ones grant credit as they are polled, so not polling is back-pressure, and
-/// dropping one tells the sender to stop. Where the request says `Expect: 100-continue`, its client sends nothing before
-/// the first poll. An error means that the body is **not** complete; pass it on visibly.
+/// Streamed bodies grant credit as they are polled: not polling applies back-pressure, and dropping the body makes the
+/// sender stop. For a request with `Expect: 100-continue` the client sends nothing before the first poll. An error means
+/// that the body is **incomplete**; it must not be passed on as complete.
 #[derive(Default)]
 pub struct Body(Inner);
 
@@ -34,7 +34,7 @@ enum Inner {
 }
 
 impl Body {
-    /// Nothing.
+    /// An empty body.
     pub const fn empty() -> Self {
         Self(Inner::Empty)
     }

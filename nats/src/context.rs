@@ -1,4 +1,4 @@
-//! What a responder's tower service is given besides the request, and how it says "not now".
+//! The context of an exchange, and service errors with a meaning.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,13 +18,13 @@ pub struct ExchangeContext {
     pub is_secure: bool,
     /// When the gateway gives up waiting for the response head. Work past it is wasted.
     ///
-    /// A requester takes it in place of its request timeout, sooner or later; `None` leaves that in force. WebSockets
-    /// always have the request timeout.
+    /// At a requester it overrides the request timeout, whether it is shorter or longer; `None` keeps the default.
+    /// WebSockets always use the request timeout.
     ///
-    /// A responder's service finds `None` where the gateway cannot say: the request's body still comes, and the gateway
-    /// waits while it moves. It drops the call when it waits no more. In the plain dialect it is always `None`.
+    /// At a responder it is `None` while the request body is still streaming, because the gateway then waits as long as
+    /// the body makes progress. When the gateway stops waiting, the call is dropped. Always `None` in the plain dialect.
     pub deadline: Option<Instant>,
-    /// Learns who answers, at a gateway that wants to know.
+    /// Records which responder served the exchange. For gateways.
     pub served_by: Option<ServedBy>,
 }
 
@@ -67,7 +67,7 @@ pub enum Refused {
     Busy,
     /// Shutting down.
     Draining,
-    /// What this responder passes requests on to cannot be reached; nothing was done.
+    /// The backend of this responder cannot be reached. Nothing was executed.
     Unreachable,
 }
 
@@ -83,8 +83,8 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The error by which a service gives up and has said why in the log **itself**: nobody else logs it. The client gets 502;
-/// the text goes to the gateway's log, and names nothing that is not the gateway's to know.
+/// The error of a service that has logged the cause **itself**; the responder does not log it again. The client receives
+/// 502. The text goes to the gateway's log, so it must not contain details of the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoggedError(pub &'static str);
 

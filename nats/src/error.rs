@@ -1,4 +1,4 @@
-//! What can go wrong with an exchange, as its callers see it.
+//! Errors of exchanges and bodies.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Exhaustive on purpose: a gateway must map every variant to a status.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// Nobody serves this host, path and method. Maps to 503 with `Retry-After`.
-    #[error("nobody serves this request")]
+    /// No responder serves this host, path and method. Maps to 503 with `Retry-After`.
+    #[error("no responder serves this request")]
     NoResponders,
     /// Every responder that was asked refused; this is what the last one said. Maps to 503 with `Retry-After` where
     /// it is busy or draining, to 502 where what it passes requests on to is not there.
@@ -27,32 +27,32 @@ pub enum ExchangeError {
     /// request's own deadline. Maps to 504.
     #[error("no response head within the request timeout")]
     Timeout,
-    /// NATS is away; nothing was sent. Maps to 503 with `Retry-After`.
-    #[error("NATS is away")]
+    /// NATS is disconnected; nothing was sent. Maps to 503 with `Retry-After`.
+    #[error("NATS is disconnected")]
     Disconnected,
-    /// NATS was away between request and response: it may or may not have been executed. Maps to 502.
-    #[error("NATS was away before the response came")]
+    /// NATS disconnected between request and response: the request may have been executed. Maps to 502.
+    #[error("NATS disconnected before the response arrived")]
     Disturbed,
     /// The request's head does not fit a frame. Maps to 431.
     #[error("the request head is larger than {} bytes", h8s_wire::MAX_HEAD_BYTES)]
     HeadTooLarge,
-    /// The request's head cannot be carried. Maps to 400.
-    #[error("the request cannot be carried: {0}")]
+    /// The request's head cannot be encoded. Maps to 400.
+    #[error("invalid request: {0}")]
     InvalidRequest(#[source] Arc<BoxError>),
     /// A plain responder takes the whole body in one message, and this one does not fit. Maps to 413.
-    #[error("the body is larger than the {limit_bytes} bytes that a plain responder takes")]
+    #[error("the body exceeds the {limit_bytes} bytes that a plain responder accepts")]
     BodyTooLarge {
         /// What would have fitted.
         limit_bytes: usize,
     },
     /// The responder died, or was silent for three beats. Maps to 502.
-    #[error("the responder has gone")]
+    #[error("the responder is gone")]
     PeerGone,
     /// Frames were lost, repeated or reordered between here and the responder. Maps to 502.
-    #[error("frames were lost on the way")]
+    #[error("frames were lost in transit")]
     Lost,
-    /// The responder gave up. Maps to 502.
-    #[error("the responder gave up: {code}: {reason}")]
+    /// The responder aborted. Maps to 502.
+    #[error("the responder aborted: {code}: {reason}")]
     Aborted {
         /// For programs.
         code: AbortCode,
@@ -60,13 +60,13 @@ pub enum ExchangeError {
         reason: String,
     },
     /// The responder's answer is not HTTP, or not this protocol. Maps to 502.
-    #[error("the responder's answer is invalid: {0}")]
+    #[error("invalid response from the responder: {0}")]
     InvalidResponse(String),
     /// The request's body failed at its source: the client left, or a limit was reached. The source says which.
     #[error("the request body failed")]
     RequestBody(#[source] Arc<BoxError>),
-    /// NATS did not take the request. Maps to 503.
-    #[error("NATS did not take the request: {0}")]
+    /// The request could not be published. Maps to 503.
+    #[error("cannot publish the request: {0}")]
     Publish(#[source] Arc<BoxError>),
 }
 
@@ -131,12 +131,12 @@ impl From<Refused> for RefusedCode {
     }
 }
 
-/// Why a body that came over NATS ends before it is complete. Whoever passes the body on must make this visible:
-/// a cut body must never look whole.
+/// Why a received body is incomplete. Code that forwards the body must make this visible: a truncated body must never
+/// look complete.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The sender gave up.
+    /// The sender aborted.
     #[error("the body was aborted: {code}: {reason}")]
     Aborted {
         /// For programs.
@@ -145,25 +145,25 @@ pub enum BodyError {
         reason: String,
     },
     /// The sender died, or was silent for too long.
-    #[error("the sender of the body has gone")]
+    #[error("the sender of the body is gone")]
     PeerGone,
     /// Frames were lost, repeated or reordered.
-    #[error("parts of the body were lost on the way")]
+    #[error("parts of the body were lost in transit")]
     Lost,
-    /// The client left.
-    #[error("the client has gone")]
+    /// The client disconnected.
+    #[error("the client disconnected")]
     Cancelled,
-    /// What came is not this protocol.
-    #[error("the body is invalid: {0}")]
+    /// The received data violates the protocol.
+    #[error("invalid body: {0}")]
     Invalid(String),
     /// A plain responder sent faster than the body was read, past the buffer.
-    #[error("more than {limit_bytes} bytes are waiting, and the plain dialect has no flow control")]
+    #[error("more than {limit_bytes} bytes are buffered, and the plain dialect has no flow control")]
     Overflow {
         /// The buffer's size.
         limit_bytes: usize,
     },
-    /// A plain responder's next piece did not come.
-    #[error("the next piece did not come within the request timeout")]
+    /// A plain responder's next piece did not arrive in time.
+    #[error("the next piece did not arrive within the request timeout")]
     Timeout,
 }
 

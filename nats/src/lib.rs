@@ -1,19 +1,44 @@
-//! HTTP exchanges over NATS (`wire/PROTOCOL.md`). The only crate of the program that names async-nats.
+//! HTTP requests and WebSockets over NATS (`wire/PROTOCOL.md`).
 //!
-//! - [`ConnectOptions`], [`Bus`]: reaching NATS
-//! - [`Requester`]: the gateway's side, a request in and its response out
-//! - [`Responder`]: the other side, a tower service behind NATS
-//! - [`UpgradeOutcome`], [`UpstreamSession`], [`ClientSink`]: a WebSocket at a gateway; [`WebSocketUpgrade`], [`WebSocket`]: at a responder
-//! - [`Connections`]: every WebSocket of some hosts, and messages to them
-//! - [`Body`]: a body that comes over NATS, with back-pressure
-//! - [`ExchangeError`], [`BodyError`], [`Refused`]: how things end early
-//! - [`ServedBy`]: who answered
-//! - [`ResponseTimeout`], [`Progress`]: how long a response's head is awaited
+//! A [`Responder`] serves HTTP with any tower service, without listening on a port. A [`Requester`], the gateway's side,
+//! sends requests to responders. Both use a [`Bus`], which is a pair of NATS connections.
 //!
-//! One native exchange, file by file: `requester` → `request` → `native_call` → `outgoing` at a gateway;
-//! `responder` → `subscriptions` → `serve` → `outgoing` at a responder; both ends share `port` (the inbox), `mailbox`
-//! (what came in), `exchange` (one end), `body` (reading) and `window` (credit). Files named `plain…` do the same
-//! for the plain dialect.
+//! ```no_run
+//! # use std::convert::Infallible;
+//! # use std::time::Duration;
+//! # async fn run<S>(service: S) -> Result<(), Box<dyn std::error::Error>>
+//! # where S: h8s_nats::HttpService {
+//! use h8s_nats::{Bus, ConnectOptions, Interest, Responder};
+//!
+//! let bus = Bus::connect(ConnectOptions::new("nats://127.0.0.1:4222")?).await?;
+//! let interest = Interest { host: "app.example".parse()?, path: "/*".parse()?, method: "ANY".parse()? };
+//! let responder = Responder::builder(bus).serve(interest, service).start().await?;
+//! // ... until the program is asked to stop:
+//! responder.drain(Duration::from_secs(25)).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Public types
+//!
+//! - [`ConnectOptions`], [`Bus`]: connecting to NATS
+//! - [`Responder`], [`HttpService`]: serving HTTP; [`Refused`] and [`LoggedError`] are errors with a meaning
+//! - [`WebSocketUpgrade`], [`WebSocket`], [`WebSocketSender`]: WebSockets at a responder
+//! - [`Connections`]: the open WebSockets of some hosts at all gateways, and messages to them
+//! - [`Requester`], [`ExchangeContext`], [`ServedBy`]: a gateway's requests
+//! - [`UpgradeOutcome`], [`UpstreamSession`], [`ClientSink`]: a WebSocket at a gateway
+//! - [`Body`], [`BodyError`], [`ExchangeError`]: streamed bodies, and how exchanges end early
+//! - [`ResponseTimeout`], [`Progress`]: how long a response head may take
+//!
+//! # Rooms
+//!
+//! `connection` (async-nats, subscriptions, permissions) → `exchange` (the native dialect's engine, used by both sides)
+//! → `plain` (the plain dialect) → `presence` (open WebSockets, pushes) → `requester`, `responder` and `websocket`.
+//!
+//! A native request at a gateway: `requester` → `requester/request` → `requester/native_call` → `exchange/body_writer`.
+//! At a responder: `connection/drain` → `responder` → `responder/serve` → `exchange/body_writer`. Both ends share
+//! `exchange/endpoint` (the inbox), `exchange/mailbox` (received frames), `exchange/handle` (one end of an exchange),
+//! `exchange/flow_control` (credit) and `body` (reading).
 
 mod body;
 mod connection;

@@ -36,18 +36,18 @@ use crate::requester::request::{Due, PreparedRequest};
 use crate::requester::routing_table::{InterestTable, Route};
 use crate::websocket::open::{UpgradeOutcome, WebSocketRequest};
 
-/// How a gateway treats requests.
+/// Timeouts and limits of a requester.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequesterConfig {
-    /// Until the response head, where the request itself names no deadline. It counts from when the request is
-    /// complete; while its body still comes, from when something of it last moved on. Default 30 s.
+    /// The time until the response head, unless the request has a deadline. It counts from the end of the request body,
+    /// and while the body is streaming from its last progress. Default 30 s.
     pub request_timeout: Duration,
-    /// How long a request that nobody serves waits for somebody who does. Default: not at all.
+    /// How long a request waits for a responder if none serves it. Default `None`: it fails at once.
     pub wait_for_responder: Option<Duration>,
     /// The largest WebSocket message that a responder may send, in bytes. Default 1 MiB.
     pub max_message_bytes: usize,
-    /// How long a WebSocket whose responder is gone waits for another. Default 30 s.
+    /// How long a WebSocket that lost its responder waits for another. Default 30 s.
     pub reopen_timeout: Duration,
 }
 
@@ -96,23 +96,23 @@ impl RequesterConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A subscription was not taken.
-    #[error("NATS did not take a subscription: {0}")]
+    /// A subscription failed.
+    #[error("cannot subscribe: {0}")]
     Subscribe(#[source] BoxError),
     /// The server does not answer on our inbox.
     #[error(transparent)]
     Unconfirmed(#[from] Unconfirmed),
-    /// The server denies something that is needed. Says what prints the rights.
+    /// The user lacks a permission. The message names the command that prints the required ones.
     #[error(transparent)]
     Denied(#[from] Denied),
     /// Announcing failed.
-    #[error("NATS did not take the announcement: {0}")]
+    #[error("cannot announce: {0}")]
     Announce(#[source] BoxError),
-    /// A responder in a queue group that can be none.
+    /// The name of the queue group is invalid.
     #[error(transparent)]
     QueueGroup(#[from] QueueGroupError),
-    /// A responder without anything to serve.
-    #[error("there is nothing to serve")]
+    /// The responder has no routes.
+    #[error("nothing to serve: add a route to the responder")]
     Nothing,
 }
 
@@ -131,7 +131,7 @@ pub(crate) const REFUSAL_PAUSES: [Duration; 5] = [
 /// Between two looks for a responder, unless an announcement comes first.
 pub(crate) const RESPONDER_PAUSE: Duration = Duration::from_millis(100);
 
-/// Sends requests. Cheap to clone.
+/// Sends requests to responders: the gateway's side. Cheap to clone.
 #[derive(Clone)]
 pub struct Requester {
     gateway: Arc<Gateway>,
@@ -219,23 +219,23 @@ impl Requester {
         });
     }
 
-    /// Treats requests in another way from the next one on. WebSockets that are open keep their limits.
+    /// Replaces the configuration. It applies to new requests; open WebSockets keep their limits.
     pub fn configure(&self, config: RequesterConfig) {
         self.gateway.config.store(Arc::new(config));
     }
 
-    /// Connected, and the first round of announcements is over.
+    /// Whether NATS is connected and the first round of announcements is complete.
     pub fn is_ready(&self) -> bool {
         self.gateway.first_round_done.load(Ordering::Relaxed) && self.is_connected()
     }
 
-    /// Whether NATS is there now.
+    /// Whether NATS is connected now.
     pub fn is_connected(&self) -> bool {
         self.gateway.bus.is_connected()
     }
 
-    /// Whether somebody announced that they serve this. Before it is [ready](Self::is_ready), and for some seconds after
-    /// NATS was away, it cannot know, and says yes.
+    /// Whether a responder has announced this interest. `true` while announcements may be missing: before the requester is
+    /// [ready](Self::is_ready), and for some seconds after a reconnect.
     pub fn serves(&self, host: &Host, method: &Method, path: &str) -> bool {
         if !self.knows_interest() {
             return true;
@@ -245,8 +245,8 @@ impl Requester {
         !matches!(route, Route::Plain { announced: false })
     }
 
-    /// Whether somebody announced that they take WebSockets here, in either dialect. Where it cannot know, it says yes, as
-    /// [`serves`](Self::serves) does.
+    /// Whether a responder has announced WebSockets here, in either dialect. `true` while announcements may be missing, as
+    /// for [`serves`](Self::serves).
     pub fn serves_websocket(&self, host: &Host, path: &str) -> bool {
         let route = || self.gateway.interest.route(host, &MethodPattern::WebSocket, &PathTokens::of(path));
         !self.knows_interest() || !matches!(route(), Route::Plain { announced: false })
@@ -257,12 +257,12 @@ impl Requester {
         self.is_ready() && !self.gateway.port.is_just_back()
     }
 
-    /// Asks whether somebody takes this WebSocket. The request is the client's, made ready for others: an extended
-    /// CONNECT (RFC 8441) without the fields that belong to its connection; `sec-websocket-protocol` stays. An
-    /// [`ExchangeContext`] among the extensions tells the responder about the client.
+    /// Opens a WebSocket at a responder. The request is the client's handshake as an extended CONNECT (RFC 8441): without
+    /// the fields of its connection, but with `sec-websocket-protocol`. An [`ExchangeContext`] in the extensions describes
+    /// the client.
     ///
     /// # Errors
-    /// See [`ExchangeError`]; each says which status it maps to. A responder's refusal is no error.
+    /// See [`ExchangeError`]; each names the status it maps to. A responder's refusal is not an error.
     ///
     /// # Cancel safety
     /// Dropping the future tells the responder to stop.
@@ -280,29 +280,29 @@ impl Requester {
         tokio::time::timeout(timeout, asked).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
-    /// How the connections to NATS are doing, both together.
+    /// The state of both NATS connections together.
     pub fn bus_state(&self) -> ConnectionState {
         let Bus { native, plain, .. } = &self.gateway.bus;
         let disturbances = native.disturbances() + plain.disturbances();
         ConnectionState { connected: self.is_connected(), disturbances }
     }
 
-    /// How often a body on its way out, of any exchange of this process, has waited until its reader would take more.
+    /// How often outgoing bodies have waited for credit, over all exchanges of this process.
     pub fn credit_stalls(&self) -> u64 {
         flow_control::credit_stalls()
     }
 
-    /// WebSockets that are open now.
+    /// The number of open WebSockets.
     pub fn open_connections(&self) -> usize {
         self.gateway.open.len()
     }
 
-    /// Exchanges that are open now, in both dialects.
+    /// The number of open exchanges, in both dialects.
     pub fn open_exchanges(&self) -> usize {
         self.gateway.port.exchanges.len() + self.gateway.plain.exchanges.len()
     }
 
-    /// How many interests are announced now.
+    /// The number of announced interests.
     pub fn announced_interests(&self) -> usize {
         self.gateway.interest.len()
     }
@@ -331,10 +331,10 @@ impl Requester {
         patience.over(attempts).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
-    /// Publishes a request in the plain dialect and waits for nothing.
+    /// Publishes a request in the plain dialect, without waiting for a response.
     ///
     /// # Errors
-    /// NATS is away, or the request does not fit one message.
+    /// [`ExchangeError`], if NATS is disconnected or the request does not fit into one message.
     pub async fn publish<B>(&self, host: &Host, request: Request<B>) -> Result<(), ExchangeError>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -391,13 +391,13 @@ impl Requester {
         });
         let all = ended.await.is_ok();
         if !all {
-            warn!(open = self.open_exchanges(), "the grace period is over with exchanges still open");
+            warn!(open = self.open_exchanges(), "grace period expired with exchanges still open");
         }
         self.gateway.open.flushed().await;
         let confirmed =
             tokio::join!(round_trip::native(port, &self.gateway.inbox), round_trip::plain(plain),);
         if let (Err(error), _) | (_, Err(error)) = confirmed {
-            debug!(%error, "drained without NATS");
+            debug!(%error, "drained while NATS is disconnected");
         }
         all
     }

@@ -1,4 +1,4 @@
-//! The responder's side: announces what it serves, takes exchanges off NATS and calls a tower service.
+//! The responder's side: announces interests, receives exchanges from NATS and calls tower services.
 
 pub(crate) mod inline_executor;
 pub(crate) mod serve;
@@ -43,7 +43,8 @@ const MAX_EXCHANGES: usize = 10_000;
 const MAX_WEBSOCKETS: usize = 100_000;
 /// Far above what gateways let through by default (1 MiB).
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
-/// What a responder calls: any tower service from requests to responses, cloned for each exchange.
+/// A tower service that a responder can call. It is cloned for each exchange and need not be `Sync`, so
+/// `tower::util::BoxCloneService` works. Implemented for every suitable service.
 ///
 /// An error that is a [`Refused`](crate::Refused) lets the gateway try elsewhere; any other aborts the exchange.
 pub trait HttpService:
@@ -120,7 +121,8 @@ pub struct ResponderBuilder {
 }
 
 impl ResponderBuilder {
-    /// Serves one more interest. The last of two equal ones wins.
+    /// Adds a route: requests that match `interest` go to `service`. Routes may have services of different types. A later
+    /// route replaces an earlier one with the same interest.
     #[must_use]
     pub fn serve(mut self, interest: Interest, service: impl HttpService) -> Self {
         self.routes.retain(|route| route.interest != interest);
@@ -128,11 +130,10 @@ impl ResponderBuilder {
         self
     }
 
-    /// The NATS queue group whose members share what is served here: each exchange goes to exactly one of them.
-    /// Default `h8s`.
+    /// The NATS queue group: each exchange goes to exactly one of its members. Default `h8s`.
     ///
-    /// All responders of one host and path must agree on it, or **one of each group executes every request**. It is
-    /// there for NATS permissions that name a queue group. A name that is none (see [`QueueGroup`]) is an error of
+    /// All responders of one host and path must use the same group; otherwise **one member of each group executes every
+    /// request**. Change it only for NATS permissions that name a queue group. An invalid name is an error of
     /// [`start`](Self::start).
     #[must_use]
     pub fn queue_group(mut self, name: impl Into<String>) -> Self {
@@ -140,25 +141,25 @@ impl ResponderBuilder {
         self
     }
 
-    /// Exchanges at once, beyond which they are refused. Default 10,000.
+    /// The number of concurrent exchanges above which further ones are refused as busy. Default 10,000.
     #[must_use]
     pub fn max_exchanges(mut self, limit: usize) -> Self {
         self.max_exchanges = limit;
         self
     }
 
-    /// The largest WebSocket message that is taken, in bytes; a connection with a larger one is closed with 1011. The
-    /// gateway has a limit of its own. Default 64 MiB.
+    /// The largest WebSocket message, in bytes. A larger one closes the connection with 1011. The gateway has a separate
+    /// limit. Default 64 MiB.
     #[must_use]
     pub fn max_message_bytes(mut self, limit: usize) -> Self {
         self.max_message_bytes = limit;
         self
     }
 
-    /// Subscribes and announces. When this returns, the server has every subscription: the responder is ready.
+    /// Subscribes and announces. When it returns, the server has every subscription and the responder is ready.
     ///
     /// # Errors
-    /// See [`StartError`].
+    /// [`StartError`], if there is no route, the queue group is invalid, NATS denies a subject, or it does not confirm.
     pub async fn start(self) -> Result<Responder, StartError> {
         Responder::start(self).await
     }
@@ -171,7 +172,8 @@ impl std::fmt::Debug for ResponderBuilder {
     }
 }
 
-/// A responder at work. Dropping it stops it at once; [`drain`](Self::drain) is the kind way.
+/// A running responder. Dropping it stops it at once and aborts open exchanges; [`drain`](Self::drain) stops it
+/// gracefully.
 pub struct Responder {
     bus: Bus,
     announcements: Arc<Vec<Announcement>>,
@@ -195,7 +197,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Starts with nothing to serve.
+    /// A builder without routes.
     pub fn builder(bus: Bus) -> ResponderBuilder {
         ResponderBuilder {
             bus,
@@ -370,7 +372,7 @@ impl Responder {
         Ok(())
     }
 
-    /// Exchanges being served now, WebSockets among them.
+    /// The number of open exchanges, WebSockets included.
     pub fn open_exchanges(&self) -> usize {
         self.exchanges.len() + self.websockets.len()
     }
@@ -381,8 +383,8 @@ impl Responder {
         self.closed.clone().cancelled_owned()
     }
 
-    /// Stops without losing anything: takes interest back, unsubscribes, serves what was under way, and waits until
-    /// NATS has the last frame of it. What is not done after `grace` is aborted. Whether all was done.
+    /// Stops gracefully: withdraws the interests, unsubscribes, completes open exchanges and flushes the last frames to
+    /// NATS. Exchanges still open after `grace` are aborted. Returns whether all completed.
     pub async fn drain(mut self, grace: Duration) -> bool {
         let deadline = tokio::time::Instant::now() + grace;
         self.stage.send_replace(Stage::Unsubscribing);
@@ -392,14 +394,14 @@ impl Responder {
             let _ = announcer.await;
         }
         if let Err(error) = announce(&self.bus, &self.announcements, false).await {
-            debug!(%error, "interest could not be taken back");
+            debug!(%error, "interest could not be withdrawn");
         }
         let host = self.announcements.first().map(|announcement| announcement.interest.host.clone());
         let _ = tokio::time::timeout_at(deadline, self.subscriptions.unsubscribed()).await;
         if let Some(host) = &host
             && let Err(error) = self.confirm(host).await
         {
-            debug!(%error, "draining without NATS");
+            debug!(%error, "draining while NATS is disconnected");
         }
         self.stage.send_replace(Stage::Ending);
         self.draining.cancel();
@@ -413,7 +415,7 @@ impl Responder {
         });
         let all = done.await.is_ok();
         if !all {
-            warn!(open = self.open_exchanges(), "the grace period is over: aborting what is still open");
+            warn!(open = self.open_exchanges(), "grace period expired: aborting open exchanges");
             self.force_close.cancel();
             let _ = tokio::time::timeout(Duration::from_secs(1), self.exchanges.wait()).await;
         }
@@ -422,7 +424,7 @@ impl Responder {
         if let Some(host) = &host
             && let Err(error) = self.confirm(host).await
         {
-            debug!(%error, "drained without NATS");
+            debug!(%error, "drained while NATS is disconnected");
         }
         all
     }

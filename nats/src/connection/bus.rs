@@ -17,11 +17,11 @@ use crate::error::BoxError;
 /// Frames are at most 128 KiB, and a server that allows twice as much has room for the plain dialect's heads.
 const MIN_MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 
-/// Why there is no connection.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nobody answers, or the server does not let us in.
+    /// No server answered, or the credentials were rejected.
     #[error("cannot connect to NATS at {servers}: {source}")]
     Connect {
         /// The configured URLs.
@@ -45,7 +45,8 @@ pub enum ConnectError {
     },
 }
 
-/// Both connections. Cheap to clone; the connections close when the last clone and everything built on it is gone.
+/// The two NATS connections of a program. Cheap to clone; they close when the last clone and everything built on it is
+/// dropped.
 #[derive(Clone)]
 pub struct Bus {
     pub(crate) native: Connection,
@@ -54,10 +55,11 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Connects, once: a server that is not there is an error. Later losses are mended by reconnecting for ever.
+    /// Connects. Fails if no server can be reached now; later outages are repaired by reconnecting without limit.
     ///
     /// # Errors
-    /// See [`ConnectError`]; each names the servers.
+    /// [`ConnectError`], if no server accepts the connection, the credentials file cannot be read, or `max_payload` is
+    /// below 256 KiB.
     pub async fn connect(options: ConnectOptions) -> Result<Self, ConnectError> {
         let (native, plain) = tokio::try_join!(Connection::native(&options), Connection::plain(&options))?;
         let max_payload_bytes = native.max_payload().min(plain.max_payload());
@@ -70,17 +72,17 @@ impl Bus {
         Ok(Self { native, plain, subjects: options.subjects().clone() })
     }
 
-    /// Whether both connections are up now.
+    /// Whether both connections are connected now.
     pub fn is_connected(&self) -> bool {
         self.native.is_connected() && self.plain.is_connected()
     }
 
-    /// From now on, what is denied is for whoever waits with this.
+    /// Watches for permission violations from now on.
     pub(crate) fn permission_watch(&self) -> PermissionWatch {
         PermissionWatch { native: self.native.denials(), plain: self.plain.denials() }
     }
 
-    /// The state of the native connection, for those who wait for a change.
+    /// The state of the native connection, and its changes.
     pub fn state(&self) -> watch::Receiver<ConnectionState> {
         self.native.state.clone()
     }

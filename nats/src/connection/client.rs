@@ -35,7 +35,7 @@ pub const LOG_LEVELS: &str = "info,async_nats=warn";
 /// A message could not be handed to NATS.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum PublishError {
-    #[error("NATS did not take the message within {PUBLISH_TIMEOUT:?}")]
+    #[error("cannot publish within {PUBLISH_TIMEOUT:?}")]
     Timeout,
     #[error("the message is larger than the server allows")]
     TooLarge,
@@ -184,7 +184,7 @@ impl Connection {
     pub(crate) async fn flush(&self) {
         let client = self.shared.client.load_full();
         if let Err(error) = client.flush().await {
-            debug!(connection = self.shared.events.purpose, %error, "NATS did not take what was published");
+            debug!(connection = self.shared.events.purpose, %error, "flush failed");
         }
     }
 
@@ -242,18 +242,18 @@ async fn renew(shared: Weak<Shared>, mut end: End) {
     loop {
         let _ = end.await;
         let Some(events) = shared.upgrade().map(|shared| shared.events.clone()) else { return };
-        error!(connection = events.purpose, "the NATS client broke down at a message: connecting anew");
+        error!(connection = events.purpose, "NATS client failed on a message, reconnecting");
         events.state.send_modify(ConnectionState::disconnect);
         end = loop {
             let Some(shared) = shared.upgrade() else { return };
             match shared.replace_client().await {
                 Ok(end) => break end,
-                Err(error) => warn!(connection = events.purpose, %error, "NATS is away"),
+                Err(error) => warn!(connection = events.purpose, %error, "NATS reconnect failed"),
             }
             drop(shared);
             tokio::time::sleep(CONNECT_PAUSE).await;
         };
-        info!(connection = events.purpose, "NATS is back");
+        info!(connection = events.purpose, "NATS reconnected");
         events.state.send_modify(|state| {
             state.connected = true;
             // The new client may have said that it is connected before its subscriptions were.
@@ -270,7 +270,7 @@ impl Shared {
         for subscription in subscriptions.iter() {
             // It fails when this client has ended, too: then there will be another.
             if let Err(error) = subscription.renew(&client).await {
-                debug!(connection = self.events.purpose, %error, "a subscription was not taken");
+                debug!(connection = self.events.purpose, %error, "subscription not renewed");
             }
         }
         self.client.store(Arc::new(client));
@@ -284,21 +284,21 @@ impl Events {
         match event {
             Event::Connected => {
                 if self.state.borrow().disturbances > 0 {
-                    info!(connection, "NATS is back");
+                    info!(connection, "NATS reconnected");
                 }
                 // The first one is told of late, by a task of its own: nobody has come back by it.
                 self.state.send_if_modified(|state| !std::mem::replace(&mut state.connected, true));
             }
             Event::Disconnected => {
-                warn!(connection, "NATS is away");
+                warn!(connection, "NATS disconnected");
                 self.state.send_modify(ConnectionState::disconnect);
             }
             Event::SlowConsumer(_) => {
-                warn!(connection, "messages were dropped: this process does not keep up with NATS");
+                warn!(connection, "messages dropped: this process is too slow for NATS");
                 self.state.send_modify(|state| state.disturbances += 1);
             }
             Event::ServerError(error) if self.denials.take(&error.to_string()) => {}
-            Event::ServerError(error) => warn!(connection, %error, "NATS reports an error"),
+            Event::ServerError(error) => warn!(connection, %error, "NATS server error"),
             Event::ClientError(error) => debug!(connection, %error, "NATS client error"),
             Event::LameDuckMode | Event::Draining | Event::Closed => debug!(connection, "NATS: {event}"),
         }

@@ -97,7 +97,7 @@ async fn answer(
     begun: &AtomicBool,
 ) -> Answered {
     let head = decode(serving, &message).map_err(|error| {
-        debug!(subject = %message.subject, %error, "a plain request that is no HTTP request");
+        debug!(subject = %message.subject, %error, "invalid plain request");
         (StatusCode::BAD_REQUEST, "not an HTTP request\n")
     })?;
     let Some(service) = route(serving, &message, &head) else {
@@ -119,7 +119,7 @@ async fn answer(
             Some(refused) => refusal(*refused),
             None => {
                 if !error.is::<LoggedError>() {
-                    warn!(%error, "a service failed");
+                    warn!(%error, "service failed");
                 }
                 (StatusCode::BAD_GATEWAY, "the service failed\n")
             }
@@ -165,17 +165,17 @@ where
     let mut body = Outgoing::new(body);
     let _ = tokio::time::timeout(WHOLE_WAIT, body.fill(PIECE_BYTES)).await;
     if let Some(error) = body.take_error() {
-        warn!(%error, "a response body failed");
+        warn!(%error, "response body failed");
         return Err((StatusCode::BAD_GATEWAY, "the response failed\n"));
     }
     let more = !body.is_complete() || body.ready_bytes() > PIECE_BYTES;
     let headers = headers::collect(|emit| plain::encode_response(&head, more, emit)).map_err(|error| {
-        warn!(%error, "a response cannot be said in the plain dialect");
+        warn!(%error, "response cannot be encoded in the plain dialect");
         (StatusCode::BAD_GATEWAY, "the response cannot be said in the plain dialect\n")
     })?;
     let first = body.take_ready(PIECE_BYTES);
     publish(exchange, &reply, headers, first).await.map_err(|error| {
-        warn!(%error, "a response could not be published");
+        warn!(%error, "response could not be published");
         (StatusCode::BAD_GATEWAY, "the response could not be published\n")
     })?;
     begun.store(true, Ordering::Relaxed);
@@ -197,7 +197,7 @@ where
             body.fill_ready(PIECE_BYTES).await;
         }
         if let Some(error) = body.take_error() {
-            return warn!(%error, "a response body failed");
+            return warn!(%error, "response body failed");
         }
         let piece = body.take_ready(PIECE_BYTES);
         if piece.is_empty() {
@@ -222,7 +222,7 @@ async fn end(exchange: &PlainExchange, reply: &Subject, disturbances: u64) {
     if arrived && exchange.port.connection.disturbances() == disturbances {
         let _ = publish(exchange, reply, HeaderMap::new(), Bytes::new()).await;
     } else {
-        warn!("a response is not ended: NATS was away, and pieces of it may be lost");
+        warn!("response left unfinished: NATS disconnected and pieces may be lost");
     }
 }
 

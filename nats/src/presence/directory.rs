@@ -45,7 +45,7 @@ const UNFLUSHED_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// No such connection is known.
-    #[error("there is no such connection")]
+    #[error("no such connection")]
     Unknown,
     /// The connection is over.
     #[error("the connection is closed")]
@@ -60,16 +60,18 @@ pub enum SendError {
         limit_bytes: usize,
     },
     /// Not a group's name.
-    #[error("a group is named by 1 to 128 bytes without control characters or spaces around")]
+    #[error(
+        "invalid group name: use 1 to 128 bytes without control characters and without leading or trailing spaces"
+    )]
     Group,
     /// Not a code that a close may say.
-    #[error("a close has a code of 1000–1003, 1007–1014 or 3000–4999")]
+    #[error("invalid close code: use 1000–1003, 1007–1014 or 3000–4999")]
     Close,
     /// A text message that is not UTF-8.
-    #[error("a text message is UTF-8")]
+    #[error("the text message is not valid UTF-8")]
     Text,
     /// NATS is away.
-    #[error("NATS is away")]
+    #[error("NATS is disconnected")]
     Disconnected,
 }
 

@@ -202,7 +202,7 @@ impl OpenConnections {
     /// Takes what came in for one connection: from anyone who may publish to it.
     pub(crate) fn push(&self, id: ConnectionId, message: NatsMessage) {
         let Some(connection) = self.lock().connections.get(&id).cloned() else {
-            return debug!(connection = %id, "a push to a connection that is not open");
+            return debug!(connection = %id, "push ignored: the connection is not open");
         };
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return connection.note_unserved();
@@ -212,7 +212,7 @@ impl OpenConnections {
             Ok(push::Push::Close(close)) => connection.sink.close(close),
             Ok(push::Push::Join(group)) => self.join(&connection, group),
             Ok(push::Push::Leave(group)) => self.leave(&connection, &group),
-            Err(error) => debug!(connection = %id, %error, "a push is dropped"),
+            Err(error) => debug!(connection = %id, %error, "push dropped"),
         }
     }
 
@@ -265,7 +265,7 @@ impl OpenConnections {
         let decoded = push::decode_broadcast(headers::iter(message.headers.as_ref()), message.payload);
         let (audience, message) = match decoded {
             Ok(decoded) => decoded,
-            Err(error) => return debug!(%host, %error, "a broadcast is dropped"),
+            Err(error) => return debug!(%host, %error, "broadcast dropped"),
         };
         let shared = Arc::new(Push::new(message));
         let mut audience = self.audience(&host, &audience);

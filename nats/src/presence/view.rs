@@ -101,7 +101,7 @@ impl ConnectionView {
         let Established { revision, entry } = event;
         // Permissions are by subject, and the subject is this host's.
         if entry.host != self.host {
-            warn!(host = %self.host, other = %entry.host, "a connection of another host is ignored");
+            warn!(host = %self.host, other = %entry.host, "connection event ignored: it names another host");
             return Heard::Expected;
         }
         let heard = self.next(entry.gateway, revision, now);
@@ -149,7 +149,7 @@ impl ConnectionView {
         }
         if self.connections.len() >= MAX_CONNECTIONS {
             if !std::mem::replace(&mut self.is_full, true) {
-                warn!(host = %self.host, "more than {MAX_CONNECTIONS} connections: not all are known here");
+                warn!(host = %self.host, "more than {MAX_CONNECTIONS} connections: the list is incomplete");
             }
             return;
         }
@@ -228,7 +228,7 @@ impl ConnectionView {
         let silent: Vec<_> = silent.map(|(id, _)| *id).collect();
         for id in silent {
             let count = self.gateways.remove(&id).map_or(0, |gateway| gateway.count);
-            info!(host = %self.host, gateway = %id, connections = count, "a gateway is gone");
+            info!(host = %self.host, gateway = %id, connections = count, "gateway lost");
             self.forget_unlisted(id, &HashSet::new(), u64::MAX);
         }
     }

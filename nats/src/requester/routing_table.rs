@@ -94,7 +94,7 @@ impl InterestTable {
         if entry.responders.is_empty() {
             entries.remove(&route.interest);
         }
-        debug!(interest = %route.interest, "nobody is there any more");
+        debug!(interest = %route.interest, "no responder left");
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -106,17 +106,17 @@ impl InterestTable {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let known = entries.get_mut(interest).is_some();
         if !known && entries.len() >= MAX_INTERESTS {
-            return warn!(%interest, "not taken in: {MAX_INTERESTS} interests are announced already");
+            return warn!(%interest, "announcement ignored: the table holds {MAX_INTERESTS} interests already");
         }
         let entry = entries.entry(interest, || self.new_entry(interest));
         if entry.responders.len() >= MAX_RESPONDERS && !entry.responders.contains_key(responder) {
-            return warn!(%interest, "not taken in: {MAX_RESPONDERS} responders announce this interest already");
+            return warn!(%interest, "announcement ignored: the interest has {MAX_RESPONDERS} responders already");
         }
         let presence = Presence { native: dialects.contains(&Dialect::Native), until: now + LAPSE };
         let is_new = entry.responders.insert(*responder, presence).is_none();
         drop(entries);
         if is_new {
-            info!(%interest, "announced");
+            info!(%interest, "interest announced");
             self.news.notify_waiters();
         }
     }
@@ -134,7 +134,7 @@ impl InterestTable {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = entries.get_mut(&announcement.interest) else { return };
         if entry.responders.remove(&announcement.responder).is_some() {
-            info!(interest = %announcement.interest, "taken back");
+            info!(interest = %announcement.interest, "interest withdrawn");
         }
         if entry.responders.is_empty() {
             entries.remove(&announcement.interest);
@@ -146,7 +146,7 @@ impl InterestTable {
         entries.retain(|interest, entry| {
             entry.responders.retain(|_, presence| presence.until > now);
             if entry.responders.is_empty() {
-                info!(%interest, "lapsed");
+                info!(%interest, "interest expired");
             }
             !entry.responders.is_empty()
         });
@@ -165,15 +165,15 @@ impl InterestTable {
     fn take(&self, message: &Message) {
         let Some((registers, host)) = self.subjects.parse_interest(&message.subject) else { return };
         if message.payload.len() > MAX_ANNOUNCEMENT_BYTES {
-            return warn!(subject = %message.subject, "an announcement of {} bytes is ignored", message.payload.len());
+            return warn!(subject = %message.subject, "announcement of {} bytes ignored: too large", message.payload.len());
         }
         match Announcement::decode(&message.payload) {
             Ok(announcement) if announcement.interest.host != host => {
-                warn!(subject = %message.subject, announced = %announcement.interest.host, "an announcement for another host is ignored");
+                warn!(subject = %message.subject, announced = %announcement.interest.host, "announcement ignored: it names another host");
             }
             Ok(announcement) if registers => self.register(&announcement, Instant::now()),
             Ok(announcement) => self.unregister(&announcement),
-            Err(error) => warn!(subject = %message.subject, %error, "an announcement is ignored"),
+            Err(error) => warn!(subject = %message.subject, %error, "announcement ignored"),
         }
     }
 

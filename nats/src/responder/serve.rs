@@ -78,12 +78,12 @@ pub(crate) fn refuse(serving: &Serving, message: Message) {
 /// Serves one exchange to its end.
 pub(crate) async fn serve<S: HttpService>(serving: &Serving, service: S, message: Message) {
     let Some(back) = Return::of(serving, message.reply) else {
-        return debug!(subject = %message.subject, "a request without a gateway's inbox to answer to");
+        return debug!(subject = %message.subject, "request ignored: the reply subject is not a gateway inbox");
     };
     let (head, opening) = match open(message.payload) {
         Ok(opened) => opened,
         Err(error) => {
-            warn!(subject = %message.subject, %error, "a request that is no HEAD frame");
+            warn!(subject = %message.subject, %error, "invalid request: not a HEAD frame");
             let code = match error {
                 FrameError::UnknownKind(_) | FrameError::UnknownVersion(_) => AbortCode::Unsupported,
                 _ => AbortCode::Malformed,
@@ -215,7 +215,7 @@ impl<S: HttpService> Served<'_, S> {
     async fn refuse_websocket(self, response: Response<S::ResponseBody>) {
         if response.status().is_success() {
             let host = &self.serving.host;
-            warn!(%host, status = %response.status(), "a service answered a WebSocket without accepting it");
+            warn!(%host, status = %response.status(), "the service answered a WebSocket request with success but did not accept it");
             return self.abort(AbortCode::Failed, "neither accepted nor refused".to_owned());
         }
         if let Some(exchange) = &self.exchange {
@@ -236,7 +236,7 @@ impl<S: HttpService> Served<'_, S> {
         let exchange =
             Exchange::register(port, &self.serving.inbox, self.back.id, replies, terms).map(Arc::new);
         if exchange.is_none() {
-            warn!(host = %self.serving.host, "a HEAD for an exchange that is open already is ignored");
+            warn!(host = %self.serving.host, "duplicate HEAD ignored: the exchange is already open");
         }
         self.exchange.clone_from(&exchange);
         exchange
@@ -297,7 +297,7 @@ impl<S: HttpService> Served<'_, S> {
         };
         if end && self.exchange.is_none() {
             if let Err(error) = self.serving.port.publish(self.back.to, self.back.own, frame).await {
-                debug!(%error, "a response could not be published");
+                debug!(%error, "response could not be published");
             }
             return;
         }
@@ -326,7 +326,7 @@ impl<S: HttpService> Served<'_, S> {
             return self.back.send_soon(&self.serving.port, &Frame::Refused((*refused).into()));
         }
         if !error.is::<LoggedError>() {
-            warn!(host = %self.serving.host, error = chain(&*error), "a service failed");
+            warn!(host = %self.serving.host, error = chain(&*error), "service failed");
         }
         self.abort(AbortCode::Failed, error.to_string());
     }

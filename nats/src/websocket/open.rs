@@ -246,7 +246,7 @@ impl WebSocketRequest {
                     }
                     Ok(_) | Err(ExchangeError::InvalidResponse(_)) => return (self, None),
                     Err(ExchangeError::NoResponders) => gateway.interest.forget_native(&route, asked_at),
-                    Err(error) => debug!(connection = %self.connection, %error, "not opened again yet"),
+                    Err(error) => debug!(connection = %self.connection, %error, "not reopened yet"),
                 }
             }
             gateway.responder_pause().await;

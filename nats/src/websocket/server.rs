@@ -18,9 +18,9 @@ use crate::websocket::message_writer::MessageWriter;
 /// How long a gateway may take to pass on a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// In the extensions of a request that asks for a WebSocket; its method is `CONNECT`.
+/// An offered WebSocket. A service finds it in the extensions of a `CONNECT` request.
 ///
-/// A service that answers such a request without it refuses, and the client gets that response.
+/// A service that returns a response without accepting refuses the WebSocket: the client receives that response.
 #[derive(Clone)]
 pub struct WebSocketUpgrade {
     epoch: ConnectionEpoch,
@@ -61,7 +61,8 @@ pub(crate) struct Offer {
 pub struct Accept {
     /// The subprotocol; one of those offered in `sec-websocket-protocol`.
     pub protocol: Option<String>,
-    /// Without this process the connection is worth nothing: it is closed with 1012 instead of opened again elsewhere.
+    /// Whether the connection depends on state of this process. If so, the gateway closes it with 1012 when this process
+    /// is lost, instead of reopening it at another responder. Default `false`.
     pub holds_state: bool,
 }
 
@@ -92,18 +93,18 @@ impl WebSocketUpgrade {
         Self { epoch: offer.epoch, offer: Arc::new(std::sync::Mutex::new(Some(offer))) }
     }
 
-    /// Which connection.
+    /// The connection's id, made by the gateway.
     pub fn connection(&self) -> ConnectionId {
         self.epoch.connection
     }
 
-    /// Whether somebody has accepted this connection before, and is gone: the client has long been greeted. The request
-    /// offers only the subprotocol that was chosen then.
+    /// Whether another responder accepted this connection before and was lost. The client already has its 101, and the
+    /// request offers only the subprotocol that was chosen then.
     pub fn is_reopened(&self) -> bool {
         self.epoch.epoch > 0
     }
 
-    /// Accepts. The response is what the service must answer with; until then nothing is sent.
+    /// Accepts. The service must return the response; nothing is sent before.
     ///
     /// # Errors
     /// [`AcceptError`], if it was accepted before or the subprotocol cannot be sent.
@@ -127,28 +128,28 @@ impl std::fmt::Debug for WebSocketUpgrade {
     }
 }
 
-/// What comes from the client.
+/// An event from the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// A message, whole.
+    /// A complete message.
     Message {
-        /// What was said.
+        /// The message.
         message: Message,
-        /// It may have been handled before, in whole or in part, by a responder that was lost.
+        /// Whether a lost responder may already have handled it, in whole or in part.
         redelivered: bool,
     },
-    /// The client has closed, or vanished (1006), or the gateway has closed. The last.
+    /// The client closed or vanished (1006), or the gateway closed. The final event.
     Close(Close),
-    /// This process drains, and somebody else owns the connection now: it goes on. The last.
+    /// This process drains and another responder takes over the connection. The final event.
     Moved,
-    /// The way to the gateway is gone. The last.
+    /// The gateway cannot be reached any more. The final event.
     Disconnected {
-        /// Whether the connection is over with it; otherwise somebody else owns it now.
+        /// Whether the connection is closed. Otherwise another responder owns it.
         closed: bool,
     },
 }
 
-/// One connection. Dropped before its end, the gateway closes it with 1011.
+/// An accepted WebSocket. If it is dropped before its final event, the gateway closes the connection with 1011.
 pub struct WebSocket {
     exchange: Arc<Exchange>,
     connection: ConnectionId,
@@ -178,13 +179,13 @@ impl WebSocket {
         }
     }
 
-    /// Which connection.
+    /// The connection's id, made by the gateway.
     pub fn connection(&self) -> ConnectionId {
         self.connection
     }
 
-    /// The next from the client, in order. What came before counts as handled from this call on: nobody gets it again.
-    /// After the last, the last again.
+    /// Returns the next event from the client, in order. Calling `next` acknowledges the previous message;
+    /// unacknowledged messages are redelivered to another responder. After the final event it keeps returning that event.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -215,8 +216,8 @@ impl WebSocket {
         incoming
     }
 
-    /// Waits until somebody else is to have the connection: for an owner that has got a message, and not begun with it.
-    /// That message then does not count as handled.
+    /// Waits until the connection moves to another responder or is lost, for an owner that has received a message and not
+    /// started to handle it. That message stays unacknowledged.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -232,7 +233,7 @@ impl WebSocket {
     }
 
     fn hand_over(&self) -> Incoming {
-        let reason = "somebody else goes on".to_owned();
+        let reason = "the connection moves to another responder".to_owned();
         self.exchange.abort(AbortCode::Moving, reason, Failure::Closed);
         Incoming::Moved
     }
@@ -259,13 +260,13 @@ impl WebSocket {
         Incoming::Disconnected { closed }
     }
 
-    /// For sending to this client, from wherever.
+    /// A handle for sending to the client, from any task.
     pub fn sender(&self) -> WebSocketSender {
         self.sender.clone()
     }
 
-    /// Closes the connection. Returns when the gateway has taken the close, or is gone: whether the connection is over.
-    /// Otherwise somebody else owns it by now.
+    /// Closes the connection. Returns once the gateway has the close or is lost: `true` if the connection is closed,
+    /// `false` if another responder owns it.
     pub async fn close(mut self, close: Close) -> bool {
         match &self.last {
             Some(Incoming::Close(_) | Incoming::Disconnected { closed: true }) => return true,
@@ -322,12 +323,12 @@ impl std::fmt::Debug for WebSocket {
     }
 }
 
-/// The connection is over, for this process at least.
+/// The connection is closed, or another responder owns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the connection is over")]
+#[error("the connection is closed")]
 pub struct ConnectionClosed;
 
-/// Sends to one client, along its exchange: in order, and never more than the client reads.
+/// Sends messages to one client, in order and with back-pressure. Cheap to clone.
 #[derive(Clone)]
 pub struct WebSocketSender(Arc<Sending>);
 
@@ -337,14 +338,14 @@ struct Sending {
 }
 
 impl WebSocketSender {
-    /// Sends one message; waits while the client does not read, and until it has its 101.
+    /// Sends one message. Waits until the client has its 101 and while it does not read.
     ///
     /// # Errors
-    /// [`ConnectionClosed`].
+    /// [`ConnectionClosed`], if the connection is closed or another responder owns it.
     ///
     /// # Cancel safety
-    /// A message of up to 64 KiB is sent whole or not at all. A larger one may be cut off: then nothing can be sent after
-    /// it, and the connection ends with the next attempt.
+    /// A message of up to 64 KiB is sent whole or not at all. A larger one may be truncated; then the next `send` ends the
+    /// connection.
     pub async fn send(&self, message: Message) -> Result<(), ConnectionClosed> {
         let mut writer = self.opened().await?;
         writer.send(&message).await.map_err(|_| ConnectionClosed)

@@ -185,7 +185,7 @@ impl UpstreamSession {
                 }
                 State::Reopening(opening) => match ready!(opening.as_mut().poll(cx)) {
                     (request, Some(session)) => {
-                        info!(connection = %self.id, "opened again");
+                        info!(connection = %self.id, "WebSocket reopened at another responder");
                         self.state = State::Native(Box::new(request), session);
                     }
                     (_, None) => self.state = State::Over(Close::new(1012, "the service restarts")),
@@ -236,14 +236,14 @@ impl UpstreamSession {
             ReadError::Failed(failure) if is_survived(&failure) => {
                 // If it lives after all: somebody else has the connection.
                 session.exchange.send_soon(&Frame::Cancel);
-                debug!(connection = %self.id, cause = ?failure, "the responder is gone: opening again");
+                debug!(connection = %self.id, cause = ?failure, "responder lost, reopening the WebSocket");
                 self.reopen(*request, &session);
             }
             ReadError::Failed(failure) => {
                 debug!(connection = %self.id, cause = ?failure, "the responder failed");
             }
             ReadError::Invalid(what) => {
-                debug!(connection = %self.id, what, "the responder does not speak the protocol");
+                debug!(connection = %self.id, what, "responder violated the protocol");
             }
         }
     }
@@ -271,7 +271,7 @@ impl UpstreamSession {
         let limit = self.gateway.config().reopen_timeout + CLOSE_TIMEOUT;
         let handled = tokio::time::timeout(limit, poll_fn(|cx| self.poll_handled(cx))).await;
         if handled.is_err() {
-            debug!(connection = %self.id, "nobody has handled what the client sent last");
+            debug!(connection = %self.id, "the client's last messages were not acknowledged");
         }
         self.state = State::Over(Close::new(1000, ""));
     }
