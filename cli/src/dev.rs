@@ -25,8 +25,8 @@ use h8s_host_provider::{
     ServedSource, connect,
 };
 use h8s_ingress::{App, Config, Drained, Shutdown};
-use h8s_nats::{Identity, Link, NatsConfig, Requester, RequesterConfig, Responder};
-use h8s_settings::{Exit, Mistakes, Secret};
+use h8s_nats::{Bus, ConnectOptions, Requester, RequesterConfig, Responder};
+use h8s_settings::{Exit, Mistakes};
 use h8s_wire::{Host, Interest, MethodPattern};
 use http::Method;
 use tokio::task::JoinSet;
@@ -95,11 +95,12 @@ impl Stack {
         flags.guest.check(&mut mistakes);
         mistakes.into_result()?;
         let arguments = placement::arguments(&flags.components, &current)?;
-        let configured = flags.nats_url.as_deref().map(nats_config).transpose()?;
+        let configured = flags.nats_url.as_deref().map(connect_options).transpose()?;
         let is_embedded = configured.is_none();
         let (nats, nats_url) = nats(configured)?;
 
-        let requester = Requester::start(Link::connect(&nats).await?, RequesterConfig::default()).await?;
+        let requester =
+            Requester::start(Bus::connect(nats.clone()).await?, RequesterConfig::default()).await?;
         let config = Config {
             listen: vec![flags.listen],
             grace_period: GRACE_PERIOD,
@@ -113,9 +114,9 @@ impl Stack {
         let (files, origins) = read(&arguments, flags.quiet).await?;
         let placements = placement::placements(&arguments, files)?;
         let components = components(&placements, &flags.guest).await?;
-        let link = Link::connect(&nats).await?;
-        connect(&components, &link, &nats.subjects).await?;
-        let responder = serve(link, &components).await?;
+        let bus = Bus::connect(nats.clone()).await?;
+        connect(&components, &bus, nats.subjects()).await?;
+        let responder = serve(bus, &components).await?;
         wait_for_interests(&requester, &components).await;
 
         if let [address, ..] = gateway.addresses()[..] {
@@ -154,41 +155,27 @@ impl Stack {
     }
 }
 
-fn nats_config(url: &str) -> Result<NatsConfig, Exit> {
+fn connect_options(url: &str) -> Result<ConnectOptions, Exit> {
     let mut mistakes = Mistakes::new();
-    let config = NatsConfig::anonymous(url).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
-    mistakes.into_result().map(|()| NatsConfig { identity: identity(&config), ..config })
+    let options = ConnectOptions::new(url).map(ConnectOptions::url_credentials);
+    let options = options.map_err(|error| mistakes.push(format!("--nats-url: {error}")));
+    mistakes.into_result().map(|()| options.unwrap_or_default())
 }
 
-/// The credentials of a URL, before its `@`: a user with a password, or a token.
-fn identity(config: &NatsConfig) -> Identity {
-    let first = config.servers.first();
-    let Some(name) = first.and_then(|url| url.username()) else { return Identity::Anonymous };
-    let secret = |text: &str| text.parse::<Secret>().ok();
-    match first.and_then(|url| url.password()) {
-        Some(password) => {
-            secret(password).map_or(Identity::Anonymous, |password| Identity::User(name.to_owned(), password))
-        }
-        None => secret(name).map_or(Identity::Anonymous, Identity::Token),
-    }
-}
-
-/// The configured NATS, or an embedded broker; and its URL for display.
-fn nats(configured: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure> {
-    let config = match configured {
-        Some(config) => config,
+/// The configured NATS, or an embedded broker; and its URLs for display, without passwords.
+fn nats(configured: Option<ConnectOptions>) -> Result<(ConnectOptions, String), Failure> {
+    let options = match configured {
+        Some(options) => options,
         None => {
             let broker = Broker::start(h8s_broker::Config::default())?;
             let url = broker.url();
             // It ends with the process: stopped earlier, the parts that are still connected would log a disconnect.
             std::mem::forget(broker);
-            nats_config(&url)?
+            connect_options(&url)?
         }
     };
-    // Composed of parts, without the password.
-    let urls = config.servers.iter().map(|url| format!("{}://{}:{}", url.scheme(), url.host(), url.port()));
-    let shown = urls.collect::<Vec<_>>().join(",");
-    Ok((NatsConfig { name: "h8s dev".into(), ..config }, shown))
+    let shown = options.servers().join(",");
+    Ok((options.name("h8s dev"), shown))
 }
 
 /// The components' files. Directories are built in turn: one build uses all processors.
@@ -254,8 +241,8 @@ fn cache() -> Option<CodeCache> {
     opened.inspect_err(|error| tracing::warn!(cause = %error, "compiled code is not cached")).ok()
 }
 
-async fn serve(link: Link, components: &[Served]) -> Result<Responder, Failure> {
-    let mut responder = Responder::builder(link);
+async fn serve(bus: Bus, components: &[Served]) -> Result<Responder, Failure> {
+    let mut responder = Responder::builder(bus);
     for Served { interests, service } in components {
         for interest in interests {
             responder = responder.serve(interest.clone(), service.clone());
