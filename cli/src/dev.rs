@@ -95,7 +95,7 @@ impl Stack {
         flags.guest.check(&mut mistakes);
         mistakes.into_result()?;
         let arguments = placement::arguments(&flags.components, &current)?;
-        let configured = flags.nats_url.as_deref().map(nats_config).transpose()?;
+        let configured = flags.nats_url.as_deref().map(connect_options).transpose()?;
         let is_embedded = configured.is_none();
         let (nats, nats_url) = nats(configured)?;
 
@@ -114,9 +114,9 @@ impl Stack {
         let (files, origins) = read(&arguments, flags.quiet).await?;
         let placements = placement::placements(&arguments, files)?;
         let components = components(&placements, &flags.guest).await?;
-        let link = Bus::connect(nats.clone()).await?;
-        connect(&components, &link, nats.subjects()).await?;
-        let responder = serve(link, &components).await?;
+        let bus = Bus::connect(nats.clone()).await?;
+        connect(&components, &bus, nats.subjects()).await?;
+        let responder = serve(bus, &components).await?;
         wait_for_interests(&requester, &components).await;
 
         if let [address, ..] = gateway.addresses()[..] {
@@ -155,27 +155,27 @@ impl Stack {
     }
 }
 
-fn nats_config(url: &str) -> Result<ConnectOptions, Exit> {
+fn connect_options(url: &str) -> Result<ConnectOptions, Exit> {
     let mut mistakes = Mistakes::new();
     let options = ConnectOptions::new(url).map(ConnectOptions::url_credentials);
     let options = options.map_err(|error| mistakes.push(format!("--nats-url: {error}")));
     mistakes.into_result().map(|()| options.unwrap_or_default())
 }
 
-/// The NATS that was asked for, or one of our own; and how to call it.
-fn bus(configured: Option<ConnectOptions>) -> Result<(ConnectOptions, String), Failure> {
-    let config = match configured {
-        Some(config) => config,
+/// The configured NATS, or an embedded broker; and its URLs for display, without passwords.
+fn nats(configured: Option<ConnectOptions>) -> Result<(ConnectOptions, String), Failure> {
+    let options = match configured {
+        Some(options) => options,
         None => {
             let broker = Broker::start(h8s_broker::Config::default())?;
             let url = broker.url();
             // It ends with the process: stopped earlier, the parts that are still connected would log a disconnect.
             std::mem::forget(broker);
-            nats_config(&url)?
+            connect_options(&url)?
         }
     };
-    let shown = config.servers().join(",");
-    Ok((config.name("h8s dev"), shown))
+    let shown = options.servers().join(",");
+    Ok((options.name("h8s dev"), shown))
 }
 
 /// The components' files. Directories are built in turn: one build uses all processors.
@@ -241,8 +241,8 @@ fn cache() -> Option<CodeCache> {
     opened.inspect_err(|error| tracing::warn!(cause = %error, "compiled code is not cached")).ok()
 }
 
-async fn serve(link: Bus, components: &[Served]) -> Result<Responder, Failure> {
-    let mut responder = Responder::builder(link);
+async fn serve(bus: Bus, components: &[Served]) -> Result<Responder, Failure> {
+    let mut responder = Responder::builder(bus);
     for Served { interests, service } in components {
         for interest in interests {
             responder = responder.serve(interest.clone(), service.clone());

@@ -35,8 +35,14 @@ const ROOMS: &[(&str, &[Room])] = &[
         ("websocket", &[".", "access_log", "metrics"]),
     ]),
     ("nats", &[
-        (".", &["mailbox"]),
-        ("mailbox", &["."]),
+        (".", &["connection", "exchange", "plain"]),
+        ("connection", &[".", "exchange", "plain"]),
+        ("exchange", &[".", "connection"]),
+        ("plain", &[".", "connection", "exchange", "responder"]),
+        ("presence", &["connection", "exchange", "plain", "requester"]),
+        ("requester", &[".", "connection", "exchange", "plain", "presence", "websocket"]),
+        ("responder", &[".", "connection", "exchange", "plain", "requester", "websocket"]),
+        ("websocket", &[".", "connection", "exchange", "plain", "presence", "requester"]),
     ]),
     ("reverse", &[
         (".", &["websocket"]),
