@@ -10,15 +10,15 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::addresses::Addresses;
-use crate::admin::Admin;
-use crate::exchange::Edge;
-use crate::live::Live;
-use crate::server::{Server, accept};
+use crate::config::handle::ReloadHandle;
+use crate::http::service::GatewayService;
+use crate::protection::per_address::Addresses;
+use crate::server::accept::{Server, accept};
+use crate::server::admin::Admin;
+use crate::server::tls::TlsError;
+use crate::server::workers::{Thread, Worker, Workers};
 use crate::shutdown::{Phase, Shutdown};
-use crate::tls::TlsError;
 use crate::websocket::WebSockets;
-use crate::workers::{Thread, Worker, Workers};
 use crate::{Config, Upstream};
 
 /// After the grace period everything is told to end; this is how long being told may take.
@@ -57,7 +57,7 @@ pub struct App<U> {
     /// Of the workers, where they have their own.
     threads: Vec<Thread>,
     grace_period: Duration,
-    live: Live<U>,
+    reload_handle: ReloadHandle<U>,
 }
 
 impl Config {
@@ -95,7 +95,7 @@ impl Config {
     ) -> Result<App<U>, BuildError> {
         let grace_period = self.grace_period;
         let (listen, admin_listen) = (self.listen.clone(), self.admin_listen);
-        let live = Live::new(self, workers.clone()).map_err(BuildError::Tls)?;
+        let reload_handle = ReloadHandle::new(self, workers.clone()).map_err(BuildError::Tls)?;
         let mut listeners = Vec::new();
         for address in listen {
             listeners.push(bind(address).await?);
@@ -104,7 +104,7 @@ impl Config {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        Ok(App { listeners, admin, workers, threads, grace_period, live })
+        Ok(App { listeners, admin, workers, threads, grace_period, reload_handle })
     }
 }
 
@@ -131,8 +131,8 @@ impl<U: Upstream> App<U> {
     }
 
     /// For telling it something new while it runs.
-    pub fn live(&self) -> Live<U> {
-        self.live.clone()
+    pub fn reload_handle(&self) -> ReloadHandle<U> {
+        self.reload_handle.clone()
     }
 
     /// Serves until `shutdown`, then drains: no more connections, exchanges in flight end, within the grace period.
@@ -142,8 +142,8 @@ impl<U: Upstream> App<U> {
     /// Dropping it stops accepting, and ends connections or leaves them to themselves: use `shutdown`.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
         let servers: Arc<[_]> = self.servers(&shutdown).into();
-        let Self { listeners, admin, workers, threads, grace_period, live } = self;
-        let metrics = live.metrics();
+        let Self { listeners, admin, workers, threads, grace_period, reload_handle } = self;
+        let metrics = reload_handle.metrics();
         let mut admins = JoinSet::new();
         if let Some((_, listener)) = admin {
             let (workers, metrics) = (workers.clone(), metrics.clone());
@@ -151,14 +151,14 @@ impl<U: Upstream> App<U> {
         }
         let mut accepting = JoinSet::new();
         for (_, listener) in listeners {
-            let permits = live.connection_permits.clone();
+            let permits = reload_handle.connection_permits.clone();
             accepting.spawn(accept(listener, servers.clone(), permits, metrics.clone(), shutdown.watch()));
         }
         accepting.join_all().await;
         let drained = drain(&workers, &shutdown, grace_period).await;
         drop(threads);
         // The last lines are written by a thread, which would not outlive the program.
-        let access_lines = live.access_lines.clone();
+        let access_lines = reload_handle.access_lines.clone();
         let _ = tokio::task::spawn_blocking(move || access_lines.flush()).await;
         drained
     }
@@ -167,17 +167,21 @@ impl<U: Upstream> App<U> {
     fn servers(&self, shutdown: &Shutdown) -> Vec<Server<U>> {
         let addresses = Addresses::default();
         let server = |worker: &Worker<U>| {
-            let (live, metrics) = (self.live.clone(), self.live.metrics().clone());
+            let (reload_handle, metrics) = (self.reload_handle.clone(), self.reload_handle.metrics().clone());
             let (upstream, connections) = (worker.upstream.clone(), worker.connections.clone());
             let websockets = WebSockets::new(
-                live.websocket_slots.clone(),
+                reload_handle.websocket_slots.clone(),
                 self.grace_period,
                 connections.clone(),
                 shutdown.watch(),
                 metrics.clone(),
             );
             Server {
-                edge: Arc::new(Edge { upstream, live, websockets: Arc::new(websockets) }),
+                service: Arc::new(GatewayService {
+                    upstream,
+                    reload_handle,
+                    websockets: Arc::new(websockets),
+                }),
                 metrics,
                 addresses: addresses.clone(),
                 connections,

@@ -1,5 +1,8 @@
 //! What an ingress is told, and by which flags.
 
+pub(crate) mod handle;
+pub(crate) mod reload;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -8,7 +11,8 @@ use std::time::Duration;
 use h8s_nats::{NatsConfig, NatsFlags};
 use h8s_settings::{Exit, LogFormat, Mistakes, Secret};
 
-use crate::limit_flags::LimitFlags;
+use crate::protection::flags::LimitFlags;
+use crate::websocket::DEFAULT_MAX_WEBSOCKETS;
 use crate::{
     AccessLog, AllowedOrigins, DropOldest, HostFilters, Limits, TlsFiles, TrustedProxies, WebSocketConfig,
 };
@@ -105,8 +109,6 @@ pub struct Flags {
 
 /// About 16 KiB each while idle: 160 MiB, and well within what a process may have open after the usual `ulimit -n`.
 const DEFAULT_MAX_CONNECTIONS: u32 = 10_000;
-/// At 6 to 16 KiB each: 160 MiB at the most, and within the same number of open files.
-pub(crate) const DEFAULT_MAX_WEBSOCKETS: u32 = 10_000;
 /// Less than the 30 s after which Kubernetes and most others kill.
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(25);
 /// What most load balancers and browsers bear.

@@ -15,7 +15,7 @@
 //!    Or, for what asks for one, a `websocket` takes over.
 //! 7. `linger`: how the client's socket ends.
 //!
-//! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; [`Live`] and [`Reloader`] for what changes meanwhile;
+//! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; [`ReloadHandle`] and [`Reloader`] for what changes meanwhile;
 //! `admin`, `metrics` and `access_log` for operators.
 //! Invariants: no request is read past its head before it is admitted; no body is ever cut without the client being
 //! able to see it; nothing a client sends becomes a metric label.
@@ -23,57 +23,28 @@
 //! Over HTTP/1 a client that closes its sending side counts as gone (hyper cannot tell the two apart while an exchange
 //! runs), and one that leaves while nobody reads its upload is noticed when somebody does, or writes to it.
 
-mod access_log;
-mod activity;
-mod addresses;
-mod admin;
-mod admission;
 mod app;
 mod config;
-mod deadline;
-mod descriptors;
-mod drive;
-mod exchange;
-mod fields;
-mod forwarded;
-mod goaway;
-mod grpc;
-mod hex;
-mod host_filter;
-mod limit_flags;
-mod limits;
-mod linger;
-mod live;
-mod metrics;
-mod open;
-mod paced;
-mod preface;
-mod reload;
-mod request_body;
-mod rescue;
-mod resets;
-mod response_body;
+mod http;
+mod observability;
+mod protection;
 mod server;
 mod shutdown;
-mod streams;
-mod tls;
-mod trace;
 mod upstream;
 mod websocket;
-mod workers;
 
-pub use access_log::AccessLog;
+pub use crate::http::forwarded::TrustedProxies;
+pub use crate::http::host_filter::HostFilters;
+pub use crate::http::request_body::{RequestBody, RequestBodyError};
 pub use app::{App, BuildError, Drained};
+pub use config::handle::{ApplyError, ReloadHandle};
+pub use config::reload::{Reloader, Reloading};
 pub use config::{Config, Flags};
-pub use descriptors::raise_limit;
-pub use forwarded::TrustedProxies;
-pub use host_filter::HostFilters;
-pub use limit_flags::LimitFlags;
-pub use limits::Limits;
-pub use live::{Live, NotApplied};
-pub use reload::{Reloader, Reloading};
-pub use request_body::{RequestBody, RequestBodyError};
+pub use observability::access_log::AccessLog;
+pub use protection::flags::LimitFlags;
+pub use protection::limits::Limits;
+pub use server::rlimit::raise_limit;
+pub use server::tls::{TlsError, TlsFiles};
 pub use shutdown::Shutdown;
-pub use tls::{TlsError, TlsFiles};
 pub use upstream::{Availability, BoxError, BusState, Upstream, WebSocketResponse};
 pub use websocket::{AllowedOrigins, DropOldest, WebSocketConfig};

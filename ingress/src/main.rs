@@ -47,7 +47,7 @@ async fn serve(config: Config, nats: NatsConfig, reloader: Reloader) -> anyhow::
     if let Some(address) = app.admin_address() {
         tracing::info!("operators: http://{address}/healthz /readyz /metrics");
     }
-    let reloading = reloading.run(app.live());
+    let reloading = reloading.run(app.reload_handle());
     tokio::select! {
         drained = app.run(shutdown) => Ok(drained),
         never = reloading => match never {},

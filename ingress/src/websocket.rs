@@ -28,14 +28,15 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 use crate::shutdown::ShutdownWatch;
 
+pub(crate) use config::DEFAULT_MAX_WEBSOCKETS;
 pub use config::WebSocketConfig;
 pub(crate) use ending::Ending;
 pub use origin::AllowedOrigins;
 pub use slow::DropOldest;
-pub(crate) use upgrade::{Asked, VERSION, asked};
+pub(crate) use upgrade::{Asked, asked};
 
 /// By then the last clients are told that a draining gateway leaves, so that their close handshakes and what their
 /// responders have in hand fit into the rest of the grace period.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::origin::AllowedOrigins;
 use super::slow::DropOldest;
-use crate::config::DEFAULT_MAX_WEBSOCKETS;
 
 /// Limits and habits of the clients' WebSockets. Each is per connection where it does not say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +29,8 @@ pub struct WebSocketConfig {
     pub reopen_timeout: Duration,
 }
 
+/// At 6 to 16 KiB each: at most 160 MiB, and within the same number of open files.
+pub(crate) const DEFAULT_MAX_WEBSOCKETS: u32 = 10_000;
 /// What most messages are far below; larger things have HTTP.
 const MIB: usize = 1 << 20;
 

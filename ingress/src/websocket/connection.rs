@@ -20,7 +20,7 @@ use super::codec::{Decoder, Event};
 use super::ending::Ending;
 use super::outbox::Outbox;
 use super::socket::Stream;
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 use crate::shutdown::{Phase, ShutdownWatch};
 
 /// A client that has said its last word closes within a round trip or two.

@@ -4,8 +4,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::upgrade::{Asked, strip_handshake, tokens};
-use crate::fields;
-use crate::rescue::ResponseFault;
+use crate::http::error_response::ResponseFault;
+use crate::http::header_policy;
 
 /// `headers` are the responder's.
 ///
@@ -15,7 +15,7 @@ pub(crate) fn accepted<B: Default>(asked: Asked, headers: HeaderMap) -> Result<R
     let mut response = Response::new(B::default());
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
-    fields::strip_response(headers);
+    header_policy::strip_response(headers);
     strip_handshake(headers);
     check_protocol(headers, &asked.offered)?;
     if let Some(accept) = asked.accept {

@@ -13,12 +13,12 @@ use super::connection::Connection;
 use super::outbox::Outbox;
 use super::{Asked, Ending, Slot, WebSockets, handshake, socket, upgrade};
 use crate::Upstream;
-use crate::access_log::Record;
-use crate::admission::Rejection;
-use crate::exchange::{Answer, Edge, Passage, into_answer};
-use crate::live::Policy;
-use crate::open::{Busy, ClientConnection, Open};
-use crate::rescue::{Failure, ResponseFault};
+use crate::config::handle::Policy;
+use crate::http::admission::Rejection;
+use crate::http::error_response::{Failure, ResponseFault};
+use crate::http::service::{Answer, GatewayService, RequestContext, into_answer};
+use crate::observability::access_log::Record;
+use crate::protection::in_flight::{Busy, ClientConnection, InFlightGuard};
 use crate::shutdown::Phase;
 use crate::upstream::WebSocketResponse;
 
@@ -36,7 +36,7 @@ struct Opened {
     record: Option<Box<Record>>,
 }
 
-impl<U: Upstream> Edge<U> {
+impl<U: Upstream> GatewayService<U> {
     /// Asks a responder before the client has its 101: until then the client can be refused with any response.
     ///
     /// # Cancel safety
@@ -44,36 +44,36 @@ impl<U: Upstream> Edge<U> {
     pub(crate) async fn open_websocket(
         &self,
         asked: Asked,
-        mut open: Open,
+        mut guard: InFlightGuard,
         mut request: Request<Incoming>,
-        passage: &mut Passage,
+        context: &mut RequestContext,
     ) -> Result<Answer<U>, Failure> {
         let upgrade = hyper::upgrade::on(&mut request);
-        let (slot, host, request) = match self.admit_websocket(request, passage) {
+        let (slot, host, request) = match self.admit_websocket(request, context) {
             Ok(admitted) => admitted,
-            Err(failure) => return open.fail(failure),
+            Err(failure) => return guard.fail(failure),
         };
-        let config = &passage.policy.websockets;
+        let config = &context.policy.websockets;
         let drops_oldest = config.drop_oldest.covers(&host, request.uri().path());
         let (headers, leg) = match self.upstream.open_websocket(&host, request).await {
             Ok(WebSocketResponse::Accepted { headers, leg }) => (headers, leg),
             Ok(WebSocketResponse::Refused(response)) if response.status().is_success() => {
-                return open.fail(ResponseFault::Status(response.status().as_u16()).into());
+                return guard.fail(ResponseFault::Status(response.status().as_u16()).into());
             }
-            Ok(WebSocketResponse::Refused(response)) => return into_answer(&Method::GET, response, open),
-            Err(error) => return open.fail(error.into()),
+            Ok(WebSocketResponse::Refused(response)) => return into_answer(&Method::GET, response, guard),
+            Err(error) => return guard.fail(error.into()),
         };
         let is_alone = asked.accept.is_some();
         let response = match handshake::accepted(asked, headers) {
             Ok(response) => response,
-            Err(fault) => return open.fail(fault.into()),
+            Err(fault) => return guard.fail(fault.into()),
         };
-        open.complete();
-        let mut record = passage.record.take();
+        guard.complete();
+        let mut record = context.record.take();
         if let Some(record) = &mut record {
             record.answered(response.status(), None);
         }
-        let (client, policy) = (passage.connection.clone(), passage.policy.clone());
+        let (client, policy) = (context.connection.clone(), context.policy.clone());
         let opened = Opened { upgrade, leg, slot, client, policy, is_alone, drops_oldest, record };
         self.websockets.tasks.spawn(self.websockets.clone().serve(opened));
         Ok(response)
@@ -83,13 +83,13 @@ impl<U: Upstream> Edge<U> {
     fn admit_websocket(
         &self,
         request: Request<Incoming>,
-        passage: &mut Passage,
+        context: &mut RequestContext,
     ) -> Result<(Slot, Host, Request<()>), Failure> {
         let (mut head, _no_body) = request.into_parts();
-        let Policy { admission, websockets, .. } = &*passage.policy;
+        let Policy { admission, websockets, .. } = &*context.policy;
         let admitted = admission.admit_websocket(&head, &websockets.allowed_origins, &self.upstream)?;
         let slot = self.websockets.slot().ok_or(Rejection::TooManyWebSockets)?;
-        passage.describe(&mut head, &admitted);
+        context.describe(&mut head, &admitted);
         upgrade::strip_handshake(&mut head.headers);
         head.method = Method::CONNECT;
         Ok((slot, admitted.host, Request::from_parts(head, ())))

@@ -19,7 +19,7 @@ use super::codec;
 use super::ending::Ending;
 use super::queue::{Queue, Source};
 use super::socket::Stream;
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 
 /// The responder's next message is taken on while less than this waits: enough to keep a socket busy, and little beside
 /// what the socket itself buffers.

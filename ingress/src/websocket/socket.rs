@@ -15,10 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::linger::Linger;
-use crate::open::ClientConnection;
-use crate::paced::Paced;
-use crate::preface::Rewound;
+use crate::protection::in_flight::ClientConnection;
+use crate::server::detect::Rewound;
+use crate::server::lingering_close::LingeringClose;
+use crate::server::timeout_io::TimeoutIo;
 
 /// What one read may take: a part of a message (`PROTOCOL.md §5`).
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -48,7 +48,7 @@ pub(crate) fn open(
     upgraded: Upgraded,
     client: Option<Arc<ClientConnection>>,
 ) -> (Stream, BytesMut, Option<OwnedWriteHalf>) {
-    match upgraded.downcast::<TokioIo<Paced<Rewound<Linger>>>>() {
+    match upgraded.downcast::<TokioIo<TimeoutIo<Rewound<LingeringClose>>>>() {
         Ok(parts) => {
             let (first, linger) = parts.io.into_inner().into_inner().into_parts();
             let mut ahead = BytesMut::from(&parts.read_buf[..]);

@@ -7,12 +7,10 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Version};
 use hyper::ext::Protocol;
 
-use crate::admission::Rejection;
+use crate::http::admission::{Rejection, WEBSOCKET_VERSION};
 
 /// What every key is answered with (RFC 6455 §1.3).
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/// The only version there is.
-pub(crate) const VERSION: HeaderValue = HeaderValue::from_static("13");
 /// RFC 6455 §4.1: a nonce.
 const KEY_BYTES: usize = 16;
 
@@ -37,7 +35,7 @@ pub(crate) fn asked<B>(request: &Request<B>, has_body: bool) -> Result<Option<As
     if has_body {
         return Err(Rejection::Upgrade("a body with a WebSocket's handshake"));
     }
-    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
+    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(&WEBSOCKET_VERSION) {
         return Err(Rejection::WebSocketVersion);
     }
     let accept = accept.map(|()| accept_for(headers)).transpose()?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use h8s_ingress::{Config, NotApplied};
+use h8s_ingress::{ApplyError, Config};
 use h8s_test_support::process::program;
 use h8s_test_support::{Bus, Process, eventually};
 
@@ -191,10 +191,10 @@ async fn tls_is_neither_turned_on_nor_off_and_a_bad_certificate_changes_nothing(
     let tls = certificate();
     let ingress = start_with(Config { tls: Some(tls.files.clone()), ..Config::default() }, hello()).await;
 
-    assert!(matches!(ingress.apply(Config::default()), Err(NotApplied::TlsChoice)));
+    assert!(matches!(ingress.apply(Config::default()), Err(ApplyError::TlsChoice)));
     std::fs::write(&tls.files.key, "no key").unwrap();
     let config = Config { tls: Some(tls.files.clone()), publish_only: true, ..Config::default() };
-    assert!(matches!(ingress.apply(config), Err(NotApplied::Tls(_))));
+    assert!(matches!(ingress.apply(config), Err(ApplyError::Tls(_))));
 
     let stream = tls.connect(&ingress, &["h2"]).await;
     let answer = in_time(http2_on(stream).await.send_request(get("https://localhost/"))).await.unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_ingress::{
-    App, Availability, BoxError, Config, Drained, NotApplied, RequestBody, Shutdown, Upstream,
+    App, ApplyError, Availability, BoxError, Config, Drained, RequestBody, Shutdown, Upstream,
     WebSocketResponse,
 };
 use h8s_nats::ExchangeError;
@@ -156,7 +156,7 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     pub(crate) shutdown: Shutdown,
     task: tokio::task::JoinHandle<Drained>,
-    apply: Box<dyn Fn(Config) -> Result<(), NotApplied> + Send + Sync>,
+    apply: Box<dyn Fn(Config) -> Result<(), ApplyError> + Send + Sync>,
 }
 
 impl Drop for Running {
@@ -176,7 +176,7 @@ pub(crate) async fn start_with(config: Config, upstream: Closure) -> Running {
 
 /// Needs an admin listener.
 pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
-    let (shutdown, live) = (Shutdown::new(), app.live());
+    let (shutdown, live) = (Shutdown::new(), app.reload_handle());
     Running {
         apply: Box::new(move |config| live.apply(config)),
         address: app.addresses()[0],
@@ -188,7 +188,7 @@ pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
 
 impl Running {
     /// Tells it something new.
-    pub(crate) fn apply(&self, config: Config) -> Result<(), NotApplied> {
+    pub(crate) fn apply(&self, config: Config) -> Result<(), ApplyError> {
         (self.apply)(config)
     }
 

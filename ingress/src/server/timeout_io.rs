@@ -12,17 +12,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::deadline::Deadline;
-use crate::goaway::FrameEdges;
-use crate::metrics::Limit;
-use crate::open::ClientConnection;
+use crate::observability::metrics::Limit;
+use crate::protection::deadline::Deadline;
+use crate::protection::in_flight::ClientConnection;
+use crate::server::goaway::FrameEdges;
 
 /// Longer than a socket lingers (`linger`).
 pub(crate) const MOST_LINGER: Duration = Duration::from_secs(3);
 
 /// What hyper reads from and writes to.
 #[derive(Debug)]
-pub(crate) struct Paced<S> {
+pub(crate) struct TimeoutIo<S> {
     stream: S,
     connection: Arc<ClientConnection>,
     /// Over HTTP/1.
@@ -45,7 +45,7 @@ struct Head {
     is_late: bool,
 }
 
-impl<S> Paced<S> {
+impl<S> TimeoutIo<S> {
     pub(crate) fn http1(stream: S, connection: Arc<ClientConnection>) -> Self {
         Self { head: Some(Head::default()), edges: None, ..Self::new(stream, connection) }
     }
@@ -134,7 +134,7 @@ impl Head {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -159,10 +159,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Paced<S> {
+impl<S: AsyncWrite + Unpin> TimeoutIo<S> {
     /// What the client is told instead of all else, once it has to go.
     fn poll_goaway(&mut self, cx: &mut Context<'_>) -> Option<Poll<io::Result<usize>>> {
-        let goaway = self.edges.as_ref().filter(|_| self.connection.is_condemned())?.goaway()?;
+        let goaway = self.edges.as_ref().filter(|_| self.connection.is_closed_for_abuse())?.goaway()?;
         let written = Pin::new(&mut self.stream).poll_write(cx, &goaway);
         Some(match self.watch(cx, written) {
             Poll::Ready(_) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
@@ -171,7 +171,7 @@ impl<S: AsyncWrite + Unpin> Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if let Some(goaway) = self.poll_goaway(cx) {
             return goaway;

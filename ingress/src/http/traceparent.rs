@@ -6,7 +6,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::hex;
+use crate::http::hex;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");

@@ -10,10 +10,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::deadline::Deadline;
-use crate::fields;
-use crate::metrics::Limit;
-use crate::open::{ClientConnection, Upload};
+use crate::http::header_policy;
+use crate::observability::metrics::Limit;
+use crate::protection::deadline::Deadline;
+use crate::protection::in_flight::{ClientConnection, Upload};
 
 /// Why a request body did not arrive whole.
 #[derive(Debug, thiserror::Error)]
@@ -99,16 +99,8 @@ impl RequestBody {
             budget.left_bytes =
                 left.ok_or(RequestBodyError::OverLimit { limit_bytes: budget.limit_bytes })?;
         }
-        Ok(clean_trailers(frame))
+        Ok(header_policy::clean_trailers(frame))
     }
-}
-
-/// Trailers get the same treatment as heads.
-pub(crate) fn clean_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
-    if let Some(trailers) = frame.trailers_mut() {
-        fields::strip_trailers(trailers);
-    }
-    frame
 }
 
 impl Body for RequestBody {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::open::ClientConnection;
+use crate::protection::in_flight::ClientConnection;
 
 /// A client that reads its response closes within a round trip or two; others do not get to hold a connection.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ const OWNED: &str = "the socket is given away only together with what held it";
 
 /// A client's socket that ends as the module says.
 #[derive(Debug)]
-pub(crate) struct Linger {
+pub(crate) struct LingeringClose {
     /// `None` once it was given away whole.
     stream: Option<TcpStream>,
     connection: Arc<ClientConnection>,
@@ -40,7 +40,7 @@ enum Closing {
     Closed,
 }
 
-impl Linger {
+impl LingeringClose {
     pub(crate) fn new(stream: TcpStream, connection: Arc<ClientConnection>) -> Self {
         Self { stream: Some(stream), connection, closing: Closing::Open }
     }
@@ -77,7 +77,7 @@ impl Linger {
     }
 }
 
-impl Drop for Linger {
+impl Drop for LingeringClose {
     fn drop(&mut self) {
         let is_whole = matches!(self.closing, Closing::Closed) || !self.connection.is_cut();
         if let Some(stream) = &self.stream
@@ -89,7 +89,7 @@ impl Drop for Linger {
     }
 }
 
-impl AsyncRead for Linger {
+impl AsyncRead for LingeringClose {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -99,7 +99,7 @@ impl AsyncRead for Linger {
     }
 }
 
-impl AsyncWrite for Linger {
+impl AsyncWrite for LingeringClose {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.stream().poll_write(cx, bytes)
     }

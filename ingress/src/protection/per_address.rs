@@ -26,14 +26,14 @@ struct Sites {
 
 /// One connection's place, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct AddressPlace {
+pub(crate) struct AddressPermit {
     addresses: Addresses,
     site: IpAddr,
 }
 
 impl Addresses {
     /// A place for one more connection, if this address has fewer than `limit`.
-    pub(crate) fn enter(&self, address: IpAddr, limit: u32) -> Option<AddressPlace> {
+    pub(crate) fn enter(&self, address: IpAddr, limit: u32) -> Option<AddressPermit> {
         let site = site(address);
         let mut sites = self.sites();
         let count = sites.open.entry(site).or_default();
@@ -41,7 +41,7 @@ impl Addresses {
             return None;
         }
         *count += 1;
-        Some(AddressPlace { addresses: self.clone(), site })
+        Some(AddressPermit { addresses: self.clone(), site })
     }
 
     fn sites(&self) -> MutexGuard<'_, Sites> {
@@ -68,7 +68,7 @@ impl Sites {
     }
 }
 
-impl AddressPlace {
+impl AddressPermit {
     /// The address has been sent away for abuse: for so long nothing is read from its new connections.
     pub(crate) fn pause(&self, time: Duration) {
         self.addresses.sites().pause(self.site, Instant::now(), time);
@@ -80,7 +80,7 @@ impl AddressPlace {
     }
 }
 
-impl Drop for AddressPlace {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
         let mut sites = self.addresses.sites();
         if let Some(count) = sites.open.get_mut(&self.site) {

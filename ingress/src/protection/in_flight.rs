@@ -1,21 +1,19 @@
 //! One client connection, and one exchange in flight on it: what both share, and how an exchange ended.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::access_log::{Cause, Record};
-use crate::activity::Activity;
-use crate::addresses::AddressPlace;
-use crate::admission::Rejection;
-use crate::forwarded::Peer;
-use crate::limits::Limits;
-use crate::metrics::{Limit, Metrics};
-use crate::rescue::Failure;
-use crate::resets::Resets;
-use crate::response_body::Cut;
+use crate::http::forwarded::Peer;
+use crate::observability::access_log::{Cause, Record};
+use crate::observability::metrics::{Limit, Metrics};
+use crate::protection::activity::Activity;
+use crate::protection::limits::Limits;
+use crate::protection::per_address::AddressPermit;
+use crate::protection::rapid_reset::Resets;
 
 /// What every exchange of one client connection shares.
 #[derive(Debug)]
@@ -26,10 +24,10 @@ pub(crate) struct ClientConnection {
     pub(crate) activity: Activity,
     resets: Resets,
     is_cut: AtomicBool,
-    is_condemned: AtomicBool,
-    condemned: Notify,
+    is_closed_for_abuse: AtomicBool,
+    closed_for_abuse: Notify,
     /// `None`: a trusted proxy, of which there may be any number.
-    place: Option<AddressPlace>,
+    address_permit: Option<AddressPermit>,
 }
 
 impl ClientConnection {
@@ -37,7 +35,7 @@ impl ClientConnection {
         peer: Peer,
         metrics: Arc<Metrics>,
         limits: Arc<Limits>,
-        place: Option<AddressPlace>,
+        address_permit: Option<AddressPermit>,
     ) -> Self {
         metrics.connections.inc();
         metrics.connections_total.inc();
@@ -48,9 +46,9 @@ impl ClientConnection {
             activity: Activity::new(),
             resets: Resets::new(),
             is_cut: AtomicBool::new(false),
-            is_condemned: AtomicBool::new(false),
-            condemned: Notify::new(),
-            place,
+            is_closed_for_abuse: AtomicBool::new(false),
+            closed_for_abuse: Notify::new(),
+            address_permit,
         }
     }
 
@@ -61,28 +59,28 @@ impl ClientConnection {
     }
 
     /// Its client is sent away for abuse, and does not come back at once. A trusted proxy may: it speaks for many.
-    pub(crate) fn send_away(&self, limit: Limit) {
-        if let Some(place) = &self.place {
-            place.pause(self.limits.abuse_pause);
+    pub(crate) fn limited_for_abuse(&self, limit: Limit) {
+        if let Some(permit) = &self.address_permit {
+            permit.pause(self.limits.abuse_pause);
         }
         self.limited(limit);
     }
 
     /// Ends this connection, whatever it is doing.
-    fn condemn(&self) {
-        if !self.is_condemned.swap(true, Ordering::Relaxed) {
-            self.send_away(Limit::Resets);
-            self.condemned.notify_one();
+    fn close_for_abuse(&self) {
+        if !self.is_closed_for_abuse.swap(true, Ordering::Relaxed) {
+            self.limited_for_abuse(Limit::Resets);
+            self.closed_for_abuse.notify_one();
         }
     }
 
-    pub(crate) fn is_condemned(&self) -> bool {
-        self.is_condemned.load(Ordering::Relaxed)
+    pub(crate) fn is_closed_for_abuse(&self) -> bool {
+        self.is_closed_for_abuse.load(Ordering::Relaxed)
     }
 
     /// Ends when this connection has to.
-    pub(crate) async fn condemned(&self) {
-        self.condemned.notified().await;
+    pub(crate) async fn closed_for_abuse(&self) {
+        self.closed_for_abuse.notified().await;
     }
 
     /// Something on this connection was cut short: it may end, but not as if all were well.
@@ -137,7 +135,7 @@ impl Drop for Upload {
 
 /// An exchange in flight, from its head until its response is out. Dropped unfinished, its client has left.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct InFlightGuard {
     connection: Arc<ClientConnection>,
     pub(crate) started: Instant,
     /// How many exchanges there were when it began, with this: on the connection, and in all.
@@ -149,7 +147,7 @@ pub(crate) struct Open {
     record: Option<Box<Record>>,
 }
 
-impl Open {
+impl InFlightGuard {
     pub(crate) fn new(connection: Arc<ClientConnection>) -> Self {
         let in_all = connection.metrics.in_flight.inc() + 1;
         let here = connection.activity.begin();
@@ -158,17 +156,17 @@ impl Open {
     }
 
     /// Is there a place for it? From here on it is served.
-    pub(crate) fn check_place(&mut self) -> Result<(), Rejection> {
+    pub(crate) fn check_limits(&mut self) -> Result<(), Limit> {
         self.is_begun = true;
         let Limits { exchanges, exchanges_per_connection, .. } = *self.connection.limits;
         let resets = &self.connection.resets;
         if self.here.saturating_add(resets.places() as usize) > exchanges_per_connection as usize {
             if resets.refused(exchanges_per_connection) {
-                self.connection.condemn();
+                self.connection.close_for_abuse();
             }
-            return Err(Rejection::TooManyOnConnection);
+            return Err(Limit::ExchangesPerConnection);
         }
-        if self.in_all > i64::from(exchanges) { Err(Rejection::TooManyExchanges) } else { Ok(()) }
+        if self.in_all > i64::from(exchanges) { Err(Limit::Exchanges) } else { Ok(()) }
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -194,15 +192,15 @@ impl Open {
     }
 
     /// The upstream's response is not to be had; the client gets the gateway's own, which is a whole one.
-    pub(crate) fn fail<T>(&mut self, failure: Failure) -> Result<T, Failure> {
+    pub(crate) fn fail<T, E>(&mut self, failure: E) -> Result<T, E> {
         self.is_finished = true;
         Err(failure)
     }
 
     /// The response ends here, and the client must see that it is not whole.
-    pub(crate) fn cut(&mut self, cut: &Cut) {
+    pub(crate) fn cut(&mut self, cause: &impl Error) {
         self.connection.cut();
-        self.broken_off(cut);
+        self.broken_off(cause);
     }
 
     fn note_cut(&mut self, by: Cause) {
@@ -212,26 +210,26 @@ impl Open {
     }
 
     /// The response ends here, and the client is told so within it.
-    pub(crate) fn broken_off(&mut self, cut: &Cut) {
+    pub(crate) fn broken_off(&mut self, cause: &impl Error) {
         self.is_finished = true;
         self.metrics().cut_by_upstream.inc();
         self.note_cut(Cause::Upstream);
-        tracing::warn!(cause = %cut, source = std::error::Error::source(cut), "a response was cut off");
+        tracing::warn!(%cause, source = cause.source(), "a response was cut off");
     }
 }
 
-impl Drop for Open {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.metrics().in_flight.dec();
         self.connection.activity.end();
-        if !self.is_finished && (self.connection.is_cut() || self.connection.is_condemned()) {
+        if !self.is_finished && (self.connection.is_cut() || self.connection.is_closed_for_abuse()) {
             self.metrics().cut_by_gateway.inc();
             self.note_cut(Cause::Gateway);
         } else if !self.is_finished {
             self.metrics().cut_by_client.inc();
             let places = self.connection.limits.exchanges_per_connection;
-            if self.connection.resets.taken_back(places, self.is_begun) {
-                self.connection.condemn();
+            if self.connection.resets.reset_by_client(places, self.is_begun) {
+                self.connection.close_for_abuse();
             }
             self.note_cut(Cause::Client);
         }

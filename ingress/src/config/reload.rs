@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use h8s_settings::{Asked, Exit, FileWatch, Loaded, Reload};
 
-use crate::metrics::Reloads;
-use crate::{Config, Flags, Live, TlsFiles, Upstream};
+use crate::observability::metrics::Reloads;
+use crate::{Config, Flags, ReloadHandle, TlsFiles, Upstream};
 
 /// Keeps a running ingress as its command line, its environment and its files say.
 pub struct Reloader {
@@ -39,32 +39,32 @@ impl Reloader {
         self.tls.as_ref().is_some_and(|tls| [&tls.certificates, &tls.key].contains(&file))
     }
 
-    fn renew_certificate<U: Upstream>(&self, live: &Live<U>) {
-        match live.renew_certificate() {
+    fn renew_certificate<U: Upstream>(&self, handle: &ReloadHandle<U>) {
+        match handle.renew_certificate() {
             Ok(()) => {
-                live.metrics().reloads(Reloads::Taken);
+                handle.metrics().reloads(Reloads::Taken);
                 tracing::info!("the certificate was read again");
             }
             Err(error) => {
-                live.metrics().reloads(Reloads::Refused);
+                handle.metrics().reloads(Reloads::Refused);
                 tracing::error!("the certificate stays the one before: {error}");
             }
         }
     }
 
-    fn reload<U: Upstream>(&mut self, live: &Live<U>) {
+    fn reload<U: Upstream>(&mut self, handle: &ReloadHandle<U>) {
         let taken = self.read().and_then(|(config, flags)| {
-            live.apply(config).map_err(|error| vec![error.to_string()])?;
+            handle.apply(config).map_err(|error| vec![error.to_string()])?;
             Ok(flags)
         });
         match taken {
             Ok(flags) => {
                 self.tls = flags.tls_files();
-                live.metrics().reloads(Reloads::Taken);
+                handle.metrics().reloads(Reloads::Taken);
                 tracing::info!("the configuration was read again");
             }
             Err(mistakes) => {
-                live.metrics().reloads(Reloads::Refused);
+                handle.metrics().reloads(Reloads::Refused);
                 for mistake in mistakes {
                     tracing::error!("the configuration stays the one before: {mistake}");
                 }
@@ -96,16 +96,16 @@ pub struct Reloading {
 
 impl Reloading {
     /// Never ends. What it does it says in the log.
-    pub async fn run<U: Upstream>(self, live: Live<U>) -> std::convert::Infallible {
+    pub async fn run<U: Upstream>(self, handle: ReloadHandle<U>) -> std::convert::Infallible {
         let Self { mut reload, mut reloader } = self;
         loop {
             match reload.asked().await {
                 Asked::Changed(files) if files.iter().all(|file| reloader.is_tls(file)) => {
-                    reloader.renew_certificate(&live);
+                    reloader.renew_certificate(&handle);
                 }
                 Asked::Signal | Asked::Changed(_) => {
                     let before = reloader.tls.clone();
-                    reloader.reload(&live);
+                    reloader.reload(&handle);
                     if reloader.tls != before {
                         reload.watch(watch(reloader.file.as_ref(), reloader.tls.as_ref()));
                     }

@@ -10,9 +10,9 @@ use std::task::Poll;
 use hyper::rt::Executor;
 use tokio::time::Instant;
 
-use crate::deadline::Deadline;
-use crate::metrics::Limit;
-use crate::open::ClientConnection;
+use crate::observability::metrics::Limit;
+use crate::protection::deadline::Deadline;
+use crate::protection::in_flight::ClientConnection;
 
 tokio::task_local! {
     /// Since when a piece of this stream's body waits for the client.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use h8s_settings::Mistakes;
 
 use crate::Limits;
-use crate::limits::MOST_HEAD_BYTES;
+use crate::protection::limits::MOST_HEAD_BYTES;
 
 /// What clients may have, and how long they may take. Beyond that, README.md says what they get.
 #[derive(Clone, Debug, clap::Args)]

@@ -13,11 +13,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::BoxError;
-use crate::access_log::Record;
-use crate::grpc;
-use crate::open::Open;
-use crate::request_body::clean_trailers;
-use crate::streams;
+use crate::http::grpc;
+use crate::http::header_policy::clean_trailers;
+use crate::observability::access_log::Record;
+use crate::protection::h2_streams;
+use crate::protection::in_flight::InFlightGuard;
 
 /// How long an upstream whose declared bytes are all sent may take to say that this was the end. Its work is not
 /// cancelled before; the client does not wait for it.
@@ -62,7 +62,7 @@ impl<B: UpstreamBody> ResponseBody<B> {
         match self {
             Self::Empty => {}
             Self::Text(text) => record.sent(text.len()),
-            Self::Streaming(streaming) => streaming.open.record(record),
+            Self::Streaming(streaming) => streaming.guard.record(record),
         }
     }
 }
@@ -87,13 +87,20 @@ pub(crate) struct Streaming<B: UpstreamBody> {
     left_bytes: Option<u64>,
     /// The answer to a gRPC call: a break is told by trailers.
     ends_with_status: bool,
-    open: Open,
+    guard: InFlightGuard,
 }
 
 impl<B: UpstreamBody> Streaming<B> {
-    pub(crate) fn new(body: B, declared_bytes: Option<u64>, open: Open) -> Self {
+    pub(crate) fn new(body: B, declared_bytes: Option<u64>, guard: InFlightGuard) -> Self {
         let (rest, most_bytes) = (Bytes::new(), usize::MAX);
-        Self { body: Some(body), rest, most_bytes, left_bytes: declared_bytes, ends_with_status: false, open }
+        Self {
+            body: Some(body),
+            rest,
+            most_bytes,
+            left_bytes: declared_bytes,
+            ends_with_status: false,
+            guard,
+        }
     }
 
     /// It breaks off with the trailers of a failed gRPC call, and not with a reset.
@@ -116,15 +123,15 @@ impl<B: UpstreamBody> Streaming<B> {
             None => self.missing().map(Err),
         };
         match &item {
-            None => self.open.complete(),
+            None => self.guard.complete(),
             Some(Err(cut)) if self.ends_with_status => {
                 self.body = None;
-                self.open.broken_off(cut);
+                self.guard.broken_off(cut);
                 return Poll::Ready(Some(Ok(Frame::trailers(grpc::broken_off()))));
             }
             Some(Err(cut)) => {
                 self.body = None;
-                self.open.cut(cut);
+                self.guard.cut(cut);
             }
             Some(Ok(_)) => {}
         }
@@ -145,7 +152,7 @@ impl<B: UpstreamBody> Streaming<B> {
 
     fn account(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Cut> {
         if let Some(data) = frame.data_ref() {
-            self.open.sent(data.len());
+            self.guard.sent(data.len());
             if let Some(left) = &mut self.left_bytes {
                 *left = left.checked_sub(data.len() as u64).ok_or(Cut::Longer)?;
             }
@@ -180,9 +187,9 @@ impl<B: UpstreamBody> Streaming<B> {
 impl<B: UpstreamBody> Drop for Streaming<B> {
     fn drop(&mut self) {
         if self.is_end() {
-            self.open.complete();
+            self.guard.complete();
         } else if let (Some(0), Some(body)) = (self.left_bytes, self.body.take()) {
-            self.open.complete();
+            self.guard.complete();
             // Without a runtime the program is at its end, and so is the upstream.
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(tokio::time::timeout(FINISH_TIMEOUT, finish(body)));
@@ -206,7 +213,7 @@ impl<B: UpstreamBody> Body for ResponseBody<B> {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        streams::body_resumes();
+        h2_streams::body_resumes();
         let frame = match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) if text.is_empty() => Poll::Ready(None),
@@ -214,7 +221,7 @@ impl<B: UpstreamBody> Body for ResponseBody<B> {
             Self::Streaming(streaming) => streaming.poll_next(cx),
         };
         if matches!(&frame, Poll::Ready(Some(Ok(frame))) if frame.is_data()) {
-            streams::piece_waits();
+            h2_streams::piece_waits();
         }
         frame
     }

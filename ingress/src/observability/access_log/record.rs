@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use serde::Serialize;
 
 use super::{AccessLog, LineWriter};
-use crate::forwarded::{Peer, REQUEST_ID};
-use crate::trace;
+use crate::http::forwarded::{Peer, REQUEST_ID};
+use crate::http::traceparent;
 
 /// What a client makes up is said up to here: a line is for reading.
 const MOST_BYTES: usize = 1024;
@@ -85,7 +85,7 @@ impl Record {
         self.client = client;
         self.host = Some(host.clone());
         self.request_id = headers.get(REQUEST_ID).cloned();
-        self.trace_id = trace::id(headers).map(ToOwned::to_owned);
+        self.trace_id = traceparent::id(headers).map(ToOwned::to_owned);
     }
 
     /// The client's response has this status; by ourselves, for `reason`.

@@ -11,14 +11,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::exchange::Edge;
-use crate::limits::Limits;
-use crate::metrics::Limit;
-use crate::open::ClientConnection;
-use crate::paced::{MOST_LINGER, Paced};
-use crate::server::Protocol;
+use crate::http::service::GatewayService;
+use crate::observability::metrics::Limit;
+use crate::protection::h2_streams::Streams;
+use crate::protection::in_flight::ClientConnection;
+use crate::protection::limits::Limits;
+use crate::server::protocol::Protocol;
+use crate::server::timeout_io::{MOST_LINGER, TimeoutIo};
 use crate::shutdown::{Phase, ShutdownWatch};
-use crate::streams::Streams;
 use crate::{BoxError, Upstream};
 
 /// How long a client that is thrown out may take to read why.
@@ -34,7 +34,7 @@ const MOST_FIELD_LIST_BYTES: u32 = 65_572;
 
 /// Serves requests until the connection ends.
 pub(crate) async fn drive<U, S>(
-    edge: Arc<Edge<U>>,
+    service: Arc<GatewayService<U>>,
     protocol: Protocol,
     stream: S,
     connection: &Arc<ClientConnection>,
@@ -45,11 +45,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answering = connection.clone();
-    let service = service_fn(move |request| edge.clone().answer(answering.clone(), request));
+    let service = service_fn(move |request| service.clone().answer(answering.clone(), request));
     let life = Life { connection, shutdown };
     match protocol {
         Protocol::Http1 => {
-            let stream = TokioIo::new(Paced::http1(stream, connection.clone()));
+            let stream = TokioIo::new(TimeoutIo::http1(stream, connection.clone()));
             let builder = http1(&connection.limits);
             let mut http = builder.serve_connection(stream, service).with_upgrades();
             let ended = life.run(Pin::new(&mut http), http1::UpgradeableConnection::graceful_shutdown).await;
@@ -59,7 +59,7 @@ where
             }
         }
         Protocol::Http2 => {
-            let stream = TokioIo::new(Paced::http2(stream, connection.clone()));
+            let stream = TokioIo::new(TimeoutIo::http2(stream, connection.clone()));
             let builder = http2(&connection.limits, Streams::new(connection.clone()));
             let mut http = pin!(builder.serve_connection(stream, service));
             life.run(http.as_mut(), http2::Connection::graceful_shutdown).await
@@ -85,7 +85,7 @@ impl Life<'_> {
         tokio::select! {
             biased;
             ended = http.as_mut() => return self.ended(ended),
-            () = self.connection.condemned() => return self.throw_out(http, begin_end).await,
+            () = self.connection.closed_for_abuse() => return self.throw_out(http, begin_end).await,
             () = self.shutdown.reached(Phase::Draining) => begin_end(http.as_mut()),
             () = quiet_for(self.connection, self.connection.limits.idle_timeout) => {
                 self.connection.limited(Limit::Idle);
@@ -95,7 +95,7 @@ impl Life<'_> {
         tokio::select! {
             biased;
             ended = http.as_mut() => self.ended(ended),
-            () = self.connection.condemned() => Err("asked for far too much".into()),
+            () = self.connection.closed_for_abuse() => Err("asked for far too much".into()),
             () = self.shutdown.reached(Phase::Cut) => {
                 self.connection.cut();
                 Err("cut off by the shutdown".into())
@@ -109,7 +109,7 @@ impl Life<'_> {
             if error.is_parse_too_large() {
                 self.connection.limited(Limit::Headers);
             } else if is_flood(error) {
-                self.connection.send_away(Limit::Flood);
+                self.connection.limited_for_abuse(Limit::Flood);
             }
         }
         Ok(ended?)

@@ -58,7 +58,7 @@ impl Resets {
 
     /// The client took an exchange back, which somebody had begun to serve or not. Whether it does that far too often for
     /// one with so many places.
-    pub(crate) fn taken_back(&self, places: u32, is_begun: bool) -> bool {
+    pub(crate) fn reset_by_client(&self, places: u32, is_begun: bool) -> bool {
         self.counts(|counts| {
             counts.now.places = counts.now.places.saturating_add(1);
             counts.now.unbegun = counts.now.unbegun.saturating_add(u32::from(!is_begun));
@@ -128,7 +128,7 @@ mod tests {
         let resets = Resets::new();
 
         let told: Vec<bool> = (0..20)
-            .map(|n| if n % 2 == 0 { resets.taken_back(2, true) } else { resets.refused(2) })
+            .map(|n| if n % 2 == 0 { resets.reset_by_client(2, true) } else { resets.refused(2) })
             .collect();
 
         assert_eq!(told.iter().position(|is_excess| *is_excess), Some(19));
@@ -138,7 +138,7 @@ mod tests {
     fn a_hundred_that_nobody_had_begun_are_too_many() {
         let resets = Resets::new();
 
-        let told: Vec<bool> = (0..100).map(|_| resets.taken_back(400, false)).collect();
+        let told: Vec<bool> = (0..100).map(|_| resets.reset_by_client(400, false)).collect();
 
         assert_eq!(told.iter().position(|is_excess| *is_excess), Some(99));
     }

@@ -3,14 +3,11 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
 use tokio::time::Instant;
 
 use h8s_wire::is_grpc;
-
-use crate::rescue::Verdict;
-use crate::response_body::{ResponseBody, UpstreamBody};
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -69,8 +66,8 @@ fn duration(timeout: &[u8]) -> Option<Duration> {
 /// What a verdict is in gRPC. The base is what clients make of an HTTP status that comes without a gRPC one
 /// (<https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>); where the gateway knows better, it
 /// says so.
-pub(crate) fn code(verdict: &Verdict) -> Code {
-    match (verdict.status.as_u16(), verdict.reason) {
+pub(crate) fn code(status: StatusCode, reason: &str) -> Code {
+    match (status.as_u16(), reason) {
         // Not a refusal of somebody known: the key is missing or wrong.
         (_, "authorization") => Code::Unauthenticated,
         // Whoever answers is there, and broken.
@@ -85,12 +82,12 @@ pub(crate) fn code(verdict: &Verdict) -> Code {
     }
 }
 
-/// The gateway's own answer to a call: "Trailers-Only", a head that ends the stream.
-pub(crate) fn response<B: UpstreamBody>(verdict: &Verdict) -> Response<ResponseBody<B>> {
-    let mut response = Response::new(ResponseBody::Empty);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    insert(response.headers_mut(), code(verdict), verdict.says);
-    response
+/// The head of a "Trailers-Only" response, which ends the stream. `message` is for people.
+pub(crate) fn trailers_only(status: StatusCode, reason: &str, message: &str) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(3);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    insert(&mut headers, code(status, reason), message);
+    headers
 }
 
 /// How a call ends whose answer has begun and does not go on.
@@ -100,18 +97,13 @@ pub(crate) fn broken_off() -> HeaderMap {
     trailers
 }
 
-/// Has the answer to a call end with a status if it breaks off, in place of a reset. Only where nobody can take that
-/// for a whole answer: HTTP's own status and length say nothing about it, and gRPC's comes last.
-pub(crate) fn end_with_status<B: UpstreamBody>(answer: &mut Response<ResponseBody<B>>) {
-    let headers = answer.headers();
-    let is_open = answer.status() == StatusCode::OK && !headers.contains_key(header::CONTENT_LENGTH);
-    if is_open
+/// Whether a response that breaks off may end with [`broken_off`] trailers in place of a reset. Only where no client can
+/// take it for a whole response: HTTP's own status and length do not mark success, and gRPC's status comes last.
+pub(crate) fn may_end_with_status(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::OK
+        && !headers.contains_key(header::CONTENT_LENGTH)
         && is_grpc(headers)
         && !headers.contains_key(STATUS)
-        && let ResponseBody::Streaming(body) = answer.body_mut()
-    {
-        body.end_with_status();
-    }
 }
 
 fn insert(headers: &mut HeaderMap, code: Code, message: &str) {
@@ -135,11 +127,7 @@ fn percent_encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use h8s_wire::HostError;
-
     use super::*;
-    use crate::admission::Rejection::*;
-    use crate::rescue::{Failure, ResponseFault, verdict};
 
     fn of_type(content_type: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))])
@@ -193,30 +181,6 @@ mod tests {
         assert!(timeouts("application/grpc", &["1S"]) && timeouts("application/grpc", &["99999999H"]));
         assert!(!timeouts("application/grpc", &[]) && !timeouts("application/grpc", &["soon"]));
         assert!(!timeouts("application/grpc", &["1S", "2S"]) && !timeouts("text/plain", &["1S"]));
-    }
-
-    /// The first column of the mapping of HTTP statuses, and where the gateway knows better.
-    #[test]
-    fn every_refusal_has_its_code() {
-        let over = BodyTooLarge { limit_bytes: 1 };
-        for (rejection, expected) in [
-            (Method, Code::Unimplemented),
-            (Ambiguous, Code::Internal),
-            (Host(HostError::Empty), Code::Internal),
-            (Filtered, Code::Unimplemented),
-            (Unauthorized, Code::Unauthenticated),
-            (NoInterest, Code::Unimplemented),
-            (over, Code::ResourceExhausted),
-            (Upgrade("no key"), Code::Internal),
-            (WebSocketVersion, Code::Unknown),
-            (Protocol, Code::Unimplemented),
-            (PublishOnly, Code::Unimplemented),
-            (Origin, Code::PermissionDenied),
-            (TooManyWebSockets, Code::Unavailable),
-        ] {
-            assert_eq!(code(&verdict(&Failure::Rejected(rejection))), expected, "{rejection}");
-        }
-        assert_eq!(code(&verdict(&ResponseFault::ContentLength.into())), Code::Internal);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use h8s_wire::reserved::{is_hop_by_hop, is_ours};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http_body::Frame;
 
 /// May the sender describe the client on whose behalf it speaks?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,14 @@ pub(crate) fn strip_response(headers: &mut HeaderMap) {
 /// routing (RFC 9110 §6.5.1), so the client's description goes whoever sends it.
 pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
     strip(trailers, |name| is_ours(name.as_str()) || describes_client(name.as_str()) || is_framing(name));
+}
+
+/// Applies [`strip_trailers`] where a body frame is trailers.
+pub(crate) fn clean_trailers<D>(mut frame: Frame<D>) -> Frame<D> {
+    if let Some(trailers) = frame.trailers_mut() {
+        strip_trailers(trailers);
+    }
+    frame
 }
 
 /// One look over the names; nothing is allocated when all may stay.

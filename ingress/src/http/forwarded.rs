@@ -10,8 +10,8 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::fields::Sender;
-use crate::{hex, trace};
+use crate::http::header_policy::Sender;
+use crate::http::{hex, traceparent};
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -95,7 +95,7 @@ impl Peer {
     /// Describes the client in `headers`, and says who it is. `host` is what the client asked for.
     pub(crate) fn describe(&self, headers: &mut HeaderMap, host: HeaderValue) -> Described {
         headers.reserve(ADDED);
-        trace::keep_or_begin(headers);
+        traceparent::keep_or_begin(headers);
         if self.sender == Sender::Stranger {
             let request_id = new_request_id();
             headers.insert(FOR, self.text.clone());
@@ -151,7 +151,7 @@ mod tests {
         let mut headers: HeaderMap =
             claims.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
         let peer = Peer::new(peer.parse().unwrap(), true, proxies());
-        crate::fields::strip_request(&mut headers, peer.sender);
+        crate::http::header_policy::strip_request(&mut headers, peer.sender);
         let described = peer.describe(&mut headers, HeaderValue::from_static("example.com"));
         (headers, described.client)
     }

@@ -1,7 +1,7 @@
 //! One request from its head to its response's: admitted, described, sent, answered.
 //!
 //! The gateway adds no `Via` (it is no HTTP-to-HTTP gateway in the sense of RFC 9110 §7.6.3) and no `Server`; hyper
-//! adds `Date` where the upstream gave none (RFC 9110 §6.6.1). Dropping [`Edge::answer`]'s future, which hyper does
+//! adds `Date` where the upstream gave none (RFC 9110 §6.6.1). Dropping [`GatewayService::answer`]'s future, which hyper does
 //! when the client leaves, drops the upstream's future or body, which cancels the exchange.
 
 use std::convert::Infallible;
@@ -14,27 +14,28 @@ use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::access_log::Record;
-use crate::admission::{Admitted, Rejection, check_head};
-use crate::fields;
-use crate::grpc;
-use crate::live::{Live, Policy};
-use crate::open::{ClientConnection, Open};
-use crate::rescue::{self, Failure, Form, ResponseFault};
-use crate::response_body::{ResponseBody, Streaming};
-use crate::streams;
+use crate::config::handle::{Policy, ReloadHandle};
+use crate::http::admission::{Admitted, Rejection, check_head};
+use crate::http::error_response::{self, Failure, Form, ResponseFault};
+use crate::http::grpc;
+use crate::http::header_policy;
+use crate::http::response_body::{ResponseBody, Streaming, UpstreamBody};
+use crate::observability::access_log::Record;
+use crate::observability::metrics::Limit;
+use crate::protection::h2_streams;
+use crate::protection::in_flight::{ClientConnection, InFlightGuard};
 use crate::websocket::{self, Asked, WebSockets};
 use crate::{RequestBody, Upstream};
 
 /// What answers every request of every connection.
-pub(crate) struct Edge<U> {
+pub(crate) struct GatewayService<U> {
     pub(crate) upstream: U,
-    pub(crate) live: Live<U>,
+    pub(crate) reload_handle: ReloadHandle<U>,
     pub(crate) websockets: Arc<WebSockets>,
 }
 
 /// One request on its way through the gateway: who asks, what holds for it, and by what it is found again.
-pub(crate) struct Passage {
+pub(crate) struct RequestContext {
     pub(crate) connection: Arc<ClientConnection>,
     pub(crate) policy: Arc<Policy>,
     /// `None` before admission.
@@ -48,7 +49,7 @@ pub(crate) struct Passage {
 
 pub(crate) type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
 
-impl<U: Upstream> Edge<U> {
+impl<U: Upstream> GatewayService<U> {
     /// Answers one request, whatever happens.
     ///
     /// # Cancel safety
@@ -58,45 +59,46 @@ impl<U: Upstream> Edge<U> {
         connection: Arc<ClientConnection>,
         request: Request<Incoming>,
     ) -> Result<Answer<U>, Infallible> {
-        let open = Open::new(connection.clone());
-        let started = open.started;
+        let guard = InFlightGuard::new(connection.clone());
+        let started = guard.started;
         let form = Form::of(request.headers());
         let is_http2 = request.version() == Version::HTTP_2;
         if is_http2 {
-            streams::unless_reset().await;
+            h2_streams::unless_reset().await;
         }
         let takes_status = form == Form::Grpc && is_http2;
-        let policy = self.live.policy();
-        let record = self.live.access_lines.begin(policy.access_log, &request, &connection.peer);
-        let mut passage =
-            Passage { connection, policy, request_id: None, authority: None, record, answered: None };
+        let policy = self.reload_handle.policy();
+        let record = self.reload_handle.access_lines.begin(policy.access_log, &request, &connection.peer);
+        let mut context =
+            RequestContext { connection, policy, request_id: None, authority: None, record, answered: None };
         let mut reason = None;
-        let mut response = match self.exchange(open, request, &mut passage).await {
+        let mut response = match self.exchange(guard, request, &mut context).await {
             Ok(mut response) => {
                 if takes_status {
-                    grpc::end_with_status(&mut response);
+                    end_with_grpc_status(&mut response);
                 }
                 response
             }
             Err(failure) => {
-                let verdict = rescue::verdict(&failure);
-                rescue::log(&failure, &verdict, &passage);
-                passage.connection.metrics.rescued(verdict.reason);
-                if let Some(limit) = rescue::limit(&failure) {
-                    passage.connection.limited(limit);
+                let verdict = error_response::verdict(&failure);
+                let (authority, request_id) = (context.authority.as_ref(), context.request_id.as_ref());
+                error_response::log(&failure, &verdict, authority, request_id);
+                context.connection.metrics.rescued(verdict.reason);
+                if let Some(limit) = error_response::limit(&failure) {
+                    context.connection.limited(limit);
                 }
                 reason = Some(verdict.reason);
-                rescue::response(&verdict, form, passage.request_id)
+                error_response::response(&verdict, form, context.request_id)
             }
         };
-        passage.connection.metrics.answered(response.status(), started.elapsed());
-        if let Some(answered) = &passage.answered {
+        context.connection.metrics.answered(response.status(), started.elapsed());
+        if let Some(answered) = &context.answered {
             answered.store(true, Ordering::Relaxed);
         }
         if is_http2 {
             response.body_mut().in_slices();
         }
-        if let Some(mut record) = passage.record.take() {
+        if let Some(mut record) = context.record.take() {
             record.answered(response.status(), reason);
             response.body_mut().record(record);
         }
@@ -105,34 +107,34 @@ impl<U: Upstream> Edge<U> {
 
     async fn exchange(
         &self,
-        mut open: Open,
+        mut guard: InFlightGuard,
         request: Request<Incoming>,
-        passage: &mut Passage,
+        context: &mut RequestContext,
     ) -> Result<Answer<U>, Failure> {
-        let limits = &passage.connection.limits;
-        if let Err(rejection) = open.check_place().and_then(|()| check_head(&request, limits)) {
-            return open.fail(rejection.into());
+        let limits = &context.connection.limits;
+        if let Err(rejection) = check_limits(&mut guard).and_then(|()| check_head(&request, limits)) {
+            return guard.fail(rejection.into());
         }
-        let is_publish_only = passage.policy.publish_only;
+        let is_publish_only = context.policy.publish_only;
         match asked(&request, is_publish_only) {
             // Boxed is what few requests need: this future is moved with each.
-            Ok(Some(asked)) => return Box::pin(self.open_websocket(asked, open, request, passage)).await,
+            Ok(Some(asked)) => return Box::pin(self.open_websocket(asked, guard, request, context)).await,
             Ok(None) => {}
-            Err(rejection) => return open.fail(rejection.into()),
+            Err(rejection) => return guard.fail(rejection.into()),
         }
-        let (admitted, request) = match self.admit(request, passage) {
+        let (admitted, request) = match self.admit(request, context) {
             Ok(admitted) => admitted,
-            Err(failure) => return open.fail(failure),
+            Err(failure) => return guard.fail(failure),
         };
         let method = request.method().clone();
         if is_publish_only {
             let published = Box::pin(self.upstream.publish(&admitted.host, request)).await;
-            open.complete();
+            guard.complete();
             return published.map(|()| Response::new(ResponseBody::Empty)).map_err(Failure::from);
         }
         match self.upstream.send(&admitted.host, request).await {
-            Ok(response) => into_answer(&method, response, open),
-            Err(error) => open.fail(error.into()),
+            Ok(response) => into_answer(&method, response, guard),
+            Err(error) => guard.fail(error.into()),
         }
     }
 
@@ -140,19 +142,35 @@ impl<U: Upstream> Edge<U> {
     fn admit(
         &self,
         request: Request<Incoming>,
-        passage: &mut Passage,
+        context: &mut RequestContext,
     ) -> Result<(Admitted, Request<RequestBody>), Failure> {
         let (mut head, incoming) = request.into_parts();
-        let admission = &passage.policy.admission;
+        let admission = &context.policy.admission;
         let admitted = admission.admit(&head, incoming.size_hint().exact(), &self.upstream)?;
-        let body = RequestBody::new(incoming, admission.max_body_bytes, passage.connection.clone());
-        passage.answered = body.answered();
-        if let (Some(answered), true) = (&passage.answered, h8s_wire::is_grpc(&head.headers)) {
+        let body = RequestBody::new(incoming, admission.max_body_bytes, context.connection.clone());
+        context.answered = body.answered();
+        if let (Some(answered), true) = (&context.answered, h8s_wire::is_grpc(&head.headers)) {
             // A call has its own deadline, and some servers say nothing before their client does.
             answered.store(true, Ordering::Relaxed);
         }
-        passage.describe(&mut head, &admitted);
+        context.describe(&mut head, &admitted);
         Ok((admitted, Request::from_parts(head, body)))
+    }
+}
+
+fn check_limits(guard: &mut InFlightGuard) -> Result<(), Rejection> {
+    guard.check_limits().map_err(|limit| match limit {
+        Limit::ExchangesPerConnection => Rejection::TooManyOnConnection,
+        _ => Rejection::TooManyExchanges,
+    })
+}
+
+/// A gRPC response that breaks off ends with a status where that cannot be mistaken for success.
+fn end_with_grpc_status<B: UpstreamBody>(response: &mut Response<ResponseBody<B>>) {
+    if grpc::may_end_with_status(response.status(), response.headers())
+        && let ResponseBody::Streaming(body) = response.body_mut()
+    {
+        body.end_with_status();
     }
 }
 
@@ -162,11 +180,11 @@ fn asked(request: &Request<Incoming>, is_publish_only: bool) -> Result<Option<As
     if asked.is_some() && is_publish_only { Err(Rejection::PublishOnly) } else { Ok(asked) }
 }
 
-impl Passage {
+impl RequestContext {
     /// Removes from a head what does not cross the edge, and adds what is known about the client.
     pub(crate) fn describe(&mut self, head: &mut request::Parts, admitted: &Admitted) {
         let peer = &self.connection.peer;
-        fields::strip_request(&mut head.headers, peer.sender);
+        header_policy::strip_request(&mut head.headers, peer.sender);
         if self.policy.admission.consumes_authorization() {
             head.headers.remove(header::AUTHORIZATION);
         }
@@ -194,22 +212,22 @@ impl Passage {
 pub(crate) fn into_answer<B>(
     method: &Method,
     response: Response<B>,
-    mut open: Open,
+    mut guard: InFlightGuard,
 ) -> Result<Response<ResponseBody<B>>, Failure>
 where
-    B: crate::response_body::UpstreamBody,
+    B: UpstreamBody,
 {
     let (mut head, body) = response.into_parts();
     let declared_bytes = match check(method, &mut head, &body) {
         Ok(declared_bytes) => declared_bytes,
-        Err(fault) => return open.fail(fault.into()),
+        Err(fault) => return guard.fail(fault.into()),
     };
-    fields::strip_response(&mut head.headers);
+    header_policy::strip_response(&mut head.headers);
     if is_bodyless(method, head.status) {
-        open.complete();
+        guard.complete();
         return Ok(Response::from_parts(head, ResponseBody::Empty));
     }
-    Ok(Response::from_parts(head, ResponseBody::Streaming(Streaming::new(body, declared_bytes, open))))
+    Ok(Response::from_parts(head, ResponseBody::Streaming(Streaming::new(body, declared_bytes, guard))))
 }
 
 /// Returns the declared length of the body.

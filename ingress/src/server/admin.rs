@@ -14,9 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
+use crate::server::workers::Workers;
 use crate::shutdown::{Phase, ShutdownWatch};
-use crate::workers::Workers;
 use crate::{Availability, Upstream};
 
 /// Operators' probes come every few seconds on a connection each; this is far beyond them, and keeps a mistake cheap.

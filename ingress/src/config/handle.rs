@@ -7,11 +7,11 @@ use h8s_nats::RequesterConfig;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::access_log::LineWriter;
-use crate::admission::Admission;
-use crate::metrics::Metrics;
-use crate::tls::{self, TlsError};
-use crate::workers::Workers;
+use crate::http::admission::Admission;
+use crate::observability::access_log::LineWriter;
+use crate::observability::metrics::Metrics;
+use crate::server::tls::{self, TlsError};
+use crate::server::workers::Workers;
 use crate::{AccessLog, Config, Limits, TrustedProxies, Upstream, WebSocketConfig};
 
 /// By what connections and requests are judged and served. Connections take over limits, trusted proxies and the
@@ -50,7 +50,7 @@ impl Policy {
 
 /// Why a running ingress goes on as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum NotApplied {
+pub enum ApplyError {
     /// The certificate or its key cannot be used.
     #[error("cannot serve TLS: {0}")]
     Tls(#[from] TlsError),
@@ -61,7 +61,7 @@ pub enum NotApplied {
 
 /// A running ingress, for whoever has something new to tell it. Clones speak to the same one.
 #[derive(Clone)]
-pub struct Live<U> {
+pub struct ReloadHandle<U> {
     policy: Arc<ArcSwap<Policy>>,
     /// What it was told last.
     config: Arc<ArcSwap<Config>>,
@@ -72,7 +72,7 @@ pub struct Live<U> {
     pub(crate) access_lines: LineWriter,
 }
 
-impl<U: Upstream> Live<U> {
+impl<U: Upstream> ReloadHandle<U> {
     pub(crate) fn new(config: Config, workers: Workers<U>) -> Result<Self, TlsError> {
         let metrics = Metrics::new();
         Ok(Self {
@@ -101,11 +101,11 @@ impl<U: Upstream> Live<U> {
     /// Must be called within a runtime.
     ///
     /// # Errors
-    /// See [`NotApplied`]. Nothing has changed then.
-    pub fn apply(&self, config: Config) -> Result<(), NotApplied> {
+    /// See [`ApplyError`]. Nothing has changed then.
+    pub fn apply(&self, config: Config) -> Result<(), ApplyError> {
         let before = self.config.load_full();
         if config.tls.is_some() != before.tls.is_some() {
-            return Err(NotApplied::TlsChoice);
+            return Err(ApplyError::TlsChoice);
         }
         self.policy.store(Arc::new(Policy::of(&config)?));
         resize(&self.connection_permits, before.max_connections, config.max_connections);

@@ -16,7 +16,7 @@ use prometheus_client::metrics::counter::Counter;
 
 pub(crate) use record::{Cause, Record};
 
-use crate::forwarded::Peer;
+use crate::http::forwarded::Peer;
 
 /// Lines that may wait to be written: some megabytes, and a tenth of a second of all that a gateway can answer.
 const WAITING_LINES: usize = 8192;

@@ -8,14 +8,12 @@ use h8s_nats::{ExchangeError, Refused};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
-use crate::admission::Rejection;
-use crate::exchange::Passage;
-use crate::forwarded::REQUEST_ID;
-use crate::grpc;
-use crate::metrics::Limit;
-use crate::request_body::RequestBodyError;
-use crate::response_body::{ResponseBody, UpstreamBody};
-use crate::websocket;
+use crate::http::admission::{Rejection, WEBSOCKET_VERSION};
+use crate::http::forwarded::REQUEST_ID;
+use crate::http::grpc;
+use crate::http::request_body::RequestBodyError;
+use crate::http::response_body::{ResponseBody, UpstreamBody};
+use crate::observability::metrics::Limit;
 
 /// Everything that keeps an exchange from having an upstream's response.
 #[derive(Debug, thiserror::Error)]
@@ -225,7 +223,7 @@ pub(crate) fn response<B: UpstreamBody>(
     let mut response = match form {
         Form::Text => page(verdict, format!("{}\n", verdict.says), "text/plain; charset=utf-8"),
         Form::Problem => page(verdict, problem(verdict), "application/problem+json"),
-        Form::Grpc => grpc::response(verdict),
+        Form::Grpc => grpc_status(verdict),
     };
     if let Some(id) = request_id {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -245,7 +243,7 @@ fn page<B: UpstreamBody>(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if verdict.status == StatusCode::UPGRADE_REQUIRED {
         // RFC 6455 §4.2.2; RFC 9110 §15.5.22. Over HTTP/2 hyper leaves the latter two away.
-        headers.insert(header::SEC_WEBSOCKET_VERSION, websocket::VERSION);
+        headers.insert(header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
@@ -256,6 +254,13 @@ fn page<B: UpstreamBody>(
     if let Some(seconds) = verdict.retry_after_seconds {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response
+}
+
+/// "Trailers-Only": a response head that ends the stream.
+fn grpc_status<B: UpstreamBody>(verdict: &Verdict) -> Response<ResponseBody<B>> {
+    let mut response = Response::new(ResponseBody::Empty);
+    *response.headers_mut() = grpc::trailers_only(verdict.status, verdict.reason, verdict.says);
     response
 }
 
@@ -294,12 +299,53 @@ pub(crate) fn limit(failure: &Failure) -> Option<Limit> {
 }
 
 /// Says it once. What a client did wrong, or an outage that metrics and `/readyz` show, must not flood the log.
-pub(crate) fn log(failure: &Failure, verdict: &Verdict, passage: &Passage) {
-    let Passage { request_id, authority, .. } = passage;
+pub(crate) fn log(
+    failure: &Failure,
+    verdict: &Verdict,
+    authority: Option<&HeaderValue>,
+    request_id: Option<&HeaderValue>,
+) {
     let (status, reason) = (verdict.status.as_u16(), verdict.reason);
     if verdict.fault == Fault::Upstream && verdict.retry_after_seconds.is_none() {
         tracing::warn!(status, reason, ?authority, ?request_id, cause = %failure, "an exchange failed");
     } else {
         tracing::debug!(status, reason, ?authority, ?request_id, cause = %failure, "a request was not served");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use h8s_wire::HostError;
+
+    use super::*;
+    use crate::http::admission::Rejection::*;
+    use crate::http::grpc::Code;
+
+    /// The first column of the mapping of HTTP statuses, and where the gateway knows better.
+    #[test]
+    fn every_refusal_has_its_grpc_code() {
+        let code = |failure: &Failure| {
+            let verdict = verdict(failure);
+            grpc::code(verdict.status, verdict.reason)
+        };
+        let over = BodyTooLarge { limit_bytes: 1 };
+        for (rejection, expected) in [
+            (Method, Code::Unimplemented),
+            (Ambiguous, Code::Internal),
+            (Host(HostError::Empty), Code::Internal),
+            (Filtered, Code::Unimplemented),
+            (Unauthorized, Code::Unauthenticated),
+            (NoInterest, Code::Unimplemented),
+            (over, Code::ResourceExhausted),
+            (Upgrade("no key"), Code::Internal),
+            (WebSocketVersion, Code::Unknown),
+            (Protocol, Code::Unimplemented),
+            (PublishOnly, Code::Unimplemented),
+            (Origin, Code::PermissionDenied),
+            (TooManyWebSockets, Code::Unavailable),
+        ] {
+            assert_eq!(code(&Failure::Rejected(rejection)), expected, "{rejection}");
+        }
+        assert_eq!(code(&ResponseFault::ContentLength.into()), Code::Internal);
     }
 }
