@@ -1,4 +1,4 @@
-//! A whole ingress: built, then run until its shutdown.
+//! A complete gateway: built, then run until shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,50 +21,50 @@ use crate::shutdown::{Phase, Shutdown};
 use crate::websocket::WebSockets;
 use crate::{Config, Upstream};
 
-/// After the grace period everything is told to end; this is how long being told may take.
+/// How long connections may take to close once the grace period is over.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why an ingress cannot start.
+/// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The port is taken, or the address is not this machine's.
+    /// The port is in use, or the address is not local.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Which of the addresses.
+        /// The listen address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system has no thread for us.
+    /// A worker thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
-    /// See [`TlsError`].
+    /// The certificate or its key is unusable; see [`TlsError`].
     #[error("cannot serve TLS: {0}")]
     Tls(#[source] TlsError),
-    /// NATS is not there, or does not let us in.
+    /// NATS is unreachable, or refused the connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// NATS is there, but does not let us listen to what we need.
+    /// NATS refused a subscription that the gateway needs.
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-/// An ingress whose sockets are bound: clients may connect already, and are served once it runs.
+/// A gateway with bound sockets: clients can connect already, and are served once it runs.
 pub struct App<U> {
     listeners: Vec<(SocketAddr, TcpListener)>,
     admin: Option<(SocketAddr, TcpListener)>,
     workers: Workers<U>,
-    /// Of the workers, where they have their own.
+    /// The workers' threads. Empty on the caller's runtime.
     threads: Vec<Thread>,
     grace_period: Duration,
     reload_handle: ReloadHandle<U>,
 }
 
 impl Config {
-    /// Connects to NATS, and builds on that: once for each of [`Config::threads`], on threads of their own.
+    /// Connects to NATS once for each of [`Config::threads`], and builds the gateway on these threads.
     ///
     /// # Errors
-    /// See [`BuildError`]; each says what it could not have in one sentence.
+    /// A listener, a thread, TLS or NATS is unavailable; see [`BuildError`].
     pub async fn build(self, nats: &NatsConfig) -> Result<App<Requester>, BuildError> {
         let Some(count) = self.threads else {
             let requester = connect(nats.clone(), self.requester()).await?;
@@ -77,12 +77,11 @@ impl Config {
         self.build_with(Workers::new(workers), threads).await
     }
 
-    /// Builds on an upstream that is there already, and serves on the runtime that this is called on. What this `Config`
-    /// says about responders, and not about clients, is the upstream's own affair, and not read; nor is
-    /// [`Config::threads`].
+    /// Builds the gateway on an existing upstream and serves on the current runtime. Settings that concern responders
+    /// belong to the upstream and are ignored here, as is [`Config::threads`].
     ///
     /// # Errors
-    /// See [`BuildError`].
+    /// A listener is unavailable, or TLS is unusable; see [`BuildError`].
     pub async fn build_on<U: Upstream>(self, upstream: U) -> Result<App<U>, BuildError> {
         let worker = Worker::on(Handle::current(), upstream);
         self.build_with(Workers::new(vec![worker]), Vec::new()).await
@@ -120,26 +119,26 @@ async fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BuildErr
 }
 
 impl<U: Upstream> App<U> {
-    /// Where clients connect, in the order of [`Config::listen`], with the ports the system chose.
+    /// Client addresses in the order of [`Config::listen`], with the ports that the system chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|(address, _)| *address).collect()
     }
 
-    /// Where operators connect.
+    /// Address of the admin endpoints.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(address, _)| *address)
     }
 
-    /// For telling it something new while it runs.
+    /// A handle that changes the configuration while the gateway runs.
     pub fn reload_handle(&self) -> ReloadHandle<U> {
         self.reload_handle.clone()
     }
 
-    /// Serves until `shutdown`, then drains: no more connections, exchanges in flight end, within the grace period.
-    /// Says whether all of them did.
+    /// Serves until `shutdown`, then drains: accepts no more connections and lets exchanges in flight end within the
+    /// grace period. Returns whether all of them ended by themselves.
     ///
     /// # Cancel safety
-    /// Dropping it stops accepting, and ends connections or leaves them to themselves: use `shutdown`.
+    /// Dropping the future stops accepting but leaves connections in an undefined state: use `shutdown`.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
         let servers: Arc<[_]> = self.servers(&shutdown).into();
         let Self { listeners, admin, workers, threads, grace_period, reload_handle } = self;
@@ -157,13 +156,13 @@ impl<U: Upstream> App<U> {
         accepting.join_all().await;
         let drained = drain(&workers, &shutdown, grace_period).await;
         drop(threads);
-        // The last lines are written by a thread, which would not outlive the program.
+        // The thread that writes the last lines does not outlive the program.
         let access_lines = reload_handle.access_lines.clone();
         let _ = tokio::task::spawn_blocking(move || access_lines.flush()).await;
         drained
     }
 
-    /// One for each worker.
+    /// One server per worker.
     fn servers(&self, shutdown: &Shutdown) -> Vec<Server<U>> {
         let addresses = Addresses::default();
         let server = |worker: &Worker<U>| {
@@ -198,7 +197,7 @@ impl<U: Upstream> App<U> {
 pub enum Drained {
     /// Every exchange ended by itself.
     Whole,
-    /// Some were cut off, at the end of the grace period or by a second signal.
+    /// Some were cut off at the end of the grace period, or by a second signal.
     Cut,
 }
 
@@ -219,10 +218,13 @@ async fn drain<U: Upstream>(workers: &Workers<U>, shutdown: &Shutdown, grace: Du
         }
         () = tokio::time::sleep_until(until) => {}
     }
-    tracing::warn!(connections = workers.connections(), "cutting off what is still open");
+    tracing::warn!(
+        connections = workers.connections(),
+        "grace period over; closing the remaining connections"
+    );
     shutdown.cut();
     if tokio::time::timeout(CUT_TIMEOUT, workers.idle()).await.is_err() {
-        tracing::warn!(connections = workers.connections(), "some connections did not end");
+        tracing::warn!(connections = workers.connections(), "some connections did not close in time");
     }
     workers.drain(Duration::ZERO).await;
     Drained::Cut

@@ -1,27 +1,27 @@
-//! The HTTP edge of h8s: HTTP/1.1, HTTP/2 and WebSocket clients on one side, an [`Upstream`] on the other. `h8sd` is this
-//! library with flags.
+//! The HTTP gateway of h8s: HTTP/1.1, HTTP/2 and WebSocket clients on one side, an [`Upstream`] on the other. `h8sd` is
+//! this library with flags.
 //!
-//! A request's way, file by file:
+//! Rooms, from the socket inwards:
 //!
-//! 1. `server`: a permit, an accept, a thread (`workers`), a place for the address (`addresses`); `preface` or `tls` tells the protocol.
-//!    `drive`: hyper parses within [`Limits`], on a `paced` stream, until the client leaves or has to (`activity`,
-//!    `resets`, `streams`, `goaway`).
-//! 2. `exchange`: holds the steps below together.
-//! 3. `admission`: yes, or a typed rejection, before anything reaches NATS ([`HostFilters`]).
-//! 4. `fields`, `forwarded`, `trace`: what of the head crosses the edge, and what is said about the client
-//!    ([`TrustedProxies`]).
-//! 5. [`RequestBody`] in, `response_body` out, piece by piece; nothing is buffered whole.
-//! 6. `rescue`: the one place where an error becomes a status; `grpc`: and that a gRPC one.
-//!    Or, for what asks for one, a `websocket` takes over.
-//! 7. `linger`: how the client's socket ends.
+//! - `server`: a connection's life. `accept` takes a permit and gives the connection to one of the `workers`; `tls` or
+//!   `detect` finds the protocol; `connection` runs hyper on a `timeout_io` stream until the client leaves or must be
+//!   closed; `lingering_close` ends the socket. `admin` serves operators.
+//! - `protection`: [`Limits`], connections per address, activity, stream resets, and the guard of each exchange in flight.
+//! - `http`: a request's way. `service` runs the steps: `admission` admits or rejects before anything reaches NATS
+//!   ([`HostFilters`]); `header_policy`, `forwarded` ([`TrustedProxies`]) and `traceparent` decide what of the head
+//!   crosses the edge; [`RequestBody`] in and `response_body` out are streamed, never buffered whole; `error_response`
+//!   maps every error to a status, and `grpc` that to a gRPC one.
+//! - `websocket`: takes over where a request asks for a WebSocket.
+//! - `config`: [`Flags`] → [`Config`]; [`ReloadHandle`] and [`Reloader`] for changes while serving.
+//! - `observability`: metrics and the access log.
 //!
-//! Around it: [`Flags`] → [`Config`] → [`App`] → [`Shutdown`]; [`ReloadHandle`] and [`Reloader`] for what changes meanwhile;
-//! `admin`, `metrics` and `access_log` for operators.
-//! Invariants: no request is read past its head before it is admitted; no body is ever cut without the client being
-//! able to see it; nothing a client sends becomes a metric label.
+//! Around them: [`Config::build`] → [`App`] → [`App::run`] until [`Shutdown`].
+//!
+//! Invariants: no request is read past its head before it is admitted; no body is cut without the client being able to
+//! see it; nothing that a client sends becomes a metric label.
 //!
 //! Over HTTP/1 a client that closes its sending side counts as gone (hyper cannot tell the two apart while an exchange
-//! runs), and one that leaves while nobody reads its upload is noticed when somebody does, or writes to it.
+//! runs). A client that leaves while its upload is not being read is noticed at the next read or write.
 
 mod app;
 mod config;

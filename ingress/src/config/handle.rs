@@ -1,4 +1,5 @@
-//! What can change while the gateway serves: read anew for each connection and each request, and exchanged whole.
+//! The configuration that can change while the gateway serves. It is replaced as a whole; each connection and request
+//! reads it once.
 
 use std::sync::Arc;
 
@@ -14,12 +15,12 @@ use crate::server::tls::{self, TlsError};
 use crate::server::workers::Workers;
 use crate::{AccessLog, Config, Limits, TrustedProxies, Upstream, WebSocketConfig};
 
-/// By what connections and requests are judged and served. Connections take over limits, trusted proxies and the
-/// certificate when they come; requests the rest when they come.
+/// Settings of connections and requests. A connection keeps the limits, trusted proxies and certificate that were
+/// current when it was accepted; a request reads the rest when it starts.
 #[derive(Clone)]
 pub(crate) struct Policy {
     pub(crate) admission: Admission,
-    /// Publish, wait for nobody, answer 200.
+    /// Publish without waiting for a response, and answer 200.
     pub(crate) publish_only: bool,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) limits: Arc<Limits>,
@@ -48,22 +49,22 @@ impl Policy {
     }
 }
 
-/// Why a running ingress goes on as it was.
+/// Why a new configuration was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The certificate or its key cannot be used.
+    /// The certificate or its key is unusable.
     #[error("cannot serve TLS: {0}")]
     Tls(#[from] TlsError),
-    /// TLS is there or not for as long as the listeners are.
-    #[error("TLS cannot be turned on or off while serving: restart for that")]
+    /// TLS cannot be turned on or off while the listeners are open.
+    #[error("TLS cannot be turned on or off while serving; restart to change it")]
     TlsChoice,
 }
 
-/// A running ingress, for whoever has something new to tell it. Clones speak to the same one.
+/// Changes the configuration of a running gateway. Clones refer to the same gateway.
 #[derive(Clone)]
 pub struct ReloadHandle<U> {
     policy: Arc<ArcSwap<Policy>>,
-    /// What it was told last.
+    /// The configuration applied last.
     config: Arc<ArcSwap<Config>>,
     workers: Workers<U>,
     pub(crate) connection_permits: Arc<Semaphore>,
@@ -90,18 +91,18 @@ impl<U: Upstream> ReloadHandle<U> {
         &self.metrics
     }
 
-    /// As it is now. Whoever holds it goes on with it.
+    /// The current policy.
     pub(crate) fn policy(&self) -> Arc<Policy> {
         self.policy.load_full()
     }
 
-    /// Serves by this from now on. Connections that are open keep what they began with, as [`Policy`] says, and
-    /// exchanges under way end as they began. Where to listen and the grace period are for starts, and not read.
+    /// Applies `config` to new connections and requests. Open connections keep the limits, trusted proxies and
+    /// certificate they started with. Listen addresses and the grace period are fixed at start and ignored here.
     ///
-    /// Must be called within a runtime.
+    /// Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// See [`ApplyError`]. Nothing has changed then.
+    /// The certificate is unusable, or TLS would be turned on or off; see [`ApplyError`]. Nothing has changed then.
     pub fn apply(&self, config: Config) -> Result<(), ApplyError> {
         let before = self.config.load_full();
         if config.tls.is_some() != before.tls.is_some() {
@@ -115,10 +116,10 @@ impl<U: Upstream> ReloadHandle<U> {
         Ok(())
     }
 
-    /// Reads the certificate and its key again. Nothing, where TLS is not served.
+    /// ReloadResult the certificate and its key. Does nothing without TLS.
     ///
     /// # Errors
-    /// They cannot be used: the ones before stay.
+    /// They are unusable; the previous ones stay in use.
     pub fn renew_certificate(&self) -> Result<(), TlsError> {
         let Some(files) = &self.config.load().tls else { return Ok(()) };
         let tls = Some(tls::acceptor(files)?);
@@ -128,7 +129,7 @@ impl<U: Upstream> ReloadHandle<U> {
 }
 
 impl Config {
-    /// What of it is the requester's affair.
+    /// The settings of the requester.
     pub(crate) fn requester(&self) -> RequesterConfig {
         RequesterConfig {
             request_timeout: self.request_timeout,
@@ -139,8 +140,8 @@ impl Config {
     }
 }
 
-/// Fewer takes hold as those who have a permit leave: nobody new is let in meanwhile, save those whose turn it was
-/// already.
+/// A smaller limit takes effect as permits are returned: no new permit is given meanwhile, except to waiters already
+/// ahead in the queue.
 fn resize(permits: &Arc<Semaphore>, before: u32, now: u32) {
     match now.checked_sub(before) {
         Some(more) => permits.add_permits(more as usize),

@@ -1,17 +1,17 @@
-//! Reading flags, environment and files again while the gateway serves: at SIGHUP, and when a file changes.
+//! ReloadResult flags, environment and files while the gateway serves: on SIGHUP, and when a file changes.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use h8s_settings::{Asked, Exit, FileWatch, Loaded, Reload};
 
-use crate::observability::metrics::Reloads;
+use crate::observability::metrics::ReloadResult;
 use crate::{Config, Flags, ReloadHandle, TlsFiles, Upstream};
 
-/// Keeps a running ingress as its command line, its environment and its files say.
+/// ReloadResult a running gateway's configuration from its command line, environment and files.
 pub struct Reloader {
     argv: Vec<OsString>,
-    /// As they were at start: some of them hold until the end.
+    /// The flags at start: some are fixed until restart.
     flags: Flags,
     file: Option<PathBuf>,
     tls: Option<TlsFiles>,
@@ -19,18 +19,18 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// `argv` is what `loaded` came from. Relative paths in it are looked up from where the process is.
+    /// `argv` is the command line that `loaded` came from. Relative paths resolve against the working directory.
     pub fn new(argv: Vec<OsString>, loaded: &Loaded<Flags>) -> Self {
         let (file, tls) = (loaded.file.clone(), loaded.flags.tls_files());
-        // From here on: what changes while the gateway starts has not been read.
+        // Watches from here on, so that a change during start-up is seen.
         let watch = watch(file.as_ref(), tls.as_ref());
         Self { argv, flags: loaded.flags.clone(), file, tls, watch }
     }
 
-    /// From here on SIGHUP does not end the process.
+    /// Installs the SIGHUP handler; from here on SIGHUP does not end the process.
     ///
     /// # Errors
-    /// SIGHUP cannot be listened to.
+    /// The handler cannot be installed.
     pub fn listen(self) -> std::io::Result<Reloading> {
         Ok(Reloading { reload: Reload::new(self.watch.clone())?, reloader: self })
     }
@@ -42,12 +42,12 @@ impl Reloader {
     fn renew_certificate<U: Upstream>(&self, handle: &ReloadHandle<U>) {
         match handle.renew_certificate() {
             Ok(()) => {
-                handle.metrics().reloads(Reloads::Taken);
-                tracing::info!("the certificate was read again");
+                handle.metrics().reloads(ReloadResult::Taken);
+                tracing::info!("certificate reloaded");
             }
             Err(error) => {
-                handle.metrics().reloads(Reloads::Refused);
-                tracing::error!("the certificate stays the one before: {error}");
+                handle.metrics().reloads(ReloadResult::Refused);
+                tracing::error!("certificate reload failed; the previous certificate stays in use: {error}");
             }
         }
     }
@@ -60,19 +60,21 @@ impl Reloader {
         match taken {
             Ok(flags) => {
                 self.tls = flags.tls_files();
-                handle.metrics().reloads(Reloads::Taken);
-                tracing::info!("the configuration was read again");
+                handle.metrics().reloads(ReloadResult::Taken);
+                tracing::info!("configuration reloaded");
             }
             Err(mistakes) => {
-                handle.metrics().reloads(Reloads::Refused);
+                handle.metrics().reloads(ReloadResult::Refused);
                 for mistake in mistakes {
-                    tracing::error!("the configuration stays the one before: {mistake}");
+                    tracing::error!(
+                        "configuration reload failed; the previous configuration stays in use: {mistake}"
+                    );
                 }
             }
         }
     }
 
-    /// What everything says now, if all of it can be taken while serving.
+    /// The current configuration, if all changes can be applied without a restart.
     fn read(&self) -> Result<(Config, Flags), Vec<String>> {
         let lines = |exit: Exit| -> Vec<String> { exit.to_string().lines().map(str::to_owned).collect() };
         let flags = h8s_settings::load::<Flags>(&self.argv).map_err(lines)?.flags;
@@ -80,22 +82,21 @@ impl Reloader {
         let fixed = self.flags.fixed_until_restart(&flags);
         match fixed.is_empty() {
             true => Ok((config, flags)),
-            false => Err(fixed
-                .iter()
-                .map(|name| format!("{name} has changed, which takes a restart; nothing was taken"))
-                .collect()),
+            false => {
+                Err(fixed.iter().map(|name| format!("{name} has changed; restart to apply it")).collect())
+            }
         }
     }
 }
 
-/// A [`Reloader`] that hears of what happens.
+/// A [`Reloader`] that receives SIGHUP and file changes.
 pub struct Reloading {
     reload: Reload,
     reloader: Reloader,
 }
 
 impl Reloading {
-    /// Never ends. What it does it says in the log.
+    /// Runs forever. Results are logged.
     pub async fn run<U: Upstream>(self, handle: ReloadHandle<U>) -> std::convert::Infallible {
         let Self { mut reload, mut reloader } = self;
         loop {
@@ -121,7 +122,7 @@ fn watch(file: Option<&PathBuf>, tls: Option<&TlsFiles>) -> FileWatch {
 }
 
 impl Flags {
-    /// The names of those that differ, and hold from start to end.
+    /// Names of the changed flags that need a restart.
     fn fixed_until_restart(&self, now: &Self) -> Vec<&'static str> {
         let own = [
             ("listen", self.listen != now.listen),

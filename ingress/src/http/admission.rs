@@ -1,8 +1,8 @@
-//! Says yes to a request, or refuses it before anything reaches NATS.
+//! Admits a request, or rejects it before anything reaches NATS.
 //!
 //! The order is part of the contract: what the request *is* (method, host), then whether this gateway serves the host,
-//! then whether the client may ask at all, and only then what is known about responders, so that nobody without the
-//! key learns who serves what.
+//! then whether the client is authorized, and only then announced interest, so that an unauthorized client learns
+//! nothing about routes.
 
 use h8s_settings::Secret;
 use h8s_wire::{Host, HostError};
@@ -12,14 +12,14 @@ use subtle::ConstantTimeEq;
 
 use crate::{AllowedOrigins, HostFilters, Limits, Upstream};
 
-/// A refusal before NATS. `rescue` gives each its status.
+/// A rejection before NATS. `error_response` maps each to a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     /// `CONNECT`, or a name that subjects use for something else (`WS`, `ANY`).
     #[error("method is not served")]
     Method,
     /// Not exactly one `Host`, or two that disagree.
-    #[error("no unambiguous host")]
+    #[error("host is missing or ambiguous")]
     Ambiguous,
     #[error(transparent)]
     Host(#[from] HostError),
@@ -29,34 +29,34 @@ pub(crate) enum Rejection {
     /// `--authorization-key` is set, and the request does not carry it.
     #[error("authorization key is missing or wrong")]
     Unauthorized,
-    /// Nobody announced interest, and `--track-interest` is set.
-    #[error("nobody announced interest")]
+    /// No responder has announced interest, and `--track-interest` is set.
+    #[error("no responder has announced interest")]
     NoInterest,
     /// The declared length is over `--max-body-size`.
     #[error("declared body is over {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: u64 },
-    /// Asks for a WebSocket, and wrongly.
+    /// A malformed WebSocket handshake.
     #[error("malformed WebSocket handshake: {0}")]
     Upgrade(&'static str),
-    /// Asks for a WebSocket of another version than 13.
+    /// A WebSocket version other than 13.
     #[error("WebSocket version is not served")]
     WebSocketVersion,
-    /// An extended CONNECT to something else.
+    /// An extended CONNECT to another protocol.
     #[error("protocol is not served")]
     Protocol,
-    /// With `--publish-only` there is nobody to talk to.
+    /// `--publish-only` serves no WebSockets.
     #[error("WebSockets are not served by a gateway that only publishes")]
     PublishOnly,
-    /// A page of a foreign origin.
+    /// The page's origin is not allowed.
     #[error("origin is not allowed")]
     Origin,
-    /// As many as `--max-websockets` are open.
+    /// `--max-websockets` is reached.
     #[error("too many WebSockets are open")]
     TooManyWebSockets,
-    /// As many as `--max-exchanges` are under way.
-    #[error("too many exchanges are under way")]
+    /// `--max-exchanges` is reached.
+    #[error("too many exchanges are in flight")]
     TooManyExchanges,
-    /// As many as `--max-exchanges-per-connection` are under way, or were until a moment ago.
+    /// `--max-exchanges-per-connection` is reached, counting recent resets.
     #[error("too many exchanges on one connection")]
     TooManyOnConnection,
     /// Over `--max-header-size` or `--max-headers`.
@@ -67,7 +67,7 @@ pub(crate) enum Rejection {
 /// Only version 13 of the WebSocket protocol exists (RFC 6455 §4.2.2).
 pub(crate) const WEBSOCKET_VERSION: HeaderValue = HeaderValue::from_static("13");
 
-/// What is asked of every request.
+/// Checks for every request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {
     pub(crate) host_filters: HostFilters,
@@ -76,7 +76,7 @@ pub(crate) struct Admission {
     pub(crate) max_body_bytes: Option<u64>,
 }
 
-/// A request that may go on: where it goes, and the authority as the client wrote it.
+/// An admitted request: its host, and the authority as the client wrote it.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) host: Host,
@@ -84,7 +84,7 @@ pub(crate) struct Admitted {
 }
 
 impl Admission {
-    /// Judges a request's head. `declared_bytes` is the body's length where the client declared one.
+    /// Checks a request head. `declared_bytes` is the body's length where the client declared one.
     pub(crate) fn admit(
         &self,
         head: &request::Parts,
@@ -104,7 +104,7 @@ impl Admission {
         }
     }
 
-    /// Judges the head of a request for a WebSocket.
+    /// Checks the head of a WebSocket request.
     pub(crate) fn admit_websocket(
         &self,
         head: &request::Parts,
@@ -131,12 +131,12 @@ impl Admission {
         Ok(Admitted { host, authority })
     }
 
-    /// Is there a key, so that `Authorization` is the gateway's own and not the responder's?
+    /// Whether the gateway consumes `Authorization`, so that it is not forwarded.
     pub(crate) fn consumes_authorization(&self) -> bool {
         self.authorization_key.is_some()
     }
 
-    /// Takes the same time wherever the first wrong byte is. (The key's length is not treated as a secret.)
+    /// Constant time in the position of the first wrong byte. (The key's length is not treated as a secret.)
     fn check_key(&self, headers: &HeaderMap) -> Result<(), Rejection> {
         let Some(key) = &self.authorization_key else { return Ok(()) };
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
@@ -145,7 +145,7 @@ impl Admission {
     }
 }
 
-/// Is the head within its limits? Measured as HTTP/1.1 writes it, so that one number is good for both protocols.
+/// Checks the limits of a head, measured as HTTP/1.1 writes it, so that one limit fits both protocols.
 pub(crate) fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Rejection> {
     // Between method, target and version, two spaces; `HTTP/1.1`; two line breaks.
     const REQUEST_LINE_BYTES: usize = 14;
@@ -162,19 +162,19 @@ pub(crate) fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(),
     if is_within { Ok(()) } else { Err(Rejection::HeadTooLarge) }
 }
 
-/// `CONNECT` asks for a tunnel, which a gateway is not. `WS` and `ANY`, in any case, are words of the subjects.
+/// `CONNECT` requests a tunnel. `WS` and `ANY`, in any case, have a meaning in subjects.
 fn check_method(method: &Method) -> Result<(), Rejection> {
     let name = method.as_str();
     let is_word = name.eq_ignore_ascii_case("WS") || name.eq_ignore_ascii_case("ANY");
     if *method == Method::CONNECT || is_word { Err(Rejection::Method) } else { Ok(()) }
 }
 
-/// The authority that the client asked for.
+/// The authority that the client requested.
 ///
 /// 1. HTTP/1.1 with no `Host`, and anything with two: refused (RFC 9112 §3.2).
 /// 2. An absolute target over HTTP/1: the target wins, `Host` is ignored (RFC 9112 §3.2.2).
 /// 3. HTTP/2 with `:authority` and a `Host` that differs: malformed (RFC 9113 §8.3.1).
-/// 4. Otherwise whichever of the two there is.
+/// 4. Otherwise the one that is present.
 fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<HeaderValue, Rejection> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next();

@@ -1,7 +1,7 @@
 //! The one place where an error becomes a status.
 //!
-//! [`verdict`] is the table. What it says to the client names no subject, address or cause: those go to the log, once,
-//! at a level by whose fault it was.
+//! [`verdict`] is the table. Messages for clients name no subject, address or cause: those are logged once, at a level
+//! that depends on whose fault it was.
 
 use bytes::Bytes;
 use h8s_nats::{ExchangeError, Refused};
@@ -15,7 +15,7 @@ use crate::http::request_body::RequestBodyError;
 use crate::http::response_body::{ResponseBody, UpstreamBody};
 use crate::observability::metrics::Limit;
 
-/// Everything that keeps an exchange from having an upstream's response.
+/// Why an exchange has no response from upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -26,12 +26,12 @@ pub(crate) enum Failure {
     Response(#[from] ResponseFault),
 }
 
-/// What is wrong with a response head that came in one piece.
+/// Why a received response head is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ResponseFault {
-    #[error("status {0} cannot be a final one")]
+    #[error("{0} is not a valid final status")]
     Status(u16),
-    #[error("Content-Length is not one number")]
+    #[error("Content-Length is not a single number")]
     ContentLength,
     #[error("Content-Length contradicts the body")]
     Contradiction,
@@ -39,39 +39,39 @@ pub(crate) enum ResponseFault {
     Subprotocol,
 }
 
-/// Who has to do something about it.
+/// Whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Client,
     Upstream,
 }
 
-/// What a failure means to the client, and to us.
+/// How a failure is reported to the client and to operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) status: StatusCode,
     /// One word for metrics and logs.
     pub(crate) reason: &'static str,
-    /// One sentence for people.
-    pub(crate) says: &'static str,
-    /// When trying again may help, after how many seconds.
+    /// One sentence for the client.
+    pub(crate) message: &'static str,
+    /// `Retry-After` in seconds, if a retry may help.
     pub(crate) retry_after_seconds: Option<u16>,
     pub(crate) fault: Fault,
 }
 
-/// Responders re-announce every 5 s, and a link or a backend is retried more often than that: most outages that end by
-/// themselves are over by then.
+/// Seconds. Responders re-announce every 5 s, and NATS and backends are retried more often: most transient outages are
+/// over by then.
 const RETRY_SOON: u16 = 5;
-/// Busy passes faster than away.
+/// Seconds. Overload passes faster than an outage.
 const RETRY_BUSY: u16 = 1;
 
-/// The table.
+/// Maps a failure to a status and a message.
 pub(crate) fn verdict(failure: &Failure) -> Verdict {
     match failure {
         Failure::Rejected(rejection) => rejected(rejection),
         Failure::Exchange(error) => exchange(error),
         Failure::Response(_) => {
-            bad_gateway("invalid_response", "The answer to this request was not valid HTTP.")
+            bad_gateway("invalid_response", "The upstream's response was not valid HTTP.")
         }
     }
 }
@@ -83,20 +83,20 @@ fn rejected(rejection: &Rejection) -> Verdict {
         Rejection::Host(_) => client(400, "host", "The Host is not a valid host name."),
         Rejection::Filtered => client(404, "host_filter", "This host is not served here."),
         Rejection::Unauthorized => client(403, "authorization", "This request is not authorized."),
-        Rejection::NoInterest => client(404, "no_interest", "Nothing is served under this address."),
+        Rejection::NoInterest => client(404, "no_interest", "Nothing is served at this address."),
         Rejection::BodyTooLarge { .. } => body_too_large(),
-        Rejection::Upgrade(_) => client(400, "handshake", "This is no valid WebSocket handshake."),
+        Rejection::Upgrade(_) => client(400, "handshake", "This is not a valid WebSocket handshake."),
         Rejection::WebSocketVersion => {
-            client(426, "websocket_version", "WebSockets of version 13 are served here.")
+            client(426, "websocket_version", "Only WebSocket version 13 is supported.")
         }
         Rejection::Protocol => client(501, "protocol", "This protocol is not served here."),
         Rejection::PublishOnly => client(501, "publish_only", "WebSockets are not served here."),
-        Rejection::Origin => client(403, "origin", "Pages of this origin may not connect."),
+        Rejection::Origin => client(403, "origin", "This origin may not connect."),
         Rejection::TooManyWebSockets => {
             unavailable("websockets", "Too many WebSockets are open.", RETRY_SOON)
         }
         Rejection::TooManyExchanges => {
-            unavailable("exchanges", "Too many requests are under way.", RETRY_BUSY)
+            unavailable("exchanges", "Too many requests are in flight.", RETRY_BUSY)
         }
         Rejection::TooManyOnConnection => Verdict {
             retry_after_seconds: Some(RETRY_BUSY),
@@ -109,43 +109,45 @@ fn rejected(rejection: &Rejection) -> Verdict {
 fn exchange(error: &ExchangeError) -> Verdict {
     match error {
         ExchangeError::NoResponders => {
-            unavailable("no_responders", "Nobody answers this address right now.", RETRY_SOON)
+            unavailable("no_responders", "No responder serves this address right now.", RETRY_SOON)
         }
         ExchangeError::Refused(Refused::Busy) => {
-            unavailable("busy", "Everybody who answers this address is busy.", RETRY_BUSY)
+            unavailable("busy", "All responders for this address are busy.", RETRY_BUSY)
         }
         ExchangeError::Refused(Refused::Draining) => {
-            unavailable("draining", "Whoever answers this address is restarting.", RETRY_BUSY)
+            unavailable("draining", "The responder for this address is restarting.", RETRY_BUSY)
         }
         ExchangeError::Refused(Refused::Unreachable) => Verdict {
             retry_after_seconds: Some(RETRY_SOON),
-            ..bad_gateway("unreachable", "What answers this address cannot be reached right now.")
+            ..bad_gateway("unreachable", "The backend for this address cannot be reached right now.")
         },
         ExchangeError::Disconnected => {
             unavailable("disconnected", "The gateway has lost its connection.", RETRY_SOON)
         }
         ExchangeError::Publish(_) => {
-            unavailable("publish", "The gateway could not pass the request on.", RETRY_SOON)
+            unavailable("publish", "The gateway could not forward the request.", RETRY_SOON)
         }
-        ExchangeError::Timeout => upstream(504, "timeout", "The answer took too long."),
+        ExchangeError::Timeout => upstream(504, "timeout", "The response took too long."),
         ExchangeError::HeadTooLarge => head_too_large(),
         ExchangeError::InvalidRequest(_) => {
-            client(400, "invalid_head", "The request's headers cannot be passed on.")
+            client(400, "invalid_head", "The request's headers cannot be forwarded.")
         }
         ExchangeError::BodyTooLarge { .. } => body_too_large(),
         ExchangeError::RequestBody(error) => match error.downcast_ref::<RequestBodyError>() {
             Some(RequestBodyError::OverLimit { .. }) => body_too_large(),
             Some(RequestBodyError::TooSlow) => {
-                client(408, "slow_body", "The request's body came too slowly.")
+                client(408, "slow_body", "The request body arrived too slowly.")
             }
-            _ => client(400, "request_body", "The request's body did not arrive whole."),
+            _ => client(400, "request_body", "The request body was incomplete."),
         },
-        ExchangeError::PeerGone => bad_gateway("peer_gone", "Whoever was answering has gone away."),
-        ExchangeError::Disturbed => bad_gateway("disturbed", "The gateway lost its connection meanwhile."),
-        ExchangeError::Lost => bad_gateway("lost", "The answer was lost on its way."),
-        ExchangeError::Aborted { .. } => bad_gateway("aborted", "Whoever was answering gave up."),
+        ExchangeError::PeerGone => bad_gateway("peer_gone", "The responder has gone away."),
+        ExchangeError::Disturbed => {
+            bad_gateway("disturbed", "The gateway lost its connection during the request.")
+        }
+        ExchangeError::Lost => bad_gateway("lost", "The response was lost."),
+        ExchangeError::Aborted { .. } => bad_gateway("aborted", "The responder aborted the request."),
         ExchangeError::InvalidResponse(_) => {
-            bad_gateway("invalid_response", "The answer to this request was not valid HTTP.")
+            bad_gateway("invalid_response", "The upstream's response was not valid HTTP.")
         }
     }
 }
@@ -155,33 +157,33 @@ fn head_too_large() -> Verdict {
 }
 
 fn body_too_large() -> Verdict {
-    client(413, "body_too_large", "The request's body is too large.")
+    client(413, "body_too_large", "The request body is too large.")
 }
 
-fn client(status: u16, reason: &'static str, says: &'static str) -> Verdict {
-    Verdict { status: status_of(status), reason, says, retry_after_seconds: None, fault: Fault::Client }
+fn client(status: u16, reason: &'static str, message: &'static str) -> Verdict {
+    Verdict { status: status_of(status), reason, message, retry_after_seconds: None, fault: Fault::Client }
 }
 
-fn upstream(status: u16, reason: &'static str, says: &'static str) -> Verdict {
-    Verdict { fault: Fault::Upstream, ..client(status, reason, says) }
+fn upstream(status: u16, reason: &'static str, message: &'static str) -> Verdict {
+    Verdict { fault: Fault::Upstream, ..client(status, reason, message) }
 }
 
-fn bad_gateway(reason: &'static str, says: &'static str) -> Verdict {
-    upstream(502, reason, says)
+fn bad_gateway(reason: &'static str, message: &'static str) -> Verdict {
+    upstream(502, reason, message)
 }
 
-fn unavailable(reason: &'static str, says: &'static str, seconds: u16) -> Verdict {
-    Verdict { retry_after_seconds: Some(seconds), ..upstream(503, reason, says) }
+fn unavailable(reason: &'static str, message: &'static str, seconds: u16) -> Verdict {
+    Verdict { retry_after_seconds: Some(seconds), ..upstream(503, reason, message) }
 }
 
 fn status_of(status: u16) -> StatusCode {
     StatusCode::from_u16(status).expect("the table has valid statuses")
 }
 
-/// What a client reads errors from.
+/// Format of an error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// A line for people.
+    /// One line of text.
     Text,
     /// RFC 9457.
     Problem,
@@ -190,7 +192,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What a request asks for. Decided before it is given away.
+    /// The format that a request accepts.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         if h8s_wire::is_grpc(headers) {
             Self::Grpc
@@ -214,14 +216,14 @@ fn wants_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The gateway's own answer.
+/// The error response.
 pub(crate) fn response<B: UpstreamBody>(
     verdict: &Verdict,
     form: Form,
     request_id: Option<HeaderValue>,
 ) -> Response<ResponseBody<B>> {
     let mut response = match form {
-        Form::Text => page(verdict, format!("{}\n", verdict.says), "text/plain; charset=utf-8"),
+        Form::Text => page(verdict, format!("{}\n", verdict.message), "text/plain; charset=utf-8"),
         Form::Problem => page(verdict, problem(verdict), "application/problem+json"),
         Form::Grpc => grpc_status(verdict),
     };
@@ -242,13 +244,13 @@ fn page<B: UpstreamBody>(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if verdict.status == StatusCode::UPGRADE_REQUIRED {
-        // RFC 6455 §4.2.2; RFC 9110 §15.5.22. Over HTTP/2 hyper leaves the latter two away.
+        // RFC 6455 §4.2.2; RFC 9110 §15.5.22. hyper drops the latter two over HTTP/2.
         headers.insert(header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     if verdict.status == StatusCode::REQUEST_TIMEOUT {
-        // RFC 9110 §15.5.9. Over HTTP/2 hyper leaves it away, and the stream is reset.
+        // RFC 9110 §15.5.9. hyper drops it over HTTP/2, and resets the stream.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(seconds) = verdict.retry_after_seconds {
@@ -260,7 +262,7 @@ fn page<B: UpstreamBody>(
 /// "Trailers-Only": a response head that ends the stream.
 fn grpc_status<B: UpstreamBody>(verdict: &Verdict) -> Response<ResponseBody<B>> {
     let mut response = Response::new(ResponseBody::Empty);
-    *response.headers_mut() = grpc::trailers_only(verdict.status, verdict.reason, verdict.says);
+    *response.headers_mut() = grpc::trailers_only(verdict.status, verdict.reason, verdict.message);
     response
 }
 
@@ -270,12 +272,12 @@ fn problem(verdict: &Verdict) -> String {
         "type": "about:blank",
         "title": title,
         "status": verdict.status.as_u16(),
-        "detail": verdict.says,
+        "detail": verdict.message,
     });
     format!("{problem}\n")
 }
 
-/// The limit that a failure hit, if any. A slow body has counted itself.
+/// The limit that a failure hit, if any. A slow body is counted where it is detected.
 pub(crate) fn limit(failure: &Failure) -> Option<Limit> {
     let rejection = match failure {
         Failure::Rejected(rejection) => rejection,
@@ -298,7 +300,8 @@ pub(crate) fn limit(failure: &Failure) -> Option<Limit> {
     }
 }
 
-/// Says it once. What a client did wrong, or an outage that metrics and `/readyz` show, must not flood the log.
+/// Logs the failure. Client errors, and outages that metrics and `/readyz` show, are logged at debug level so that they
+/// cannot flood the log.
 pub(crate) fn log(
     failure: &Failure,
     verdict: &Verdict,
@@ -309,7 +312,7 @@ pub(crate) fn log(
     if verdict.fault == Fault::Upstream && verdict.retry_after_seconds.is_none() {
         tracing::warn!(status, reason, ?authority, ?request_id, cause = %failure, "an exchange failed");
     } else {
-        tracing::debug!(status, reason, ?authority, ?request_id, cause = %failure, "a request was not served");
+        tracing::debug!(status, reason, ?authority, ?request_id, cause = %failure, "a request was rejected");
     }
 }
 

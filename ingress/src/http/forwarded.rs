@@ -1,7 +1,7 @@
 //! What responders learn about the client: `X-Forwarded-For`, `-Proto`, `-Host`, `X-Request-Id` and `traceparent`.
 //!
-//! A stranger's own claims are gone before this runs (`fields`), so its peer address is the truth. A trusted proxy's
-//! claims are kept, and its own address is added (T12). None of these names ever routes: `Host` does.
+//! An untrusted client's own claims are removed before this runs (`header_policy`), so its peer address counts. A trusted
+//! proxy's claims are kept, and its address is appended (T12). None of these fields is used for routing: `Host` is.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -16,17 +16,17 @@ use crate::http::{hex, traceparent};
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// How many fields a head may get here.
+/// Header fields added here, at most.
 const ADDED: usize = 5;
 const HTTPS: &str = "https";
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The proxies whose `X-Forwarded-*` and `X-Request-Id` are believed. Nobody, unless told.
+/// Proxies whose `X-Forwarded-*` and `X-Request-Id` are trusted. Default: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
-    /// Is this address one of theirs?
+    /// Whether this address is a trusted proxy's.
     pub fn contains(&self, address: IpAddr) -> bool {
         // A dual-stack listener sees IPv4 clients as IPv6 ones.
         let address = address.to_canonical();
@@ -50,21 +50,21 @@ impl FromStr for TrustedProxies {
 
 fn network(text: &str) -> Result<IpNet, String> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
-    address
-        .or_else(|_| text.parse::<IpNet>())
-        .map_err(|_| format!("{text:?} is no network; write 10.0.0.0/8, 2001:db8::/32 or a single address"))
+    address.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+        format!("{text:?} is not a valid network; write 10.0.0.0/8, 2001:db8::/32 or a single address")
+    })
 }
 
-/// Who a request is from, as far as the gateway can tell.
+/// The client of a request, as far as the gateway knows.
 #[derive(Debug)]
 pub(crate) struct Described {
     pub(crate) client: IpAddr,
-    /// The client's own connection is TLS: to us, or by the word of a trusted proxy.
+    /// The client's connection uses TLS: to the gateway, or as a trusted proxy reports.
     pub(crate) is_secure: bool,
     pub(crate) request_id: HeaderValue,
 }
 
-/// The other end of one client connection, with what it adds to each request's head, made once.
+/// The peer of a client connection, with the header values that it adds to each request, made once.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// IPv4 clients of a dual-stack listener are written as IPv4.
@@ -92,7 +92,7 @@ impl Peer {
         self.address
     }
 
-    /// Describes the client in `headers`, and says who it is. `host` is what the client asked for.
+    /// Describes the client in `headers` and returns the description. `host` is the requested host.
     pub(crate) fn describe(&self, headers: &mut HeaderMap, host: HeaderValue) -> Described {
         headers.reserve(ADDED);
         traceparent::keep_or_begin(headers);
@@ -111,7 +111,7 @@ impl Peer {
     }
 
     /// Appends this proxy to `X-Forwarded-For`. The client is the last address in it that is not a proxy of ours:
-    /// whatever stands before that one is the client's own claim.
+    /// addresses before it are the client's own claims.
     fn extend_chain(&self, headers: &mut HeaderMap) -> IpAddr {
         let claimed: Vec<&str> =
             headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok()).collect();

@@ -1,5 +1,5 @@
 //! gRPC calls at the edge (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>): they are recognised, their
-//! deadline is the exchange's, and what goes wrong is said as a gRPC status. Messages are nobody's business here.
+//! deadline becomes the exchange's, and failures are reported as gRPC statuses. Messages are not parsed.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// What a client may have waited for at most: it says so itself, and somebody keeps a place for it.
+/// Maximum deadline that a client may request, since a waiting call holds an exchange.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// The statuses that a gateway has reason to give.
+/// gRPC statuses that the gateway uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Code {
@@ -30,10 +30,10 @@ pub(crate) enum Code {
     Unauthenticated = 16,
 }
 
-/// Until when a call's client waits, an hour at most; `None` where it does not say, or is no gRPC client.
+/// The deadline of a gRPC call, at most an hour from now; `None` without a valid `grpc-timeout`, or without gRPC.
 ///
-/// A `grpc-timeout` that cannot be read says nothing either: implementations differ (some ignore it, some fail the
-/// call), and whoever answers gets it as it is.
+/// An invalid `grpc-timeout` is ignored: implementations differ (some ignore it, some fail the call), and the responder
+/// receives it unchanged.
 pub(crate) fn deadline(headers: &HeaderMap) -> Option<Instant> {
     let mut timeouts = headers.get_all(TIMEOUT).iter();
     match (timeouts.next(), timeouts.next()) {
@@ -63,14 +63,14 @@ fn duration(timeout: &[u8]) -> Option<Duration> {
     unit.checked_mul(number)
 }
 
-/// What a verdict is in gRPC. The base is what clients make of an HTTP status that comes without a gRPC one
-/// (<https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>); where the gateway knows better, it
-/// says so.
+/// The gRPC status of an error response. The base is the mapping that clients apply to an HTTP status without a gRPC one
+/// (<https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>); where the gateway knows
+/// better, it overrides it.
 pub(crate) fn code(status: StatusCode, reason: &str) -> Code {
     match (status.as_u16(), reason) {
-        // Not a refusal of somebody known: the key is missing or wrong.
+        // The key is missing or wrong, so the caller is unknown.
         (_, "authorization") => Code::Unauthenticated,
-        // Whoever answers is there, and broken.
+        // The responder is reachable, and broken.
         (_, "invalid_response") => Code::Internal,
         (400, _) => Code::Internal,
         (403, _) => Code::PermissionDenied,
@@ -90,10 +90,10 @@ pub(crate) fn trailers_only(status: StatusCode, reason: &str, message: &str) -> 
     headers
 }
 
-/// How a call ends whose answer has begun and does not go on.
+/// Trailers of a call whose response broke off.
 pub(crate) fn broken_off() -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(2);
-    insert(&mut trailers, Code::Unavailable, "The answer broke off.");
+    insert(&mut trailers, Code::Unavailable, "The response broke off.");
     trailers
 }
 

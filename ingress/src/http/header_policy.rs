@@ -1,22 +1,22 @@
 //! Which header fields cross the edge.
 //!
-//! Three kinds do not: those that speak about one connection only (RFC 9110 §7.6.1), the names that are h8s's own,
-//! and, from strangers, the names by which proxies describe a client. Everything else passes untouched and in order.
+//! Three kinds do not: hop-by-hop fields (RFC 9110 §7.6.1), the names reserved by h8s, and, from untrusted clients, the
+//! fields by which proxies describe a client. Everything else passes untouched and in order.
 
 use h8s_wire::reserved::{is_hop_by_hop, is_ours};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 
-/// May the sender describe the client on whose behalf it speaks?
+/// Whether the sender may describe the client that it forwards for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
-    /// A client: what it says about its own address is not believed.
+    /// A client: its claims about its own address are removed.
     Stranger,
-    /// A proxy that is listed in `--trusted-proxies`.
+    /// A proxy in `--trusted-proxies`.
     TrustedProxy,
 }
 
-/// Removes from a request what does not cross the edge. `TE: trailers` stays, because trailers do cross it.
+/// Removes request fields that do not cross the edge. `TE: trailers` stays, because trailers do cross it.
 pub(crate) fn strip_request(headers: &mut HeaderMap, sender: Sender) {
     let takes_trailers = takes_trailers(headers);
     strip(headers, |name| {
@@ -40,13 +40,13 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes from a response what does not cross the edge.
+/// Removes response fields that do not cross the edge.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
     strip(headers, |name| is_ours(name.as_str()));
 }
 
-/// Removes from trailers what would not be believed in a head either. Trailers are never part of framing or
-/// routing (RFC 9110 §6.5.1), so the client's description goes whoever sends it.
+/// Removes trailers that a head may not have either. Trailers never take part in framing or routing (RFC 9110 §6.5.1), so
+/// client descriptions are removed from every sender.
 pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
     strip(trailers, |name| is_ours(name.as_str()) || describes_client(name.as_str()) || is_framing(name));
 }
@@ -59,7 +59,7 @@ pub(crate) fn clean_trailers<D>(mut frame: Frame<D>) -> Frame<D> {
     frame
 }
 
-/// One look over the names; nothing is allocated when all may stay.
+/// One pass over the names, without allocation when all stay.
 fn strip(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
     remove_listed_in_connection(headers);
     let unwanted: Vec<HeaderName> =
@@ -94,8 +94,8 @@ fn is_framing(name: &HeaderName) -> bool {
     *name == header::HOST || *name == header::CONTENT_LENGTH
 }
 
-/// Everything by which a proxy says for whom it speaks. All of `X-Forwarded-*`, because each of them steers some
-/// framework's idea of its own address.
+/// Fields by which a proxy describes its client. All of `X-Forwarded-*`, since each influences some framework's view of
+/// its own address.
 fn describes_client(name: &str) -> bool {
     name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip" | "x-request-id")
 }

@@ -1,8 +1,10 @@
-//! Random bits as people and headers have them.
+//! Random ids in hexadecimal.
+//!
+//! Written out, since a hex crate would replace six lines.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// 128 bits: the longest id there is.
+/// 128 bits: the longest id.
 const MOST_BYTES: usize = 16;
 
 /// Fills `text`, of an even length up to 32, with random lower-case hexadecimal digits.

@@ -1,10 +1,10 @@
-//! Which hosts this gateway serves at all (`--host-filters`).
+//! Hosts that this gateway serves (`--host-filters`).
 
 use std::str::FromStr;
 
 use h8s_wire::Host;
 
-/// The hosts that are served; all of them, if none is named.
+/// Hosts that are served. Default: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFilters(Vec<Filter>);
 
@@ -16,7 +16,7 @@ enum Filter {
 }
 
 impl HostFilters {
-    /// Does this gateway serve this host?
+    /// Whether this host is served.
     pub fn admit(&self, host: &Host) -> bool {
         self.0.is_empty() || self.0.iter().any(|filter| filter.matches(host))
     }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_by_name() {
+    fn an_invalid_host_is_named_in_the_error() {
         for bad in ["*", "a b", "*.*.com", "http://a"] {
             assert!(bad.parse::<HostFilters>().unwrap_err().contains(bad), "{bad}");
         }

@@ -1,4 +1,4 @@
-//! The request body on its way in: counted against the limit, its trailers cleaned.
+//! The request body: counted against the limit, timed, and its trailers filtered.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use crate::observability::metrics::Limit;
 use crate::protection::deadline::Deadline;
 use crate::protection::in_flight::{ClientConnection, Upload};
 
-/// Why a request body did not arrive whole.
+/// Why a request body is incomplete.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestBodyError {
-    /// It went over `--max-body-size`. Maps to 413.
+    /// It exceeds `--max-body-size`. Maps to 413.
     #[error("the body is over {limit_bytes} bytes")]
     OverLimit {
         /// The limit.
         limit_bytes: u64,
     },
-    /// The client broke it off, or framed it wrongly. Maps to 400, if the client is still there.
-    #[error("the client did not send the whole body")]
+    /// The client aborted it, or framed it wrongly. Maps to 400, if the client is still connected.
+    #[error("the client sent an incomplete body")]
     Client(#[source] hyper::Error),
     /// The client sent nothing for `--body-timeout`. Maps to 408.
-    #[error("the client sent nothing of the body for too long")]
+    #[error("the client sent no body bytes within --body-timeout")]
     TooSlow,
 }
 
@@ -40,11 +40,11 @@ pub struct RequestBody {
     incoming: Incoming,
     budget: Option<Budget>,
     connection: Arc<ClientConnection>,
-    /// Until all of it has come, or nobody wants it any more.
+    /// Until the body is complete or dropped.
     upload: Option<Upload>,
-    /// Once there is a response, the two sides talk as they please.
+    /// Set once the response has started: `--body-timeout` no longer applies.
     is_answered: Option<Arc<AtomicBool>>,
-    /// Since when the next bytes are waited for.
+    /// Since when the next bytes are awaited.
     waits: Option<Instant>,
     deadline: Deadline,
 }
@@ -67,8 +67,7 @@ impl RequestBody {
         Self { incoming, budget, connection, upload, is_answered, waits: None, deadline: Deadline::default() }
     }
 
-    /// To be set once the response's head is out: from then on the client may be silent for as long as it likes. `None`
-    /// where nothing more comes.
+    /// To be set once the response head is sent: `--body-timeout` no longer applies then. `None` if the body is complete.
     pub(crate) fn answered(&self) -> Option<Arc<AtomicBool>> {
         self.is_answered.clone()
     }
@@ -77,7 +76,7 @@ impl RequestBody {
         self.is_answered.as_ref().is_some_and(|is_answered| is_answered.load(Ordering::Relaxed))
     }
 
-    /// Nothing is there. Only while somebody asks, the client's time runs: a responder may be as slow as it likes.
+    /// Times the client while bytes are awaited. The time does not run while the responder does not read.
     fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<RequestBodyError> {
         let since = *self.waits.get_or_insert_with(Instant::now);
         if self.is_answered() {

@@ -1,8 +1,8 @@
-//! The response body on its way out.
+//! The response body.
 //!
-//! A body that breaks off must never look complete (T16): whatever goes wrong in it becomes an error here, by which
-//! hyper resets an HTTP/2 stream or drops an HTTP/1 connection, and `linger` then resets the latter. Only the answer to a
-//! gRPC call ends with trailers instead, since they say that it failed.
+//! A body that breaks off must never look complete (T16): every failure becomes an error here, on which hyper resets the
+//! HTTP/2 stream or drops the HTTP/1 connection, which `lingering_close` then resets. Only a gRPC response ends with
+//! trailers instead, since these report the failure.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,14 +19,14 @@ use crate::observability::access_log::Record;
 use crate::protection::h2_streams;
 use crate::protection::in_flight::InFlightGuard;
 
-/// How long an upstream whose declared bytes are all sent may take to say that this was the end. Its work is not
-/// cancelled before; the client does not wait for it.
+/// How long an upstream that has sent all declared bytes may take to end its body. Its work is not cancelled before; the
+/// client does not wait for it.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A frame of HTTP/2, as long as the two sides agree on nothing else (RFC 9113 §6.5.2).
 const SLICE_BYTES: usize = 16 << 10;
 
-/// Why a response stopped after its head was out. The client sees an aborted stream.
+/// Why a response stopped after its head was sent. The client sees an aborted stream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Cut {
     #[error("the upstream broke off")]
@@ -37,27 +37,27 @@ pub(crate) enum Cut {
     Shorter(u64),
 }
 
-/// What hyper sends to the client.
+/// The body that hyper sends to the client.
 #[derive(Default)]
 pub(crate) enum ResponseBody<B: UpstreamBody> {
     /// No body, by the method or the status.
     #[default]
     Empty,
-    /// A few words by the gateway itself.
+    /// A text by the gateway itself.
     Text(Bytes),
     /// The upstream's, piece by piece: hyper flushes whenever this is pending.
     Streaming(Streaming<B>),
 }
 
 impl<B: UpstreamBody> ResponseBody<B> {
-    /// Over HTTP/2: hyper keeps a piece that a client has not yet taken, and `streams` looks at whether it takes them.
+    /// Over HTTP/2: hyper keeps a piece that a client has not yet taken, and `h2_streams` times them.
     pub(crate) fn in_slices(&mut self) {
         if let Self::Streaming(streaming) = self {
             streaming.most_bytes = SLICE_BYTES;
         }
     }
 
-    /// The exchange's line in the access log, which waits until this is over.
+    /// Attaches the access-log record, which is written when the body is dropped.
     pub(crate) fn record(&mut self, mut record: Box<Record>) {
         match self {
             Self::Empty => {}
@@ -67,7 +67,7 @@ impl<B: UpstreamBody> ResponseBody<B> {
     }
 }
 
-/// What an upstream's body is.
+/// Bounds of an upstream's body.
 pub(crate) trait UpstreamBody:
     Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static
 {
@@ -77,15 +77,15 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> Upst
 
 /// An upstream's body, counted against its declared length.
 pub(crate) struct Streaming<B: UpstreamBody> {
-    /// `None` once it is left to finish by itself.
+    /// `None` once it finishes in a task of its own.
     body: Option<B>,
-    /// Of the upstream's last piece, what is still to be handed on.
+    /// The rest of the upstream's last piece.
     rest: Bytes,
-    /// That are handed on in one piece.
+    /// Maximum bytes per piece.
     most_bytes: usize,
     /// The rest of the declared `Content-Length`.
     left_bytes: Option<u64>,
-    /// The answer to a gRPC call: a break is told by trailers.
+    /// A gRPC response: failures are reported in trailers.
     ends_with_status: bool,
     guard: InFlightGuard,
 }
@@ -103,7 +103,7 @@ impl<B: UpstreamBody> Streaming<B> {
         }
     }
 
-    /// It breaks off with the trailers of a failed gRPC call, and not with a reset.
+    /// Makes a failure end the body with gRPC trailers, not with a reset.
     pub(crate) fn end_with_status(&mut self) {
         self.ends_with_status = true;
     }
@@ -138,7 +138,7 @@ impl<B: UpstreamBody> Streaming<B> {
         Poll::Ready(item)
     }
 
-    /// As much of a frame as may go out in one piece. The rest follows.
+    /// The first piece of a frame, at most `most_bytes`. The rest is kept.
     fn slice(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         match frame.into_data() {
             Ok(mut data) if data.len() > self.most_bytes => {
@@ -166,7 +166,7 @@ impl<B: UpstreamBody> Streaming<B> {
         self.left_bytes.filter(|left| *left > 0).map(Cut::Shorter)
     }
 
-    /// Ends itself only when nothing is missing; otherwise hyper must poll, and learn that it was cut.
+    /// True only when nothing is missing; otherwise hyper must poll and get the error.
     fn is_end(&self) -> bool {
         let is_body_end = || self.body.as_ref().is_none_or(Body::is_end_stream);
         self.missing().is_none() && self.rest.is_empty() && is_body_end()
@@ -182,15 +182,15 @@ impl<B: UpstreamBody> Streaming<B> {
     }
 }
 
-/// Over HTTP/1 hyper drops a body as soon as its `Content-Length` is sent, mostly before the upstream has said that
-/// it is at its end. Dropping the upstream's body would cancel work that is about to be done.
+/// Over HTTP/1 hyper drops a body as soon as its `Content-Length` is sent, mostly before the upstream's body has ended.
+/// Dropping that would cancel work that is about to finish.
 impl<B: UpstreamBody> Drop for Streaming<B> {
     fn drop(&mut self) {
         if self.is_end() {
             self.guard.complete();
         } else if let (Some(0), Some(body)) = (self.left_bytes, self.body.take()) {
             self.guard.complete();
-            // Without a runtime the program is at its end, and so is the upstream.
+            // Without a runtime the program is ending, and the upstream with it.
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(tokio::time::timeout(FINISH_TIMEOUT, finish(body)));
             }
@@ -198,11 +198,11 @@ impl<B: UpstreamBody> Drop for Streaming<B> {
     }
 }
 
-/// Takes in the end, or trailers that HTTP/1 had no room for. More data is against what was declared: dropped.
+/// Reads to the end of the body. Trailers, and data beyond the declared length, are dropped.
 async fn finish<B: UpstreamBody>(mut body: B) {
     while let Some(Ok(frame)) = body.frame().await {
         if frame.data_ref().is_some_and(|data| !data.is_empty()) {
-            tracing::warn!(cause = %Cut::Longer, "the rest of a response was dropped");
+            tracing::warn!(cause = %Cut::Longer, "dropped response bytes beyond Content-Length");
             return;
         }
     }

@@ -1,6 +1,6 @@
-//! One request from its head to its response's: admitted, described, sent, answered.
+//! The service behind every connection: admits a request, describes its client, sends it upstream, and responds.
 //!
-//! The gateway adds no `Via` (it is no HTTP-to-HTTP gateway in the sense of RFC 9110 §7.6.3) and no `Server`; hyper
+//! The gateway adds no `Via` (it is not an HTTP-to-HTTP gateway in the sense of RFC 9110 §7.6.3) and no `Server`; hyper
 //! adds `Date` where the upstream gave none (RFC 9110 §6.6.1). Dropping [`GatewayService::answer`]'s future, which hyper does
 //! when the client leaves, drops the upstream's future or body, which cancels the exchange.
 
@@ -24,33 +24,33 @@ use crate::observability::access_log::Record;
 use crate::observability::metrics::Limit;
 use crate::protection::h2_streams;
 use crate::protection::in_flight::{ClientConnection, InFlightGuard};
-use crate::websocket::{self, Asked, WebSockets};
+use crate::websocket::{self, UpgradeRequest, WebSockets};
 use crate::{RequestBody, Upstream};
 
-/// What answers every request of every connection.
+/// Responds to the requests of all connections of one worker.
 pub(crate) struct GatewayService<U> {
     pub(crate) upstream: U,
     pub(crate) reload_handle: ReloadHandle<U>,
     pub(crate) websockets: Arc<WebSockets>,
 }
 
-/// One request on its way through the gateway: who asks, what holds for it, and by what it is found again.
+/// Context of one request: its connection, policy and identifiers.
 pub(crate) struct RequestContext {
     pub(crate) connection: Arc<ClientConnection>,
     pub(crate) policy: Arc<Policy>,
     /// `None` before admission.
     pub(crate) request_id: Option<HeaderValue>,
     pub(crate) authority: Option<HeaderValue>,
-    /// What the access log will say, where there is one.
+    /// The access-log record, if the access log is on.
     pub(crate) record: Option<Box<Record>>,
-    /// Tells the request's body that there is a response.
+    /// Set for the request body once the response has started.
     pub(crate) answered: Option<Arc<AtomicBool>>,
 }
 
 pub(crate) type Answer<U> = Response<ResponseBody<<U as Upstream>::Body>>;
 
 impl<U: Upstream> GatewayService<U> {
-    /// Answers one request, whatever happens.
+    /// Responds to one request, in every case.
     ///
     /// # Cancel safety
     /// Dropping it cancels the exchange.
@@ -117,7 +117,7 @@ impl<U: Upstream> GatewayService<U> {
         }
         let is_publish_only = context.policy.publish_only;
         match asked(&request, is_publish_only) {
-            // Boxed is what few requests need: this future is moved with each.
+            // Boxed, since few requests need it and this future is moved with each.
             Ok(Some(asked)) => return Box::pin(self.open_websocket(asked, guard, request, context)).await,
             Ok(None) => {}
             Err(rejection) => return guard.fail(rejection.into()),
@@ -138,7 +138,7 @@ impl<U: Upstream> GatewayService<U> {
         }
     }
 
-    /// The request as the upstream gets it.
+    /// Admits the request and prepares it for the upstream.
     fn admit(
         &self,
         request: Request<Incoming>,
@@ -150,7 +150,7 @@ impl<U: Upstream> GatewayService<U> {
         let body = RequestBody::new(incoming, admission.max_body_bytes, context.connection.clone());
         context.answered = body.answered();
         if let (Some(answered), true) = (&context.answered, h8s_wire::is_grpc(&head.headers)) {
-            // A call has its own deadline, and some servers say nothing before their client does.
+            // A gRPC call has its own deadline, and some servers send nothing before their client does.
             answered.store(true, Ordering::Relaxed);
         }
         context.describe(&mut head, &admitted);
@@ -174,21 +174,21 @@ fn end_with_grpc_status<B: UpstreamBody>(response: &mut Response<ResponseBody<B>
     }
 }
 
-/// Is it a WebSocket that this request is for?
-fn asked(request: &Request<Incoming>, is_publish_only: bool) -> Result<Option<Asked>, Rejection> {
+/// The upgrade request, if this is one.
+fn asked(request: &Request<Incoming>, is_publish_only: bool) -> Result<Option<UpgradeRequest>, Rejection> {
     let asked = websocket::asked(request, !request.body().is_end_stream())?;
     if asked.is_some() && is_publish_only { Err(Rejection::PublishOnly) } else { Ok(asked) }
 }
 
 impl RequestContext {
-    /// Removes from a head what does not cross the edge, and adds what is known about the client.
+    /// Removes header fields that do not cross the edge, and adds what the gateway knows about the client.
     pub(crate) fn describe(&mut self, head: &mut request::Parts, admitted: &Admitted) {
         let peer = &self.connection.peer;
         header_policy::strip_request(&mut head.headers, peer.sender);
         if self.policy.admission.consumes_authorization() {
             head.headers.remove(header::AUTHORIZATION);
         }
-        // Who reads the URI's authority needs no `Host`, which with an absolute target may say something else.
+        // The URI's authority counts. With an absolute target `Host` may differ.
         if head.uri.authority().is_some() {
             head.headers.remove(header::HOST);
         }
@@ -207,8 +207,8 @@ impl RequestContext {
     }
 }
 
-/// The upstream's response as the client gets it: a final status, fields that cross the edge, and a body exactly
-/// where the method and the status allow one (RFC 9110 §6.4.1).
+/// The response for the client: a final status, header fields that cross the edge, and a body only where method and
+/// status allow one (RFC 9110 §6.4.1).
 pub(crate) fn into_answer<B>(
     method: &Method,
     response: Response<B>,
@@ -230,7 +230,7 @@ where
     Ok(Response::from_parts(head, ResponseBody::Streaming(Streaming::new(body, declared_bytes, guard))))
 }
 
-/// Returns the declared length of the body.
+/// Validates a response head. Returns the declared length of the body.
 fn check(
     method: &Method,
     head: &mut response::Parts,
@@ -255,7 +255,7 @@ fn is_bodyless(method: &Method, status: StatusCode) -> bool {
     *method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// One number, written once.
+/// `Content-Length`, which must be a single number.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseFault> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(value) = values.next() else { return Ok(None) };

@@ -1,8 +1,7 @@
-//! `traceparent`: by what one request is found again in everybody's traces (W3C Trace Context, level 1).
+//! `traceparent`, which links the traces of one request (W3C Trace Context, level 1).
 //!
-//! A valid one is passed on as it is. The gateway records no spans of its own, and one that names a span which nobody
-//! recorded would break the trace in two. Where there is none, or none that is valid, the gateway begins a trace, not
-//! sampled: whoever records decides for itself.
+//! A valid one is forwarded unchanged: the gateway records no spans, and a parent span that was never recorded would split
+//! the trace. Without a valid one the gateway starts an unsampled trace; each tracer makes its own sampling decision.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -17,12 +16,12 @@ const TRACE_ID: std::ops::Range<usize> = 3..35;
 const PARENT_ID: std::ops::Range<usize> = 36..52;
 const FLAGS: std::ops::Range<usize> = 53..55;
 
-/// Sees to it that there is a valid `traceparent`.
+/// Ensures a valid `traceparent`.
 pub(crate) fn keep_or_begin(headers: &mut HeaderMap) {
     if id(headers).is_some() {
         return;
     }
-    // Of another trace, or of none.
+    // It belongs to another trace, or none.
     headers.remove(TRACESTATE);
     let mut value = *b"00-................................-................-00";
     hex::fill_random(&mut value[TRACE_ID]);

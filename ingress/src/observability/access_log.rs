@@ -1,7 +1,7 @@
 //! The access log: one line on standard output for each exchange, when it has ended.
 //!
-//! A thread of its own writes, and no exchange waits for it: where the reader of standard output does not keep up,
-//! lines are lost and counted.
+//! A dedicated thread writes, and no exchange waits for it: if the reader of standard output is too slow, lines are
+//! dropped and counted.
 
 mod record;
 
@@ -18,49 +18,49 @@ pub(crate) use record::{Cause, Record};
 
 use crate::http::forwarded::Peer;
 
-/// Lines that may wait to be written: some megabytes, and a tenth of a second of all that a gateway can answer.
+/// Maximum queued lines: some megabytes, and a tenth of a second at the gateway's full rate.
 const WAITING_LINES: usize = 8192;
-/// How long the end of the program waits for the last lines.
+/// How long shutdown waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// Between two tries to have them taken.
+/// Pause between attempts to queue the flush.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
-/// Lines are written together up to here.
+/// Lines are batched up to this size.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// How the lines of the access log look.
+/// Format of the access log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum AccessLog {
-    /// There are none.
+    /// No access log.
     #[default]
     Off,
-    /// For people.
+    /// One line of text each.
     Text,
     /// One JSON object each.
     Json,
 }
 
-/// What the writing thread is told.
+/// A command for the writing thread.
 #[derive(Debug)]
-enum Told {
+enum LogCommand {
     Line(String),
-    /// Say when everything before this is written.
+    /// Confirm once everything before this is written.
     Flush(SyncSender<()>),
 }
 
-/// Where the lines go, from the first one on.
+/// Sends lines to the writing thread, which starts at the first line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LineWriter {
-    thread: Arc<OnceLock<SyncSender<Told>>>,
+    thread: Arc<OnceLock<SyncSender<LogCommand>>>,
     lost: Counter,
 }
 
 impl LineWriter {
-    /// Counts in `lost` the lines that are not written.
+    /// A writer that counts dropped lines in `lost`.
     pub(crate) fn with(lost: Counter) -> Self {
         Self { thread: Arc::default(), lost }
     }
 
-    /// A record of this request, which becomes a line when it is dropped.
+    /// A record of this request, which is written when dropped.
     pub(crate) fn begin<B>(
         &self,
         format: AccessLog,
@@ -72,58 +72,59 @@ impl LineWriter {
 
     fn write(&self, line: String) {
         let thread = self.thread.get_or_init(|| start(self.lost.clone()));
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = thread.try_send(Told::Line(line))
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            thread.try_send(LogCommand::Line(line))
         {
             self.lost.inc();
         }
     }
 
-    /// Waits until what was logged so far is written, but not for ever. Blocks.
+    /// Blocks until the lines so far are written, at most [`LAST_LINES`].
     pub(crate) fn flush(&self) {
         let Some(thread) = self.thread.get() else { return };
         let until = Instant::now() + LAST_LINES;
         let (written, wait) = sync_channel(1);
-        let mut told = Told::Flush(written);
-        while let Err(TrySendError::Full(again)) = thread.try_send(told) {
+        let mut command = LogCommand::Flush(written);
+        while let Err(TrySendError::Full(again)) = thread.try_send(command) {
             if Instant::now() > until {
-                return tracing::warn!("the last lines of the access log are lost: nobody takes them");
+                return tracing::warn!("the last access-log lines were dropped: standard output is blocked");
             }
-            told = again;
+            command = again;
             thread::sleep(TRY_AGAIN);
         }
         let _ = wait.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 
-fn start(lost: Counter) -> SyncSender<Told> {
+fn start(lost: Counter) -> SyncSender<LogCommand> {
     let (sender, lines) = sync_channel(WAITING_LINES);
     let write = move || write_all(&lines, io::stdout(), &lost);
     if let Err(error) = thread::Builder::new().name("h8s-access-log".into()).spawn(write) {
-        tracing::warn!(%error, "the access log has no thread, and no lines");
+        tracing::warn!(%error, "failed to start the access-log thread; access logging is disabled");
     }
     sender
 }
 
-/// Until nobody has a line to write any more. Lines that come together are written together.
-fn write_all(lines: &Receiver<Told>, mut out: impl Write, lost: &Counter) {
+/// Writes until every sender is gone. Lines that are queued together are written together.
+fn write_all(lines: &Receiver<LogCommand>, mut out: impl Write, lost: &Counter) {
     let mut batch = Batch::default();
     loop {
-        let told = match lines.try_recv() {
+        let command = match lines.try_recv() {
             Err(TryRecvError::Empty) => {
                 batch.write(&mut out, lost);
                 lines.recv().ok()
             }
-            told => told.ok(),
+            command => command.ok(),
         };
-        match told {
-            Some(Told::Line(line)) => {
+        match command {
+            Some(LogCommand::Line(line)) => {
                 batch.bytes.extend_from_slice(line.as_bytes());
                 batch.lines += 1;
                 if batch.bytes.len() >= BATCH_BYTES {
                     batch.write(&mut out, lost);
                 }
             }
-            Some(Told::Flush(written)) => {
+            Some(LogCommand::Flush(written)) => {
                 batch.write(&mut out, lost);
                 let _ = written.send(());
             }
@@ -132,17 +133,17 @@ fn write_all(lines: &Receiver<Told>, mut out: impl Write, lost: &Counter) {
     }
 }
 
-/// Lines that are written in one go.
+/// Lines of one write.
 #[derive(Debug, Default)]
 struct Batch {
     bytes: Vec<u8>,
     lines: u64,
-    /// The last ones were lost, and the log says so already.
+    /// The last batch was lost, which has been logged.
     is_losing: bool,
 }
 
 impl Batch {
-    /// What cannot be written (the disk is full) is counted, and the next lines are tried again.
+    /// Lines that cannot be written (disk full) are counted as lost; the next ones are tried again.
     fn write(&mut self, out: &mut impl Write, lost: &Counter) {
         if self.lines == 0 {
             return;
@@ -151,7 +152,7 @@ impl Batch {
         if let Err(error) = &written {
             lost.inc_by(self.lines);
             if !self.is_losing {
-                tracing::warn!(%error, "the access log cannot be written right now");
+                tracing::warn!(%error, "failed to write the access log; lines are dropped");
             }
         }
         *self = Self { is_losing: written.is_err(), ..Self::default() };
@@ -162,9 +163,9 @@ impl Batch {
 mod tests {
     use super::*;
 
-    fn told(lines: &[&str]) -> Receiver<Told> {
+    fn command(lines: &[&str]) -> Receiver<LogCommand> {
         let (sender, receiver) = sync_channel(8);
-        lines.iter().for_each(|line| sender.send(Told::Line((*line).into())).unwrap());
+        lines.iter().for_each(|line| sender.send(LogCommand::Line((*line).into())).unwrap());
         receiver
     }
 
@@ -189,8 +190,10 @@ mod tests {
     fn lines_are_written_in_order_and_a_flush_says_when() {
         let (sender, lines) = sync_channel(8);
         let (written, wait) = sync_channel(1);
-        for told in [Told::Line("1\n".into()), Told::Line("2\n".into()), Told::Flush(written)] {
-            sender.send(told).unwrap();
+        for command in
+            [LogCommand::Line("1\n".into()), LogCommand::Line("2\n".into()), LogCommand::Flush(written)]
+        {
+            sender.send(command).unwrap();
         }
         drop(sender);
         let (mut out, lost) = (Vec::new(), Counter::default());
@@ -206,13 +209,13 @@ mod tests {
         let (mut out, lost) = (Full::default(), Counter::default());
         let long = "x".repeat(BATCH_BYTES);
 
-        write_all(&told(&[&long, "kept\n"]), &mut out, &lost);
+        write_all(&command(&[&long, "kept\n"]), &mut out, &lost);
 
         assert_eq!((out.0.as_slice(), lost.get()), (&b"kept\n"[..], 1));
     }
 
     #[test]
-    fn what_nobody_writes_is_counted_and_holds_nobody_up() {
+    fn lines_that_cannot_be_queued_are_counted_and_block_no_exchange() {
         let (sender, _lines) = sync_channel(1);
         let writer = LineWriter::default();
         writer.thread.set(sender).unwrap();

@@ -1,12 +1,11 @@
-//! What goes on on a client connection, and since when nothing does.
+//! Activity of a client connection, and since when it is idle.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
-/// Exchanges and WebSockets under way, uploads that outlast their answers, a head that is coming in, bytes that wait to
-/// go out.
+/// Exchanges and WebSockets in flight, uploads that outlast their responses, a head being received, and pending writes.
 #[derive(Debug)]
 pub(crate) struct Activity {
     begun: AtomicU64,
@@ -29,19 +28,19 @@ impl Activity {
         }
     }
 
-    /// Something is under way from here to its [`end`](Self::end). How much there is now, with this.
+    /// Starts an activity that lasts until [`end`](Self::end). Returns the current count, including this one.
     pub(crate) fn begin(&self) -> usize {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn end(&self) {
-        // Before it counts as quiet, so that it is not quiet since long ago.
+        // First, so that the connection never looks idle since long ago.
         self.touch();
         self.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// A request's body may still come, also when the response is over.
+    /// A request body may still arrive, even after the response has ended.
     pub(crate) fn upload_begins(&self) {
         self.uploads.fetch_add(1, Ordering::Relaxed);
     }
@@ -51,7 +50,7 @@ impl Activity {
         self.uploads.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// How much has ever begun.
+    /// The total number of activities started.
     pub(crate) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
     }
@@ -60,19 +59,19 @@ impl Activity {
         self.under_way.load(Ordering::Relaxed) > 0 || self.uploads.load(Ordering::Relaxed) > 0
     }
 
-    /// Some of a request's head is there, and not all of it.
+    /// A request head is partly received.
     pub(crate) fn in_head(&self, is_in_head: bool) {
         self.is_in_head.store(is_in_head, Ordering::Relaxed);
     }
 
-    /// Something waits until the client takes it.
+    /// A write is pending.
     pub(crate) fn writing(&self, is_writing: bool) {
         if self.is_writing.swap(is_writing, Ordering::Relaxed) && !is_writing {
             self.touch();
         }
     }
 
-    /// Since when nothing goes on. `None`: something does.
+    /// Since when the connection is idle. `None`: it is active.
     pub(crate) fn quiet_since(&self) -> Option<Instant> {
         let is_quiet = !self.is_busy()
             && !self.is_in_head.load(Ordering::Relaxed)

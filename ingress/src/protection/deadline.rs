@@ -1,16 +1,16 @@
-//! A timer that is set often and fires hardly ever: setting it later costs nothing, it looks again when it wakes.
+//! A timer that is set often and rarely fires. Moving it later costs nothing: it checks again when it wakes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// One timer of a stream or body, made when it is first waited for.
+/// A timer of a stream or body, created at the first poll.
 #[derive(Debug, Default)]
 pub(crate) struct Deadline(Option<Pin<Box<Sleep>>>);
 
 impl Deadline {
-    /// Is it `at` yet? Otherwise the task is woken when it is.
+    /// Ready at `at` or later; otherwise wakes the task then.
     pub(crate) fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if sleep.deadline() > at {

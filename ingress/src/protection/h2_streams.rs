@@ -1,6 +1,6 @@
-//! The exchanges of an HTTP/2 connection, each a task, and watched: a client may keep a stream's window shut, and its
-//! exchange would hold a place for ever. hyper then waits for room with the next piece of the body in hand, and does not
-//! ask the body for more; so the time since a piece was handed over is the time for which the client took nothing.
+//! Runs the exchanges of an HTTP/2 connection as tasks with a write timeout: a client that keeps a stream's window closed
+//! would otherwise hold its exchange forever. hyper then holds the next piece of the body and does not poll the body for
+//! more, so the time since a piece was handed over is the time for which the client has read nothing.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,27 +15,27 @@ use crate::protection::deadline::Deadline;
 use crate::protection::in_flight::ClientConnection;
 
 tokio::task_local! {
-    /// Since when a piece of this stream's body waits for the client.
+    /// Since when a piece of this stream's body is pending.
     static HANDED: Arc<Mutex<Option<Instant>>>;
 }
 
-/// The body is asked for its next piece: all before has found room.
+/// The body is polled for its next piece: everything before has been sent.
 pub(crate) fn body_resumes() {
     hand(None);
 }
 
-/// The body has handed a piece over.
+/// The body has returned a piece.
 pub(crate) fn piece_waits() {
     hand(Some(Instant::now()));
 }
 
-/// Over HTTP/1 there are no such tasks, and the connection itself is watched.
+/// HTTP/1 has no such tasks; there the connection's stream is timed.
 fn hand(since: Option<Instant>) {
     let _is_http1 = HANDED.try_with(|handed| *handed.lock().unwrap_or_else(PoisonError::into_inner) = since);
 }
 
-/// Lets hyper look whether the client has taken the stream back already, and drop what awaits this: it does while an
-/// exchange waits for something. What comes in one segment with its reset costs no message to NATS.
+/// Yields once, so that hyper can drop an exchange whose stream is already reset. A request that arrives in one segment
+/// with its reset then costs no NATS message.
 pub(crate) async fn unless_reset() {
     let mut has_waited = false;
     poll_fn(|cx| {
@@ -48,7 +48,7 @@ pub(crate) async fn unless_reset() {
     .await;
 }
 
-/// Spawns what hyper has to run for a connection.
+/// Spawns the tasks that hyper runs for a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
     connection: Arc<ClientConnection>,
@@ -67,7 +67,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     }
 }
 
-/// Runs a stream to its end, or drops it, which resets it.
+/// Runs a stream to its end, or resets it by dropping it when its writes stall.
 async fn until_stalled(
     stream: impl Future<Output = ()>,
     handed: Arc<Mutex<Option<Instant>>>,

@@ -1,4 +1,4 @@
-//! One client connection, and one exchange in flight on it: what both share, and how an exchange ended.
+//! The state of one client connection, and the guard of each exchange in flight on it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::protection::limits::Limits;
 use crate::protection::per_address::AddressPermit;
 use crate::protection::rapid_reset::Resets;
 
-/// What every exchange of one client connection shares.
+/// State shared by the exchanges of one client connection.
 #[derive(Debug)]
 pub(crate) struct ClientConnection {
     pub(crate) peer: Peer,
@@ -26,7 +26,7 @@ pub(crate) struct ClientConnection {
     is_cut: AtomicBool,
     is_closed_for_abuse: AtomicBool,
     closed_for_abuse: Notify,
-    /// `None`: a trusted proxy, of which there may be any number.
+    /// `None` for trusted proxies, which are exempt.
     address_permit: Option<AddressPermit>,
 }
 
@@ -52,13 +52,13 @@ impl ClientConnection {
         }
     }
 
-    /// A limit was hit here.
+    /// Counts and logs a limit hit on this connection.
     pub(crate) fn limited(&self, limit: Limit) {
         self.metrics.limited.hit(limit);
         tracing::debug!(?limit, peer = ?self.peer, "a client connection hit a limit");
     }
 
-    /// Its client is sent away for abuse, and does not come back at once. A trusted proxy may: it speaks for many.
+    /// Counts an abusive limit hit and pauses the client's address. Trusted proxies are not paused: they serve many clients.
     pub(crate) fn limited_for_abuse(&self, limit: Limit) {
         if let Some(permit) = &self.address_permit {
             permit.pause(self.limits.abuse_pause);
@@ -66,7 +66,7 @@ impl ClientConnection {
         self.limited(limit);
     }
 
-    /// Ends this connection, whatever it is doing.
+    /// Requests the end of this connection.
     fn close_for_abuse(&self) {
         if !self.is_closed_for_abuse.swap(true, Ordering::Relaxed) {
             self.limited_for_abuse(Limit::Resets);
@@ -78,12 +78,12 @@ impl ClientConnection {
         self.is_closed_for_abuse.load(Ordering::Relaxed)
     }
 
-    /// Ends when this connection has to.
+    /// Resolves when this connection must be closed for abuse.
     pub(crate) async fn closed_for_abuse(&self) {
         self.closed_for_abuse.notified().await;
     }
 
-    /// Something on this connection was cut short: it may end, but not as if all were well.
+    /// A response on this connection was cut: it must end with a reset, not an orderly close.
     pub(crate) fn cut(&self) {
         self.is_cut.store(true, Ordering::Relaxed);
     }
@@ -99,7 +99,7 @@ impl Drop for ClientConnection {
     }
 }
 
-/// Something goes on on a connection that is no exchange.
+/// Marks a connection as active without an exchange.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<ClientConnection>);
 
@@ -116,7 +116,7 @@ impl Drop for Busy {
     }
 }
 
-/// A request's body that may still come.
+/// A request body that may still arrive.
 #[derive(Debug)]
 pub(crate) struct Upload(Arc<ClientConnection>);
 
@@ -133,16 +133,16 @@ impl Drop for Upload {
     }
 }
 
-/// An exchange in flight, from its head until its response is out. Dropped unfinished, its client has left.
+/// An exchange in flight, from its request head until its response is sent. Dropped unfinished, the client has left.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard {
     connection: Arc<ClientConnection>,
     pub(crate) started: Instant,
-    /// How many exchanges there were when it began, with this: on the connection, and in all.
+    /// Exchanges in flight when it started, including this one: on the connection, and in total.
     here: usize,
     in_all: i64,
-    /// Somebody has begun to serve it.
-    is_begun: bool,
+    /// It passed the limit checks.
+    is_started: bool,
     is_finished: bool,
     record: Option<Box<Record>>,
 }
@@ -152,12 +152,15 @@ impl InFlightGuard {
         let in_all = connection.metrics.in_flight.inc() + 1;
         let here = connection.activity.begin();
         let started = Instant::now();
-        Self { connection, started, here, in_all, is_begun: false, is_finished: false, record: None }
+        Self { connection, started, here, in_all, is_started: false, is_finished: false, record: None }
     }
 
-    /// Is there a place for it? From here on it is served.
+    /// Checks the limits on exchanges. From here on the exchange counts as started.
+    ///
+    /// # Errors
+    /// The limit that it exceeds.
     pub(crate) fn check_limits(&mut self) -> Result<(), Limit> {
-        self.is_begun = true;
+        self.is_started = true;
         let Limits { exchanges, exchanges_per_connection, .. } = *self.connection.limits;
         let resets = &self.connection.resets;
         if self.here.saturating_add(resets.places() as usize) > exchanges_per_connection as usize {
@@ -173,12 +176,12 @@ impl InFlightGuard {
         &self.connection.metrics
     }
 
-    /// What the access log says when this is over.
+    /// The access-log record, written when this is dropped.
     pub(crate) fn record(&mut self, record: Box<Record>) {
         self.record = Some(record);
     }
 
-    /// Bytes of the response body went out.
+    /// Counts sent response body bytes.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.metrics().response_bytes.inc_by(bytes as u64);
         if let Some(record) = &mut self.record {
@@ -186,18 +189,18 @@ impl InFlightGuard {
         }
     }
 
-    /// The whole response is out.
+    /// The whole response has been sent.
     pub(crate) fn complete(&mut self) {
         self.is_finished = true;
     }
 
-    /// The upstream's response is not to be had; the client gets the gateway's own, which is a whole one.
+    /// The upstream gave no usable response; the client gets a complete error response instead.
     pub(crate) fn fail<T, E>(&mut self, failure: E) -> Result<T, E> {
         self.is_finished = true;
         Err(failure)
     }
 
-    /// The response ends here, and the client must see that it is not whole.
+    /// The response ends early, and the connection must show it.
     pub(crate) fn cut(&mut self, cause: &impl Error) {
         self.connection.cut();
         self.broken_off(cause);
@@ -209,7 +212,7 @@ impl InFlightGuard {
         }
     }
 
-    /// The response ends here, and the client is told so within it.
+    /// The response ends early, and its trailers show it.
     pub(crate) fn broken_off(&mut self, cause: &impl Error) {
         self.is_finished = true;
         self.metrics().cut_by_upstream.inc();
@@ -228,7 +231,7 @@ impl Drop for InFlightGuard {
         } else if !self.is_finished {
             self.metrics().cut_by_client.inc();
             let places = self.connection.limits.exchanges_per_connection;
-            if self.connection.resets.reset_by_client(places, self.is_begun) {
+            if self.connection.resets.reset_by_client(places, self.is_started) {
                 self.connection.close_for_abuse();
             }
             self.note_cut(Cause::Client);

@@ -1,46 +1,43 @@
-//! How much of everything clients may have, and how long they may take for it. README.md has the same as a table, and
-//! what clients get beyond.
+//! Limits on clients. README.md has them as a table, with what clients get beyond each.
 
 use std::time::Duration;
 
-/// Limits of client connections and exchanges. How many connections there may be in all is
+/// Limits on client connections and exchanges. The total number of connections is limited by
 /// [`Config::max_connections`](crate::Config::max_connections).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Until the protocol is known: the TLS handshake, or the first bytes. Also how long a ping may go unanswered, and
-    /// a client may stay that was told to go.
-    /// Default 10 s: many round trips on the worst of links.
+    /// Time until the protocol is known: the TLS handshake, or the first bytes. Also the timeout of HTTP/2 pings, and of
+    /// clients to leave after a graceful close. Default 10 s: many round trips on a bad link.
     pub handshake_timeout: Duration,
     /// HTTP/1: from a request head's first byte to its last. Default 10 s: it is a packet or two.
     pub header_timeout: Duration,
-    /// How long a connection may be kept with nothing under way. Default 75 s: longer than the 60 s after which
-    /// most load balancers drop an idle connection, so that they go first and no request is lost between.
+    /// How long an idle connection is kept. Default 75 s: longer than the 60 s after which most load balancers close
+    /// idle connections, so that they close first and no request is lost in between.
     pub idle_timeout: Duration,
-    /// How long a client may send nothing of a request body that is waited for. Default 20 s: lost packets have
-    /// been sent again several times by then, and less than the 30 s for a response, which would end it first. Not once
-    /// there is a response, nor in a gRPC call: there the two sides talk as they please.
+    /// Maximum pause in a request body that the gateway waits for. Default 20 s: enough for several retransmissions, and
+    /// less than the 30 s for a response. It does not apply once the response has started, nor to gRPC calls.
     pub body_timeout: Duration,
-    /// How long a client may take nothing of what waits for it. Default 60 s: what other servers give, since the
-    /// kernel reports slow progress in large steps.
+    /// How long a client may read nothing of pending response bytes. Default 60 s, as in other servers, since the kernel
+    /// reports slow progress in large steps.
     pub write_timeout: Duration,
-    /// Connections of one address; of one /64, for IPv6. Trusted proxies may have any number. Default 1000: a large
-    /// office behind one address, and a tenth of all.
+    /// Maximum connections per client address (per /64 for IPv6). Trusted proxies are exempt. Default 1000: a large
+    /// office behind one address, and a tenth of the total.
     pub connections_per_address: u32,
-    /// How long new connections of an address wait after one was closed for abuse (stream resets, floods). Trusted
-    /// proxies are not made to pause. Default 1 s: enough to make abuse cost its author more than the gateway, and
-    /// little for others behind the same address. 0: not at all.
+    /// Delay for new connections of an address after one was closed for abuse (stream resets, floods). Trusted proxies
+    /// are exempt. Default 1 s: abuse then costs the attacker more than the gateway, and other clients behind the same
+    /// address little. 0: no delay.
     pub abuse_pause: Duration,
-    /// Exchanges under way in all. Default 10,000: one for each connection that there may be.
+    /// Maximum exchanges in flight in total. Default 10,000: one per connection.
     pub exchanges: u32,
-    /// Exchanges under way on one connection, with those that the client took back within the last second. Default
-    /// 400: twice the streams that HTTP/2 may have open, so that only resets can reach it.
+    /// Maximum exchanges per connection, in flight or reset by the client within the last second. Default 400: twice the
+    /// open streams of HTTP/2, so that only resets can reach it.
     pub exchanges_per_connection: u32,
-    /// A request head. Default 64 KiB: about what a head may have on the wire (`PROTOCOL.md §5`).
+    /// Maximum request head, in bytes. Default 64 KiB: about the wire protocol's limit (`PROTOCOL.md §5`).
     pub head_bytes: usize,
-    /// Fields of a request head. Default 100: many times what browsers send, what Apache takes, and what hyper parses
-    /// without an allocation.
+    /// Maximum header fields of a request. Default 100: far more than browsers send, the limit of Apache, and what hyper
+    /// parses without an allocation.
     pub fields: usize,
-    /// What is buffered in each direction. Default 128 KiB: one head, or one frame of the wire protocol.
+    /// Buffer per direction, in bytes. Default 128 KiB: one head, or one frame of the wire protocol.
     pub buffer_bytes: usize,
     /// HTTP/2: streams open at once. Default 200.
     pub http2_streams: u32,
@@ -48,10 +45,10 @@ pub struct Limits {
     pub http2_stream_window_bytes: u32,
     /// HTTP/2: unread bytes of all request bodies. Default 1 MiB.
     pub http2_connection_window_bytes: u32,
-    /// HTTP/2: streams that the client reset before they were looked at, after which the connection is closed (rapid
-    /// reset, CVE-2023-44487). Default 50.
+    /// HTTP/2: streams reset before they were accepted, after which the connection is closed (rapid reset,
+    /// CVE-2023-44487). Default 50.
     pub http2_resets: usize,
-    /// HTTP/2: how often a silent client is asked whether it is there. Default 30 s.
+    /// HTTP/2: interval of keep-alive pings. Default 30 s.
     pub http2_ping_interval: Duration,
 }
 
@@ -79,5 +76,5 @@ impl Default for Limits {
     }
 }
 
-/// No larger head travels over NATS.
+/// The largest head that the wire protocol carries.
 pub(crate) const MOST_HEAD_BYTES: usize = 64 << 10;

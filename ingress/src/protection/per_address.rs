@@ -1,4 +1,4 @@
-//! How many connections each client address has, and who has just been sent away.
+//! Connections per client address, and addresses paused after abuse.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What of an IPv6 address is one client: a /64 is what providers give to one site, which may use any address in it.
+/// The IPv6 prefix that counts as one client: providers assign a /64 per site, which may use any address in it.
 const SITE_BITS: u32 = 64;
 
-/// Addresses that may have to pause at a time: as many sites as one attacker hardly has, at some bytes each.
+/// Maximum paused addresses: more sites than one attacker is likely to have, at some bytes each.
 const MOST_PAUSING: usize = 10_000;
 
-/// The open connections, by address, and who has to pause. No larger than there are connections, and some more.
+/// Open connections by address, and paused addresses. Bounded by the number of connections plus [`MOST_PAUSING`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Addresses(Arc<Mutex<Sites>>);
 
 #[derive(Debug, Default)]
 struct Sites {
     open: HashMap<IpAddr, u32>,
-    /// Sent away for abuse, until then.
+    /// Paused after abuse, until this instant.
     pausing: HashMap<IpAddr, Instant>,
 }
 
-/// One connection's place, given back when dropped.
+/// One connection of an address, released on drop.
 #[derive(Debug)]
 pub(crate) struct AddressPermit {
     addresses: Addresses,
@@ -32,7 +32,7 @@ pub(crate) struct AddressPermit {
 }
 
 impl Addresses {
-    /// A place for one more connection, if this address has fewer than `limit`.
+    /// A permit for one more connection, if this address has fewer than `limit`.
     pub(crate) fn enter(&self, address: IpAddr, limit: u32) -> Option<AddressPermit> {
         let site = site(address);
         let mut sites = self.sites();
@@ -69,12 +69,12 @@ impl Sites {
 }
 
 impl AddressPermit {
-    /// The address has been sent away for abuse: for so long nothing is read from its new connections.
+    /// Pauses the address after abuse: nothing is read from its new connections for this duration.
     pub(crate) fn pause(&self, time: Duration) {
         self.addresses.sites().pause(self.site, Instant::now(), time);
     }
 
-    /// Until when this connection waits, if its address pauses.
+    /// Until when this connection waits, if its address is paused.
     pub(crate) fn pausing_until(&self) -> Option<Instant> {
         self.addresses.sites().pausing_until(self.site, Instant::now())
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_its_places_and_gets_them_back() {
+    fn an_address_has_its_permits_and_gets_them_back() {
         let addresses = Addresses::default();
         let enter = |address: &str| addresses.enter(address.parse().unwrap(), 2);
         let (first, _second) = (enter("192.0.2.1"), enter("::ffff:192.0.2.1"));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_sent_away_pauses_and_is_forgotten_afterwards() {
+    fn an_abusive_address_is_paused_and_forgotten_afterwards() {
         let (mut sites, now) = (Sites::default(), Instant::now());
         let [bad, good] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse::<IpAddr>().unwrap());
         let second = Duration::from_secs(1);

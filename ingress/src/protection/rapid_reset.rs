@@ -1,8 +1,7 @@
-//! How many exchanges a client takes back: what makes a limit on exchanges under way survive stream resets.
+//! Counts stream resets, so that the limit on exchanges in flight also holds against rapid reset (CVE-2023-44487).
 //!
-//! A client that resets a stream at once has none under way, however many it begins (CVE-2023-44487), while each has
-//! cost a publication to NATS, a responder's start, and a cancellation. So a place is not given back with the reset but
-//! [`WINDOW`] later.
+//! A client that resets each stream at once has none in flight, while each cost a NATS publication, a start at the
+//! responder, and a cancellation. So an exchange that the client resets counts for another [`WINDOW`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,21 +9,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a place stays taken after a reset, at the least (twice that at the most). As long as it takes for a
-/// cancellation to reach the responder and stop the work there, on a slow day: what is paid for is then over. With the
-/// default of 400 places, one connection can make the gateway begin at most 400 exchanges a second in vain, which is a
-/// small part of what it serves. A browser that leaves a page takes a few dozen back, once.
+/// How long a reset exchange still counts, at least (at most twice that). It covers the time in which a cancellation
+/// reaches the responder and stops its work. With the default limit of 400, one connection can cause at most 400 vain
+/// exchanges a second, a small part of the gateway's capacity. A browser that leaves a page resets a few dozen, once.
 const WINDOW: Duration = Duration::from_secs(1);
-/// So many times its places a connection may take back, or be refused, in that time before it is closed.
+/// A connection is closed once resets plus refusals within [`WINDOW`] exceed this multiple of its limit.
 const EXCESS: u32 = 10;
-/// And so many that nobody had begun to serve when their reset came: as many streams as it may have open. They cost little,
-/// which is why somebody could send them by the hundred thousand; and a client that has a use for any answer sends few.
-const MOST_UNBEGUN: u32 = 100;
+/// A connection is closed after this many resets of exchanges that had not started. They cost little each, so an attacker
+/// could send them by the hundred thousand; a regular client sends few.
+const MAX_UNSTARTED: u32 = 100;
 
 /// The resets of one connection within the last one to two windows.
 #[derive(Debug)]
 pub(crate) struct Resets {
-    /// There was one. Most connections never have any.
+    /// A reset has happened. Most connections never have one.
     any: AtomicBool,
     counts: Mutex<Counts>,
 }
@@ -38,12 +36,12 @@ struct Counts {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
-    /// Places that are not given back yet.
+    /// Reset exchanges that still count.
     places: u32,
-    /// The same, and those that found no place.
+    /// The same, plus refused exchanges.
     all: u32,
-    /// Of the places, those that nobody had begun to serve.
-    unbegun: u32,
+    /// Resets of exchanges that had not started.
+    unstarted: u32,
 }
 
 impl Resets {
@@ -51,22 +49,22 @@ impl Resets {
         Self { any: AtomicBool::new(false), counts: Mutex::new(Counts::since(Instant::now())) }
     }
 
-    /// Places that are still taken.
+    /// Reset exchanges that still count.
     pub(crate) fn places(&self) -> u32 {
         if self.any.load(Ordering::Relaxed) { self.counts(|counts| counts.places()) } else { 0 }
     }
 
-    /// The client took an exchange back, which somebody had begun to serve or not. Whether it does that far too often for
-    /// one with so many places.
-    pub(crate) fn reset_by_client(&self, places: u32, is_begun: bool) -> bool {
+    /// Records that the client reset an exchange, started or not. Returns whether the connection must be closed. `places`
+    /// is its limit of exchanges.
+    pub(crate) fn reset_by_client(&self, places: u32, is_started: bool) -> bool {
         self.counts(|counts| {
             counts.now.places = counts.now.places.saturating_add(1);
-            counts.now.unbegun = counts.now.unbegun.saturating_add(u32::from(!is_begun));
-            counts.one_more(places) || counts.unbegun() >= MOST_UNBEGUN
+            counts.now.unstarted = counts.now.unstarted.saturating_add(u32::from(!is_started));
+            counts.one_more(places) || counts.unstarted() >= MAX_UNSTARTED
         })
     }
 
-    /// There was no place for an exchange. Whether that happens far too often.
+    /// Records a refused exchange. Returns whether the connection must be closed.
     pub(crate) fn refused(&self, places: u32) -> bool {
         self.counts(|counts| counts.one_more(places))
     }
@@ -88,8 +86,8 @@ impl Counts {
         self.before.places.saturating_add(self.now.places)
     }
 
-    fn unbegun(&self) -> u32 {
-        self.before.unbegun.saturating_add(self.now.unbegun)
+    fn unstarted(&self) -> u32 {
+        self.before.unstarted.saturating_add(self.now.unstarted)
     }
 
     fn roll(&mut self, now: Instant) {
@@ -112,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_comes_back_between_one_and_two_windows_later() {
+    fn a_reset_stops_counting_between_one_and_two_windows_later() {
         let start = Instant::now();
         let mut counts = Counts::since(start);
         counts.now.places += 1;
@@ -124,22 +122,22 @@ mod tests {
     }
 
     #[test]
-    fn ten_times_the_places_are_too_many() {
+    fn ten_times_the_limit_is_too_many() {
         let resets = Resets::new();
 
-        let told: Vec<bool> = (0..20)
+        let excess: Vec<bool> = (0..20)
             .map(|n| if n % 2 == 0 { resets.reset_by_client(2, true) } else { resets.refused(2) })
             .collect();
 
-        assert_eq!(told.iter().position(|is_excess| *is_excess), Some(19));
+        assert_eq!(excess.iter().position(|is_excess| *is_excess), Some(19));
     }
 
     #[test]
-    fn a_hundred_that_nobody_had_begun_are_too_many() {
+    fn a_hundred_resets_before_the_start_are_too_many() {
         let resets = Resets::new();
 
-        let told: Vec<bool> = (0..100).map(|_| resets.reset_by_client(400, false)).collect();
+        let excess: Vec<bool> = (0..100).map(|_| resets.reset_by_client(400, false)).collect();
 
-        assert_eq!(told.iter().position(|is_excess| *is_excess), Some(99));
+        assert_eq!(excess.iter().position(|is_excess| *is_excess), Some(99));
     }
 }

@@ -1,5 +1,4 @@
-//! From a listening socket to requests: one accept loop and one way through a connection, for cleartext and TLS,
-//! HTTP/1.1 and HTTP/2.
+//! Accepts connections and prepares each for requests: one path for cleartext and TLS, HTTP/1.1 and HTTP/2.
 //!
 //! A permit comes before the accept, so that connections beyond the limit wait in the kernel's queue. Every step until
 //! the first request has a deadline.
@@ -29,7 +28,7 @@ use crate::server::lingering_close::LingeringClose;
 use crate::server::protocol::Protocol;
 use crate::shutdown::{Phase, ShutdownWatch};
 
-/// Everything that the connections of one worker share.
+/// State shared by the connections of one worker.
 #[derive(Clone)]
 pub(crate) struct Server<U> {
     pub(crate) service: Arc<GatewayService<U>>,
@@ -40,8 +39,8 @@ pub(crate) struct Server<U> {
     pub(crate) shutdown: ShutdownWatch,
 }
 
-/// Accepts until the shutdown begins, and gives each connection to the server that has fewest, of those that can answer
-/// best: each has its own connections to NATS.
+/// Accepts until shutdown. Each connection goes to the server with the best availability (each has its own NATS
+/// connections), and among those to the one with the fewest connections.
 pub(crate) async fn accept<U: Upstream>(
     listener: TcpListener,
     servers: Arc<[Server<U>]>,
@@ -68,15 +67,17 @@ impl<U: Upstream> Server<U> {
     fn take(&self, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         let server = self.clone();
         let serve = move |stream| async move {
-            // Whose readiness is looked for, each runtime has to be told itself.
+            // A socket must be registered with the runtime that polls it.
             match TcpStream::from_std(stream) {
                 Ok(stream) => server.serve(stream, address, permit).await,
-                Err(error) => tracing::warn!(%error, "a client's connection was not taken over"),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to register a client connection with its worker")
+                }
             }
         };
         match stream.into_std() {
             Ok(stream) => drop(self.connections.spawn_on(serve(stream), &self.runtime)),
-            Err(error) => tracing::warn!(%error, "a client's connection was not given away"),
+            Err(error) => tracing::warn!(%error, "failed to hand a client connection to its worker"),
         }
     }
 
@@ -121,18 +122,18 @@ impl<U: Upstream> Server<U> {
         }
     }
 
-    /// A place among those of the client's address, as soon as that need not pause any more. Who is innocent behind the
-    /// same address is late and loses nothing, and who is not cannot come again by the thousand: it has the places it
-    /// has.
+    /// Takes a permit for the client's address, and waits while the address is paused after abuse. Well-behaved clients
+    /// behind the same address are only delayed; an abusive one cannot return in large numbers, since it keeps to the
+    /// permits of its address.
     async fn admit(&self, address: SocketAddr, limit: u32) -> Option<AddressPermit> {
         let Some(permit) = self.addresses.enter(address.ip(), limit) else {
             self.metrics.limited.hit(Limit::ConnectionsPerAddress);
-            tracing::debug!(%address, "a client has as many connections as it may");
+            tracing::debug!(%address, "a client connection was refused: --max-connections-per-address is reached");
             return None;
         };
         if let Some(until) = permit.pausing_until() {
             self.metrics.limited.hit(Limit::Pause);
-            tracing::debug!(%address, "a client has to pause");
+            tracing::debug!(%address, "a client connection is delayed after abuse");
             let mut draining = self.shutdown.clone();
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
@@ -158,7 +159,7 @@ async fn next_connection(
             Err(error) if is_clients_fault(&error) => {}
             Err(error) => {
                 metrics.limited.hit(Limit::Accept);
-                tracing::warn!(%error, ?backoff, "cannot accept connections right now");
+                tracing::warn!(%error, ?backoff, "failed to accept a connection; retrying");
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(Duration::from_secs(1));
             }
@@ -174,18 +175,17 @@ fn is_clients_fault(error: &io::Error) -> bool {
     )
 }
 
-/// No waiting for more to send; and a probe now and then, so that a client that vanished without a word from a quiet
-/// stream is noticed.
+/// Disables Nagle's algorithm and enables keep-alive probes, so that a client that vanishes from an idle stream is noticed.
 fn tune(stream: &TcpStream) {
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
     let tuned = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
     if let Err(error) = tuned {
-        tracing::debug!(%error, "socket options were not taken");
+        tracing::debug!(%error, "failed to set socket options");
     }
 }
 
-/// An opening that takes too long, or that the shutdown overtakes, is over.
+/// Ends a handshake that times out, or that shutdown interrupts.
 async fn or_drained<T>(
     shutdown: &mut ShutdownWatch,
     opening: impl Future<Output = Result<io::Result<T>, tokio::time::error::Elapsed>>,

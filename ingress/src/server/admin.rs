@@ -1,4 +1,4 @@
-//! The operator's listener: `/healthz`, `/readyz`, `/metrics`. Apart from the clients' one, so that it can stay private.
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`. Separate from the client listeners, so that it can stay private.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::server::workers::Workers;
 use crate::shutdown::{Phase, ShutdownWatch};
 use crate::{Availability, Upstream};
 
-/// Operators' probes come every few seconds on a connection each; this is far beyond them, and keeps a mistake cheap.
+/// Probes use a connection each every few seconds. This is far above their need, and bounds a misconfigured client.
 const MAX_CONNECTIONS: usize = 64;
-/// For a whole request head. Scrapes come every 15 to 60 s and reconnect cheaply.
+/// Time limit for a whole request head. Scrapers connect every 15 to 60 s and reconnect cheaply.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the operator's listener shows.
+/// State behind the admin endpoints.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin<U> {
     pub(crate) workers: Workers<U>,
@@ -33,7 +33,7 @@ pub(crate) struct Admin<U> {
 }
 
 impl<U: Upstream> Admin<U> {
-    /// Accepts until everything is over: readiness must be seen while draining.
+    /// Accepts until the process ends: `/readyz` must answer while draining.
     pub(crate) async fn accept(self, listener: TcpListener) {
         let connections = TaskTracker::new();
         loop {
@@ -41,9 +41,9 @@ impl<U: Upstream> Admin<U> {
                 Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
                     connections.spawn(self.clone().serve(stream));
                 }
-                Ok(_) => tracing::warn!("too many connections to the admin listener"),
+                Ok(_) => tracing::warn!("the admin listener refused a connection: too many are open"),
                 Err(error) => {
-                    tracing::warn!(%error, "the admin listener cannot accept right now");
+                    tracing::warn!(%error, "the admin listener failed to accept a connection; retrying");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -78,8 +78,8 @@ impl<U: Upstream> Admin<U> {
     fn readiness(&self) -> Response<Full<Bytes>> {
         let reason = match (self.shutdown.phase(), self.workers.availability()) {
             (Phase::Serving, Availability::Ready) => return text(StatusCode::OK, "ready\n"),
-            (Phase::Serving, Availability::Learning) => "not ready: asking who serves what\n",
-            (Phase::Serving, Availability::Disconnected) => "not ready: NATS is away\n",
+            (Phase::Serving, Availability::Learning) => "not ready: learning routes from NATS\n",
+            (Phase::Serving, Availability::Disconnected) => "not ready: disconnected from NATS\n",
             (Phase::Draining | Phase::Cut, _) => "not ready: draining\n",
         };
         text(StatusCode::SERVICE_UNAVAILABLE, reason)
@@ -95,8 +95,8 @@ impl<U: Upstream> Admin<U> {
                 response
             }
             Err(error) => {
-                tracing::error!(%error, "metrics cannot be rendered");
-                text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be rendered\n")
+                tracing::error!(%error, "failed to render metrics");
+                text(StatusCode::INTERNAL_SERVER_ERROR, "failed to render metrics\n")
             }
         }
     }

@@ -1,5 +1,5 @@
-//! One client connection from its first request to its end: hyper's, until the client leaves, has been quiet for too
-//! long, has asked for too much, or the gateway shuts down.
+//! Runs one client connection under hyper until the client leaves, the connection is idle for too long, is closed for
+//! abuse, or the gateway shuts down.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::server::timeout_io::{MOST_LINGER, TimeoutIo};
 use crate::shutdown::{Phase, ShutdownWatch};
 use crate::{BoxError, Upstream};
 
-/// How long a client that is thrown out may take to read why.
+/// How long a client that is closed for abuse may take to read the reason.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(100);
-/// What a client gets that was too slow with a head: there is no request yet to answer.
+/// Sent when a request head times out: hyper has no request to respond to yet.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
-    Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 33\r\n\r\n\
-    The request's head took too long\n";
-/// What HTTP/2's implementation may take of a head before it refuses it by itself (431): less than any target that an
+    Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 31\r\n\r\n\
+    The request head took too long\n";
+/// Head size at which h2 itself refuses a request (431): less than any target that an
 /// `http::Uri` cannot hold, which would have to be met by a reset instead (RFC 9113 §10.5.1 counts 32 bytes a field,
 /// `:path` is 5 long, and the longest target 65,534).
 const MOST_FIELD_LIST_BYTES: u32 = 65_572;
@@ -67,7 +67,7 @@ where
     }
 }
 
-/// The ends that a connection can come to.
+/// Watches for the reasons to end a connection.
 struct Life<'a> {
     connection: &'a ClientConnection,
     shutdown: ShutdownWatch,
@@ -95,12 +95,12 @@ impl Life<'_> {
         tokio::select! {
             biased;
             ended = http.as_mut() => self.ended(ended),
-            () = self.connection.closed_for_abuse() => Err("asked for far too much".into()),
+            () = self.connection.closed_for_abuse() => Err("closed for abuse".into()),
             () = self.shutdown.reached(Phase::Cut) => {
                 self.connection.cut();
-                Err("cut off by the shutdown".into())
+                Err("force-closed at shutdown".into())
             }
-            () = has_not_left(self.connection) => Err("did not leave when told to".into()),
+            () = has_not_left(self.connection) => Err("the client did not close in time".into()),
         }
     }
 
@@ -115,7 +115,7 @@ impl Life<'_> {
         Ok(ended?)
     }
 
-    /// The stream itself says why (`goaway`), as soon as hyper has something to say.
+    /// The stream writes a `GOAWAY` with the reason at hyper's next write (`goaway`).
     async fn throw_out<C>(
         &self,
         mut http: Pin<&mut C>,
@@ -126,11 +126,11 @@ impl Life<'_> {
     {
         begin_end(http.as_mut());
         let _ended = timeout(GOODBYE_TIMEOUT, http).await;
-        Err("asked for far too much".into())
+        Err("closed for abuse".into())
     }
 }
 
-/// Ends once nothing has gone on for so long.
+/// Ends once the connection has been idle for this duration.
 async fn quiet_for(connection: &ClientConnection, time: Duration) {
     loop {
         match connection.activity.quiet_since().map(|since| since + time) {
@@ -141,17 +141,18 @@ async fn quiet_for(connection: &ClientConnection, time: Duration) {
     }
 }
 
-/// Told to end, a connection whose client answers ends by itself; and what is under way may be ended.
+/// Ends when a gracefully closed connection is still open and idle after the handshake timeout. Exchanges in flight may
+/// finish.
 async fn has_not_left(connection: &ClientConnection) {
     sleep(connection.limits.handshake_timeout).await;
     quiet_for(connection, connection.limits.handshake_timeout).await;
 }
 
-/// After this the socket lingers, so that the client can read it while it still sends.
+/// Afterwards the socket is closed lingeringly, so that a client that still sends can read the response.
 async fn say_late<S: AsyncWrite + Unpin>(mut stream: S) -> Result<(), BoxError> {
     timeout(GOODBYE_TIMEOUT, stream.write_all(TOO_LATE)).await??;
     timeout(MOST_LINGER, stream.shutdown()).await??;
-    Err("a request's head took too long".into())
+    Err("the request head took too long".into())
 }
 
 fn is_flood(error: &hyper::Error) -> bool {
@@ -161,10 +162,10 @@ fn is_flood(error: &hyper::Error) -> bool {
 
 fn http1(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    // Heads over the limit and up to the buffer are refused in words (`admission`). The time of heads is `paced`'s.
+    // Heads between the limit and the buffer size get a response (`admission`). `timeout_io` times heads.
     http.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits.buffer_bytes);
     if limits.fields != Limits::default().fields {
-        // hyper's own default otherwise, which is on its stack.
+        // The default of hyper needs no allocation.
         http.max_headers(limits.fields);
     }
     http

@@ -1,4 +1,4 @@
-//! Which protocol a cleartext client speaks, told by its first bytes, which are then given back to be read again.
+//! Detects the protocol of a cleartext client from its first bytes, which are then read again by hyper.
 
 use std::io;
 use std::pin::Pin;
@@ -9,12 +9,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::server::protocol::Protocol;
 
-/// RFC 9113 §3.4. No HTTP/1 request begins so.
+/// RFC 9113 §3.4. No HTTP/1 request begins like this.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Holds most request heads whole, so that they cost one read.
 const FIRST_READ_BYTES: usize = 4 << 10;
 
-/// Reads until it is clear which protocol this is. The caller sets the deadline.
+/// Reads until the protocol is known. The caller sets the deadline.
 ///
 /// # Errors
 /// The client left first, or the socket failed.
@@ -30,7 +30,7 @@ pub(crate) async fn detect<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(P
     }
 }
 
-/// `None` until it is clear.
+/// `None` while undecided.
 fn protocol(first: &[u8]) -> Option<Protocol> {
     if first.starts_with(HTTP2_PREFACE) {
         Some(Protocol::Http2)
@@ -41,7 +41,7 @@ fn protocol(first: &[u8]) -> Option<Protocol> {
     }
 }
 
-/// A stream whose first bytes were read already.
+/// A stream that yields the bytes read during detection first.
 #[derive(Debug)]
 pub(crate) struct Rewound<S> {
     first: BytesMut,
@@ -49,7 +49,7 @@ pub(crate) struct Rewound<S> {
 }
 
 impl<S> Rewound<S> {
-    /// What is still to be read first, and the stream itself.
+    /// The bytes not yet read again, and the stream.
     pub(crate) fn into_parts(self) -> (BytesMut, S) {
         (self.first, self.stream)
     }

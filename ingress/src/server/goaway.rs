@@ -1,24 +1,24 @@
-//! Where HTTP/2 frames end in what is written, and what may be said there: `GOAWAY`, with a reason.
+//! Tracks HTTP/2 frame boundaries in written bytes, so that a `GOAWAY` with a reason can be inserted.
 //!
-//! hyper can say goodbye only without one (`NO_ERROR`), and waits for an answer.
+//! hyper itself only sends `GOAWAY` with `NO_ERROR`, and waits for the client.
 
 /// RFC 9113 §4.1: length, type, flags, stream.
 const HEAD_BYTES: usize = 9;
 /// RFC 9113 §6.8, with the last stream that may have been looked at (any) and `ENHANCE_YOUR_CALM` (§7).
 const GOAWAY: [u8; HEAD_BYTES + 8] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b];
 
-/// Follows the frames that go out.
+/// Tracks written frames.
 #[derive(Debug, Default)]
 pub(crate) struct FrameEdges {
-    /// What of the next frame's head is out.
+    /// The written part of the next frame's head.
     head: [u8; HEAD_BYTES],
     head_bytes: usize,
-    /// What of the frame's payload is not.
+    /// Payload bytes of the frame not yet written.
     left_bytes: usize,
 }
 
 impl FrameEdges {
-    /// These bytes went out.
+    /// Records written bytes.
     pub(crate) fn wrote(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let payload = self.left_bytes.min(bytes.len());
@@ -36,7 +36,7 @@ impl FrameEdges {
         }
     }
 
-    /// The frame that ends a connection, where a frame can be written.
+    /// The closing frame, if the stream is at a frame boundary.
     pub(crate) fn goaway(&self) -> Option<[u8; GOAWAY.len()]> {
         (self.left_bytes == 0 && self.head_bytes == 0).then_some(GOAWAY)
     }

@@ -1,7 +1,7 @@
-//! How a client's socket ends.
+//! Closes client sockets.
 //!
-//! - In order: our side is closed, then what the client still sends is read and thrown away for a while. Without that
-//!   the kernel answers it with a reset, which can destroy an early 413 before the client has read it (T6;
+//! - Orderly: our side is shut down, then incoming bytes are read and discarded for a while. Without that
+//!   the kernel answers them with a reset, which can destroy an early 413 before the client has read it (T6;
 //!   RFC 9112 §9.6).
 //! - Cut: reset, so that a body that is delimited by the end of the connection (HTTP/1.0) does not look whole (T16).
 
@@ -18,16 +18,16 @@ use tokio::time::Sleep;
 
 use crate::protection::in_flight::ClientConnection;
 
-/// A client that reads its response closes within a round trip or two; others do not get to hold a connection.
+/// A client that reads its response closes within a round trip or two; others must not hold a connection.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Enough for what is in flight when an upload is refused, on a fast and long path.
 const LINGER_BYTES: usize = 16 << 20;
 const OWNED: &str = "the socket is given away only together with what held it";
 
-/// A client's socket that ends as the module says.
+/// A client socket that closes lingeringly, or with a reset if cut.
 #[derive(Debug)]
 pub(crate) struct LingeringClose {
-    /// `None` once it was given away whole.
+    /// `None` once taken by `into_stream`.
     stream: Option<TcpStream>,
     connection: Arc<ClientConnection>,
     closing: Closing,
@@ -45,7 +45,7 @@ impl LingeringClose {
         Self { stream: Some(stream), connection, closing: Closing::Open }
     }
 
-    /// The socket itself: from here on somebody else sees to its end.
+    /// The socket itself; the caller is then responsible for closing it.
     pub(crate) fn into_stream(mut self) -> TcpStream {
         self.stream.take().expect(OWNED)
     }
@@ -54,7 +54,7 @@ impl LingeringClose {
         Pin::new(self.stream.as_mut().expect(OWNED))
     }
 
-    /// Reads and forgets, until the client closes too or has had its time or bytes.
+    /// Reads and discards until the client closes, or the time or byte limit is reached.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [std::mem::MaybeUninit::uninit(); 8 << 10];
         let Closing::Draining { left_bytes, timeout } = &mut self.closing else { return Poll::Ready(()) };
@@ -84,7 +84,7 @@ impl Drop for LingeringClose {
             && !is_whole
             && let Err(error) = stream.set_zero_linger()
         {
-            tracing::debug!(%error, "a cut connection could not be reset");
+            tracing::debug!(%error, "failed to reset a client connection");
         }
     }
 }

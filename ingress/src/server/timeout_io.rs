@@ -1,7 +1,6 @@
-//! A client's stream under hyper that does not wait for ever: not for the rest of a head (HTTP/1), and not for a client
-//! that takes nothing of what is written.
+//! The stream under hyper, with timeouts for the rest of a request head (HTTP/1) and for a client that reads nothing.
 //!
-//! Waiting for the next request is another matter (`drive` bounds it), and so is a request's body (`request_body`).
+//! `connection` bounds the wait for the next request, and `request_body` the wait for a request's body.
 
 use std::io;
 use std::pin::Pin;
@@ -17,10 +16,10 @@ use crate::protection::deadline::Deadline;
 use crate::protection::in_flight::ClientConnection;
 use crate::server::goaway::FrameEdges;
 
-/// Longer than a socket lingers (`linger`).
+/// Longer than a lingering close takes (`lingering_close`).
 pub(crate) const MOST_LINGER: Duration = Duration::from_secs(3);
 
-/// What hyper reads from and writes to.
+/// The stream that hyper reads from and writes to.
 #[derive(Debug)]
 pub(crate) struct TimeoutIo<S> {
     stream: S,
@@ -29,17 +28,17 @@ pub(crate) struct TimeoutIo<S> {
     head: Option<Head>,
     /// Over HTTP/2.
     edges: Option<FrameEdges>,
-    /// Since when the client has taken nothing of what waits.
+    /// Since when pending writes make no progress.
     blocked: Option<Instant>,
     write_deadline: Deadline,
 }
 
-/// Where the reading of HTTP/1 heads is.
+/// Progress of reading HTTP/1 heads.
 #[derive(Debug, Default)]
 struct Head {
-    /// When the first bytes came of what no exchange has begun with yet.
+    /// When the first byte of the next head arrived.
     first_byte: Option<Instant>,
-    /// How many exchanges had begun then.
+    /// Exchanges started by then.
     exchanges: u64,
     deadline: Deadline,
     is_late: bool,
@@ -63,12 +62,12 @@ impl<S> TimeoutIo<S> {
         self.stream
     }
 
-    /// The client took too long for a head, and can still be told so: nothing else is being written.
+    /// The head timed out, and a response can still be written: no other write is pending.
     pub(crate) fn is_late(&self) -> bool {
         self.head.as_ref().is_some_and(|head| head.is_late) && self.blocked.is_none()
     }
 
-    /// What a write, flush or end came to, and whether the client has had its time.
+    /// Passes the result of a write, flush or shutdown on, and times pending ones.
     fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.watch_for(self.connection.limits.write_timeout, cx, outcome)
     }
@@ -97,7 +96,7 @@ impl<S> TimeoutIo<S> {
 }
 
 impl Head {
-    /// Bytes came.
+    /// Bytes were received.
     fn received(&mut self, connection: &ClientConnection) {
         self.forget_begun(connection);
         if !connection.activity.is_busy() && self.first_byte.is_none() {
@@ -106,7 +105,7 @@ impl Head {
         }
     }
 
-    /// An exchange that has begun since had its head whole.
+    /// An exchange that has started since received its whole head.
     fn forget_begun(&mut self, connection: &ClientConnection) {
         let exchanges = connection.activity.begun();
         if self.exchanges != exchanges || connection.activity.is_busy() {
@@ -116,12 +115,12 @@ impl Head {
         }
     }
 
-    /// The time for it begins again.
+    /// Restarts the head timer.
     fn begin_anew(&mut self) {
         self.first_byte = self.first_byte.map(|_| Instant::now());
     }
 
-    /// More is wanted, and nothing is there.
+    /// hyper waits for more of the head.
     fn waits(&mut self, connection: &ClientConnection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.forget_begun(connection);
         let Some(first_byte) = self.first_byte else { return Poll::Pending };
@@ -144,7 +143,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimeoutIo<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let Self { head: Some(head), connection, blocked, .. } = &mut *self else { return read };
         match read {
-            // The next head cannot be looked at before what waits has gone out.
+            // hyper does not read the next head before pending writes are done.
             Poll::Pending if blocked.is_some() => {
                 head.begin_anew();
                 Poll::Pending
@@ -160,7 +159,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimeoutIo<S> {
 }
 
 impl<S: AsyncWrite + Unpin> TimeoutIo<S> {
-    /// What the client is told instead of all else, once it has to go.
+    /// Replaces further writes with a `GOAWAY` once the connection is closed for abuse.
     fn poll_goaway(&mut self, cx: &mut Context<'_>) -> Option<Poll<io::Result<usize>>> {
         let goaway = self.edges.as_ref().filter(|_| self.connection.is_closed_for_abuse())?.goaway()?;
         let written = Pin::new(&mut self.stream).poll_write(cx, &goaway);
@@ -214,7 +213,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutIo<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
-        // That the socket lingers is not the client's slowness.
+        // A lingering close is not the client's fault.
         let time = self.connection.limits.write_timeout.max(MOST_LINGER);
         self.watch_for(time, cx, ended)
     }

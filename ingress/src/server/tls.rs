@@ -1,4 +1,4 @@
-//! The certificate, and the handshake that chooses the protocol (ALPN).
+//! The TLS certificate, and the acceptor that selects the protocol (ALPN).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,42 +11,42 @@ use tokio_rustls::TlsAcceptor;
 /// PEM files: the certificate with its chain, and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, then what leads to its root.
+    /// The certificate, followed by its chain.
     pub certificates: PathBuf,
     /// PKCS #8, PKCS #1 or SEC 1.
     pub key: PathBuf,
 }
 
-/// Why TLS cannot be served.
+/// Why TLS cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is missing, or holds no PEM of the right kind.
+    /// A file is missing, or is not PEM of the right kind.
     #[error("{}: {source}", path.display())]
     Pem {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The underlying error.
         source: rustls::pki_types::pem::Error,
     },
-    /// The key does not fit the certificate, or neither is usable.
+    /// The key does not match the certificate, or one of them is unusable.
     #[error("the certificate in {} and the key in {} cannot be used: {source}", .files.certificates.display(), .files.key.display())]
     Unusable {
         /// Both files.
         files: TlsFiles,
-        /// What is wrong.
+        /// The underlying error.
         source: rustls::Error,
     },
 }
 
-/// Reads the files, and offers HTTP/2 before HTTP/1.1.
+/// Reads the files; offers HTTP/2 before HTTP/1.1.
 ///
 /// # Errors
-/// See [`TlsError`].
+/// A file is unreadable, or the key and certificate are unusable.
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let certificates = certificates(&files.certificates)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| pem(&files.key, source))?;
     let unusable = |source| TlsError::Unusable { files: files.clone(), source };
-    // Named, because with two providers compiled in rustls would panic rather than choose.
+    // Explicit: with two providers compiled in, rustls panics instead of choosing one.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

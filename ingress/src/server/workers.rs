@@ -1,8 +1,7 @@
-//! The threads that serve clients, each with a runtime and an upstream of its own.
+//! Threads that serve clients, each with its own runtime and upstream.
 //!
-//! A client's connection stays with the thread that it was given to, and so does all that its requests take: nothing on
-//! their way wakes another thread, and what is ready on one travels to NATS in one piece. (Measured beside one runtime on
-//! two threads: 15 to 25 % more requests, docs/performance.md.)
+//! A connection and all its requests stay on one thread: no request wakes another thread, and frames that are ready on
+//! one thread go to NATS in one write. (15 to 25 % more requests than one runtime on two threads, docs/performance.md.)
 
 use std::convert::Infallible;
 use std::io;
@@ -16,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Availability, BusState, Config, Upstream};
 
-/// A thread with a runtime, which ends when this is dropped, and drops what is left on it.
+/// A thread with a runtime. Dropping it stops the thread and drops its remaining tasks.
 #[derive(Debug)]
 pub(crate) struct Thread {
     runtime: Handle,
@@ -34,7 +33,7 @@ impl Thread {
         Ok(Self { runtime: handle, _alive: alive })
     }
 
-    /// Makes a worker of it, with the upstream that `connect` makes there.
+    /// Turns the thread into a worker, with the upstream that `connect` creates on it.
     pub(crate) async fn connect<U, E>(
         &self,
         connect: impl Future<Output = Result<U, E>> + Send + 'static,
@@ -48,12 +47,12 @@ impl Thread {
     }
 }
 
-/// Where connections are served.
+/// A runtime and an upstream that serve connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Worker<U> {
     pub(crate) runtime: Handle,
     pub(crate) upstream: U,
-    /// The connections that it has.
+    /// Its open connections.
     pub(crate) connections: TaskTracker,
 }
 
@@ -63,13 +62,13 @@ impl<U> Worker<U> {
     }
 }
 
-/// All of a gateway's, of which there is at least one.
+/// All workers of a gateway; at least one.
 #[derive(Clone, Debug)]
 pub(crate) struct Workers<U>(Arc<[Worker<U>]>);
 
 impl<U: Upstream> Workers<U> {
     pub(crate) fn new(workers: Vec<Worker<U>>) -> Self {
-        assert!(!workers.is_empty(), "somebody has to serve");
+        assert!(!workers.is_empty(), "a gateway has at least one worker");
         Self(workers.into())
     }
 
@@ -81,12 +80,12 @@ impl<U: Upstream> Workers<U> {
         self.iter().map(|worker| &worker.upstream)
     }
 
-    /// Connections that are open now.
+    /// The number of open connections.
     pub(crate) fn connections(&self) -> usize {
         self.iter().map(|worker| worker.connections.len()).sum()
     }
 
-    /// Waits until no connection is open any more. Called when no more come.
+    /// Waits until every connection is closed. Called after accepting has stopped.
     pub(crate) async fn idle(&self) {
         for worker in self.iter() {
             worker.connections.close();
@@ -94,7 +93,7 @@ impl<U: Upstream> Workers<U> {
         }
     }
 
-    /// Ends what is still open at all upstreams within `grace`. Whether all of it did.
+    /// Drains all upstreams within `grace`. Returns whether everything ended.
     pub(crate) async fn drain(&self, grace: Duration) -> bool {
         let drains = self.upstreams().map(|upstream| upstream.drain(grace));
         futures_util::future::join_all(drains).await.into_iter().all(|whole| whole)
@@ -105,12 +104,12 @@ impl<U: Upstream> Workers<U> {
         self.upstreams().for_each(|upstream| upstream.configure(config.requester()));
     }
 
-    /// As far as the worst of them.
+    /// The worst availability of all workers.
     pub(crate) fn availability(&self) -> Availability {
         self.upstreams().map(Upstream::availability).max().unwrap_or(Availability::Disconnected)
     }
 
-    /// All of them together. What each of them knows of the whole process, or of all responders, counts once.
+    /// The combined state. Counts that each upstream keeps for the whole process, or for all responders, are not summed.
     pub(crate) fn bus(&self) -> BusState {
         let together = |one: BusState, other: BusState| BusState {
             is_connected: one.is_connected && other.is_connected,

@@ -1,7 +1,7 @@
-//! What the access log says about one exchange.
+//! The access-log record of one exchange.
 //!
-//! Never a header's value, a body, or a query: that is where tokens and passwords travel. The path is said, and whether
-//! there was a query.
+//! It contains no header value, body or query, since these carry tokens and passwords; only the path, and whether there
+//! was a query.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -15,10 +15,10 @@ use super::{AccessLog, LineWriter};
 use crate::http::forwarded::{Peer, REQUEST_ID};
 use crate::http::traceparent;
 
-/// What a client makes up is said up to here: a line is for reading.
+/// Values that clients choose are cut to this length.
 const MOST_BYTES: usize = 1024;
 
-/// Who ended an exchange before it was complete.
+/// The side that ended an exchange early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Cause {
@@ -38,7 +38,7 @@ impl Cause {
     }
 }
 
-/// One exchange, as far as it has come. Dropped, it is a line.
+/// One exchange so far. Written as a line when dropped.
 #[derive(Debug)]
 pub(crate) struct Record {
     writer: LineWriter,
@@ -51,7 +51,7 @@ pub(crate) struct Record {
     host: Option<HeaderValue>,
     request_id: Option<HeaderValue>,
     trace_id: Option<String>,
-    /// Learns who answers.
+    /// Set to the responder that serves the exchange.
     pub(crate) answerer: Answerer,
     status: Option<StatusCode>,
     reason: Option<&'static str>,
@@ -80,7 +80,7 @@ impl Record {
         }
     }
 
-    /// It is admitted: who it is from, and by what others know it.
+    /// Records the client and the identifiers of an admitted request.
     pub(crate) fn admitted(&mut self, client: IpAddr, host: &HeaderValue, headers: &HeaderMap) {
         self.client = client;
         self.host = Some(host.clone());
@@ -88,7 +88,7 @@ impl Record {
         self.trace_id = traceparent::id(headers).map(ToOwned::to_owned);
     }
 
-    /// The client's response has this status; by ourselves, for `reason`.
+    /// Records the response status. `reason`: the gateway generated the response.
     pub(crate) fn answered(&mut self, status: StatusCode, reason: Option<&'static str>) {
         (self.status, self.reason) = (Some(status), reason);
     }
@@ -136,11 +136,11 @@ impl Drop for Record {
     }
 }
 
-/// The keys of a JSON line, in this order. What is not known is left out.
+/// The keys of a JSON line, in this order. Unknown values are omitted.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 struct Line {
-    /// When it ended, RFC 3339.
+    /// End of the exchange, RFC 3339.
     time: String,
     client: IpAddr,
     method: String,
@@ -150,13 +150,13 @@ struct Line {
     #[serde(rename = "query")]
     has_query: bool,
     protocol: &'static str,
-    /// None where the client left before there was one.
+    /// `None` if the client left before the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    /// Of the response's body, that went out.
+    /// Response body bytes sent.
     bytes: u64,
     duration_ms: f64,
-    /// What the responder had announced.
+    /// The responder's announced pattern.
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,7 +165,7 @@ struct Line {
     request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
-    /// Why the gateway answered by itself.
+    /// Why the gateway generated the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,7 +180,7 @@ impl Line {
         line
     }
 
-    /// `time client "request" status bytes duration`, then what else there is, by name.
+    /// `time client "request" status bytes duration`, then further values by name.
     fn text(&self) -> String {
         let Self { time, client, method, path, protocol, bytes, duration_ms, .. } = self;
         let host = self.host.as_deref().unwrap_or_default();
@@ -220,7 +220,7 @@ fn visible_text(text: &str) -> String {
     visible(text.as_bytes())
 }
 
-/// On one line whatever it holds, and not endless.
+/// Escaped to one line, and bounded.
 fn visible(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(MOST_BYTES)];
     // Spaces are what divides the text of a line.
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_never_said() {
+    fn a_query_is_never_logged() {
         let mut record = record("/login?password=hunter2&next=/");
         record.answered(StatusCode::OK, None);
         let line = record.line();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_makes_up_stays_on_one_line_and_within_bounds() {
+    fn client_chosen_values_stay_on_one_line_and_within_bounds() {
         let mut record = record(&format!("/{}", "a".repeat(60_000)));
         let odd = HeaderValue::from_bytes(b"a\" b\xff=c").unwrap();
         let headers = HeaderMap::from_iter([(REQUEST_ID, odd.clone())]);

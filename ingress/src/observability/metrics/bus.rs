@@ -1,4 +1,4 @@
-//! What the gateway says about NATS.
+//! Metrics of NATS.
 
 use std::sync::atomic::Ordering;
 
@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 
 use crate::BusState;
 
-/// Copied from the upstream whenever somebody looks.
+/// Copied from the upstream at each scrape.
 #[derive(Debug, Default)]
 pub(crate) struct BusMetrics {
     connected: Gauge,
@@ -20,18 +20,18 @@ pub(crate) struct BusMetrics {
 impl BusMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("nats_connected", "1 while NATS is there", metrics.connected.clone());
+        registry.register("nats_connected", "1 while connected to NATS, else 0", metrics.connected.clone());
         registry.register(
             "nats_disturbances",
-            "Times that messages of NATS may have been lost: reconnects, and more than could be taken in",
+            "Events that may have lost NATS messages: reconnects and slow-consumer overflows",
             metrics.disturbances.clone(),
         );
         registry.register(
             "credit_stalls",
-            "Times that a request's body waited until its responder would take more",
+            "Times a request body waited for credit from its responder",
             metrics.credit_stalls.clone(),
         );
-        registry.register("interests", "Interests announced now", metrics.interests.clone());
+        registry.register("interests", "Interests currently announced", metrics.interests.clone());
         metrics
     }
 

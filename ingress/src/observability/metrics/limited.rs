@@ -1,4 +1,4 @@
-//! How often each limit was hit.
+//! Counters of limits hit.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -6,10 +6,10 @@ use prometheus_client::registry::Registry;
 
 use super::Label;
 
-/// Something of which a client, or all of them, may have so much and no more.
+/// A limit on one client, or on all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// The system has no more sockets for us.
+    /// The system refused a socket.
     Accept,
     ConnectionsPerAddress,
     /// `--handshake-timeout`.
@@ -28,9 +28,9 @@ pub(crate) enum Limit {
     Write,
     Exchanges,
     ExchangesPerConnection,
-    /// A connection that took back far too many exchanges.
+    /// A connection closed for too many stream resets.
     Resets,
-    /// What HTTP/2's implementation calls abuse, and answers with `ENHANCE_YOUR_CALM`.
+    /// Abuse detected by h2, which closes with `ENHANCE_YOUR_CALM`.
     Flood,
     /// `--abuse-pause`.
     Pause,
@@ -66,7 +66,7 @@ impl Limited {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let limited = Family::<Label, Counter>::default();
         let counters = Limit::LABELS.map(|label| limited.get_or_create_owned(&[("limit", label)]));
-        registry.register("limited", "How often a limit was hit, by which", limited);
+        registry.register("limited", "Limits hit, by limit", limited);
         Self(counters)
     }
 

@@ -1,4 +1,4 @@
-//! What the gateway counts about WebSockets.
+//! Metrics of WebSockets.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,9 +13,9 @@ pub(crate) struct WebSocketMetrics {
     pub(crate) open: Gauge,
     /// Whole messages from clients.
     pub(crate) received: Counter,
-    /// Messages of the responders that own connections.
+    /// Messages from the connections' responders.
     pub(crate) sent: Counter,
-    /// Messages pushed or broadcast: one for each connection.
+    /// Messages pushed or broadcast, once per connection.
     pub(crate) pushes: Counter,
     pub(crate) slow_closed: Counter,
     pub(crate) slow_dropped: Counter,
@@ -34,23 +34,23 @@ impl WebSocketMetrics {
             slow_dropped: slow.get_or_create_owned(&[("action", "dropped")]),
             closes: Family::default(),
         };
-        registry.register("websockets", "WebSockets open now", metrics.open.clone());
+        registry.register("websockets", "Open WebSockets", metrics.open.clone());
         registry.register(
             "websocket_messages",
-            "Messages from clients, and of their responders to them",
+            "WebSocket messages between clients and their responders, by direction",
             messages,
         );
         registry.register(
             "websocket_pushes",
-            "Messages pushed or broadcast to connections, one for each",
+            "Messages pushed or broadcast, counted once per connection",
             metrics.pushes.clone(),
         );
         registry.register(
             "websocket_slow",
-            "Connections closed, or pushes dropped, because a client did not keep up",
+            "Connections closed or pushes dropped because a client was slow, by action",
             slow,
         );
-        registry.register("websocket_closes", "WebSockets ended, by how", metrics.closes.clone());
+        registry.register("websocket_closes", "WebSockets closed, by class", metrics.closes.clone());
         metrics
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use h8s_ingress::{Config, Limits};
 use h8s_test_support::eventually;
 
-use crate::attacked::{Attacked, status};
+use crate::protection::attacked::{Attacked, status};
 use crate::support::*;
 
 fn impatient() -> Config {
@@ -98,7 +98,7 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
     second.until("hello").await;
 }
 
-/// T5, as far as it is told at the edge: ambiguous framing is refused, or ends the connection with one answer.
+/// T5, as far as clients can observe it: ambiguous framing is refused, or ends the connection with one answer.
 #[tokio::test]
 async fn ambiguous_framing_never_gives_two_answers() {
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -139,7 +139,7 @@ async fn t8_a_gateway_that_is_out_of_descriptors_survives_and_serves_again() {
     for _ in 0..100 {
         clients.push(Raw::connect(gateway.address).await);
     }
-    gateway.process.wait_for_line("cannot accept connections right now").await;
+    gateway.process.wait_for_line("failed to accept a connection; retrying").await;
     drop(clients);
 
     eventually("it serves again", async || status(gateway.address).await == Some(200)).await;

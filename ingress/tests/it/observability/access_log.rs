@@ -13,10 +13,10 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::Value;
 
+use crate::fixture::{ServiceBody, answering, echoing};
 use crate::support::*;
-use crate::websocket_fixture::{ServiceBody, answering, echoing};
 
-/// `h8sd`, and somebody who answers `app.example`.
+/// `h8sd`, and a responder for `app.example`.
 struct Logged {
     process: Process,
     address: std::net::SocketAddr,
@@ -48,7 +48,7 @@ async fn h8sd(format: &str) -> Logged {
     Logged { process, address, _responders: responders, _bus: bus }
 }
 
-/// Says this, and then nothing, and never that this was all.
+/// Sends one piece, then stalls without an end.
 fn endless(text: &'static str) -> ServiceBody {
     let mut first = Some(Frame::data(Bytes::from(text)));
     let frames = futures_util::stream::poll_fn(move |_| match first.take() {
@@ -81,7 +81,7 @@ impl Logged {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_says_who_asked_what_and_who_answered_and_no_secret() {
+async fn a_line_names_client_request_and_responder_and_no_secret() {
     let h8sd = h8sd("json").await;
 
     let answer = h8sd
@@ -115,10 +115,10 @@ async fn a_line_says_who_asked_what_and_who_answered_and_no_secret() {
 async fn the_gateways_own_answers_say_why() {
     let h8sd = h8sd("json").await;
 
-    let refused = h8sd.ask("GET /nobody HTTP/1.1\nHost: other.example\n").await;
+    let refused = h8sd.ask("GET /unserved HTTP/1.1\nHost: other.example\n").await;
     h8sd.ask("GET /bad HTTP/1.1\nHost: a..b\n").await;
 
-    let line = h8sd.line("/nobody").await;
+    let line = h8sd.line("/unserved").await;
     assert_eq!(
         (line["status"].as_u64(), line["reason"].as_str()),
         (Some(503), Some("no_responders")),

@@ -1,4 +1,4 @@
-//! Who gets a WebSocket, over which protocol, and what the others get.
+//! Which clients get a WebSocket, over which protocol, and what the others get.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +10,11 @@ use h8s_test_support::http_client::HttpClient;
 use h8s_test_support::websocket_client::Upgrade;
 use http::Response;
 
-use crate::protocols::certificate;
+use crate::fixture::*;
+use crate::server::protocols::certificate;
 use crate::support::{hello, start, start_with};
-use crate::websocket_fixture::*;
 
-/// A responder that counts who reaches it.
+/// A responder that counts requests.
 async fn counting(bus: &Bus) -> (Responder, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
@@ -130,12 +130,12 @@ async fn websockets_are_admitted_as_requests_are() {
 
     assert_eq!(status(keyed()).await, 101);
     assert_eq!(status(gateway.upgrade("/")).await, 403);
-    assert_eq!(status(keyed().host("nobody.example")).await, 404);
+    assert_eq!(status(keyed().host("unserved.example")).await, 404);
     assert_eq!(status(keyed().host("other.example")).await, 404);
 }
 
 #[tokio::test]
-async fn beyond_the_limit_it_is_503_and_nobody_is_asked() {
+async fn beyond_the_limit_it_is_503_and_no_responder_is_asked() {
     let bus = Bus::embedded().await;
     let (_responder, count) = counting(&bus).await;
     let config = websockets(WebSocketConfig { max_open: 1, ..WebSocketConfig::default() });
@@ -163,12 +163,12 @@ async fn the_permit_of_the_http_connection_is_given_back() {
 
     first.text("1").await;
     second.text("2").await;
-    assert_eq!((first.next().await, second.next().await), (said("1"), said("2")));
+    assert_eq!((first.next().await, second.next().await), (text_event("1"), text_event("2")));
     assert_eq!(gateway.ingress.metric("h8s_ingress_connections ", "").await, 2.0);
 }
 
 #[tokio::test]
-async fn nobody_there_is_503_and_a_gateway_that_only_publishes_has_none() {
+async fn no_responder_is_503_and_a_publish_only_gateway_has_no_websockets() {
     let ingress = start(hello()).await;
     let upgrade =
         |address| h8s_test_support::websocket_client::WebSocketClient::upgrade(&format!("http://{address}/"));
@@ -271,22 +271,22 @@ async fn the_responder_gets_an_extended_connect_and_knows_the_client() {
 
 over_both_buses! {
     async fn several_websockets_over_one_http2_connection(bus) {
-        let (_responder, mut hears) = hearing(&bus).await;
+        let (_responder, mut received) = hearing(&bus).await;
         let gateway = Gateway::start(&bus).await.serving().await;
         let mut http2 = HttpClient::http2(&format!("http://{}", gateway.ingress.address)).await;
 
         let mut first = gateway.upgrade("/1").over_http2(&mut http2).await.unwrap();
         let mut second = gateway.upgrade("/2").over_http2(&mut http2).await.unwrap();
         first.text("first").await;
-        assert_eq!(soon(hears.recv()).await, Some(heard("first")));
+        assert_eq!(soon(received.recv()).await, Some(incoming("first")));
         second.ping("there?").await;
         assert_eq!(second.next().await, Event::Pong("there?".into()));
         first.close(4000, "bye").await;
 
         assert_eq!(first.rest().await, [Event::Close(4000, "bye".into()), Event::End]);
-        assert_eq!(soon(hears.recv()).await, Some(ended(4000, "bye")));
+        assert_eq!(soon(received.recv()).await, Some(ended(4000, "bye")));
         second.text("second").await;
-        assert_eq!(soon(hears.recv()).await, Some(heard("second")));
+        assert_eq!(soon(received.recv()).await, Some(incoming("second")));
     }
 }
 
@@ -336,7 +336,7 @@ async fn over_http2_other_protocols_and_tunnels_are_501() {
 #[tokio::test]
 async fn over_tls_it_is_the_same() {
     let bus = Bus::embedded().await;
-    let (_responder, mut hears) = hearing(&bus).await;
+    let (_responder, mut received) = hearing(&bus).await;
     let tls = certificate();
     let gateway =
         Gateway::with(&bus, Config { tls: Some(tls.files.clone()), ..config() }).await.serving().await;
@@ -344,11 +344,11 @@ async fn over_tls_it_is_the_same() {
     let mut client = gateway.upgrade("/").origin("https://app.example").over(stream).await.unwrap();
 
     client.text("secret").await;
-    assert_eq!(soon(hears.recv()).await, Some(heard("secret")));
+    assert_eq!(soon(received.recv()).await, Some(incoming("secret")));
     client.ping("there?").await;
     assert_eq!(client.next().await, Event::Pong("there?".into()));
     client.close(4000, "bye").await;
 
     assert_eq!(client.rest().await, [Event::Close(4000, "bye".into()), Event::End]);
-    assert_eq!(soon(hears.recv()).await, Some(ended(4000, "bye")));
+    assert_eq!(soon(received.recv()).await, Some(ended(4000, "bye")));
 }

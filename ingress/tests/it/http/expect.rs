@@ -1,4 +1,4 @@
-//! `Expect: 100-continue` from a client's socket to a responder's handler: 100 means that somebody reads.
+//! `Expect: 100-continue` from a client's socket to a responder's handler: 100 means that the handler reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::Response;
 use http_body_util::BodyExt;
 
+use crate::fixture::{Gateway, answering, full, over_both_buses};
 use crate::support::*;
-use crate::websocket_fixture::{Gateway, answering, full, over_both_buses};
 
 const HEAD: &str =
     "POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";

@@ -3,7 +3,7 @@
 
 use h8s_test_support::http2_client::{self, END_HEADERS, END_STREAM, Http2Client, frame, kind};
 
-use crate::attacked::Attacked;
+use crate::protection::attacked::Attacked;
 
 /// What an allocator may keep of a flood, and what the gateway has not yet touched when it is measured first. The floods
 /// are many times as large.
@@ -29,7 +29,7 @@ async fn reset_streams(url: &str, most: usize, at_a_time: u32, waits: bool) -> (
         sent += at_a_time as usize;
         first += 2 * at_a_time;
     }
-    assert!(!waits || !is_open, "{sent} were taken back, and nobody minded");
+    assert!(!waits || !is_open, "{sent} streams were reset without consequence");
     (sent, client.goaway().await)
 }
 

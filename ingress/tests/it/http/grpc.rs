@@ -12,9 +12,9 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::rescue::{INSIDE, all};
+use crate::fixture::{Gateway, answering, over_both_buses};
+use crate::http::error_responses::{INSIDE, all};
 use crate::support::*;
-use crate::websocket_fixture::{Gateway, answering, over_both_buses};
 
 /// The head of a call to `http://app.example/package.Service/Method`.
 fn call() -> http::request::Builder {
@@ -31,7 +31,7 @@ async fn ask(ingress: &Running, request: Request<Full<Bytes>>) -> Response<Incom
     in_time(http2(ingress.address).await.send_request(request)).await.unwrap()
 }
 
-/// A failed call's whole answer is its head; and what it says.
+/// The status and message of a failed call, whose whole response is its head.
 #[track_caller]
 fn failed(answer: &Response<Incoming>) -> (u16, &str) {
     assert_eq!(
@@ -166,7 +166,7 @@ async fn t16_an_answer_that_breaks_off_ends_with_a_status() {
     let trailers = in_time(answer.frame()).await.unwrap().unwrap().into_trailers().unwrap();
     assert_eq!(
         (&trailers["grpc-status"], &trailers["grpc-message"]),
-        (&"14".parse().unwrap(), &"The answer broke off.".parse().unwrap())
+        (&"14".parse().unwrap(), &"The response broke off.".parse().unwrap())
     );
     assert!(in_time(answer.frame()).await.is_none());
     assert_eq!(ingress.metric("h8s_ingress_cut_total", "upstream").await, 1.0, "counted as ever");
@@ -211,10 +211,10 @@ async fn t16_over_http1_a_break_stays_a_reset() {
 over_both_buses! {
     async fn a_bidirectional_stream_goes_message_by_message(bus) {
         let _responder = answering(&bus, "POST".parse().unwrap(), |request| async move {
-            let mut said = request.into_body();
+            let mut received = request.into_body();
             let mut trailers = Some(status("0"));
             let answer = futures_util::stream::poll_fn(move |cx| {
-                match std::task::ready!(std::pin::Pin::new(&mut said).poll_frame(cx)) {
+                match std::task::ready!(std::pin::Pin::new(&mut received).poll_frame(cx)) {
                     Some(frame) => Some(frame.map_err(Into::into)).into(),
                     None => trailers.take().map(|trailers| Ok(Frame::trailers(trailers))).into(),
                 }
@@ -275,7 +275,7 @@ over_both_buses! {
         assert_eq!(trailers["grpc-status"], "14");
     }
 
-    async fn nobody_there_is_unavailable(bus) {
+    async fn no_responder_is_unavailable(bus) {
         let gateway = Gateway::start(&bus).await;
         assert_eq!(failed(&ask(&gateway.ingress, unary(call())).await).0, 14);
     }

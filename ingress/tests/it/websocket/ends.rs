@@ -1,4 +1,4 @@
-//! The unhappy ends: the client leaves, the responder dies, the gateway goes; and what everybody is told.
+//! Abnormal ends: the client leaves, the responder dies, the gateway shuts down; and the close that each side gets.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use h8s_test_support::http_client::HttpClient;
 use h8s_test_support::websocket_client::{Frame, Opcode};
 use tokio::time::Instant;
 
-use crate::websocket_fixture::*;
+use crate::fixture::*;
 
 /// Twice what three missed beats take.
 const NOTICED: Duration = Duration::from_secs(40);
 
 over_both_buses! {
     async fn a_client_that_leaves_in_mid_message_has_not_said_it(bus) {
-        let (_responder, mut hears) = hearing(&bus).await;
+        let (_responder, mut received) = hearing(&bus).await;
         let gateway = Gateway::start(&bus).await.serving().await;
         let mut client = gateway.connect().await;
 
@@ -23,16 +23,16 @@ over_both_buses! {
         client.frame(Frame::new(Opcode::Binary, vec![0; 200_000]).unfinished()).await;
         client.reset();
 
-        assert_eq!(soon(hears.recv()).await, Some(heard("whole")));
-        assert_eq!(soon(hears.recv()).await, Some(ended(1006, "")));
+        assert_eq!(soon(received.recv()).await, Some(incoming("whole")));
+        assert_eq!(soon(received.recv()).await, Some(ended(1006, "")));
     }
 
     async fn when_the_responder_dies_another_goes_on_and_the_client_notices_nothing(bus) {
-        let (first, mut hears) = hearing(&bus).await;
+        let (first, mut received) = hearing(&bus).await;
         let gateway = Gateway::start(&bus).await.serving().await;
         let mut client = gateway.connect().await;
         client.text("to the first").await;
-        assert_eq!(soon(hears.recv()).await, Some(heard("to the first")));
+        assert_eq!(soon(received.recv()).await, Some(incoming("to the first")));
 
         drop(first);
         let _second = echoing(&bus).await;
@@ -40,14 +40,14 @@ over_both_buses! {
 
         // Where NATS does not tell of it, the loss is noticed by three missed beats.
         let mut echoed = client.next_within(NOTICED).await;
-        // What the first had not said to have handled is said again.
-        if echoed == said("to the first") {
+        // A message that the first responder had not acknowledged is sent again.
+        if echoed == text_event("to the first") {
             echoed = client.message().await;
         }
-        assert_eq!(echoed, said("to the second"));
+        assert_eq!(echoed, text_event("to the second"));
     }
 
-    async fn when_nobody_goes_on_it_is_1012(bus) {
+    async fn without_another_responder_it_closes_1012(bus) {
         let (responder, _hears) = hearing(&bus).await;
         let config = WebSocketConfig { reopen_timeout: SHORT, ..WebSocketConfig::default() };
         let gateway = Gateway::with(&bus, websockets(config)).await.serving().await;
@@ -91,11 +91,11 @@ async fn a_responder_that_gives_up_closes_1011() {
     gateway.closed_becomes("responder", 1.0).await;
 }
 
-/// What the client has said before is handled; what it was just saying was never said.
+/// The client's complete messages are handled; an incomplete one is dropped.
 #[tokio::test]
 async fn a_shutdown_in_mid_message_closes_1012_and_waits_for_the_responder() {
     let bus = Bus::embedded().await;
-    let (_responder, mut hears) = hearing(&bus).await;
+    let (_responder, mut received) = hearing(&bus).await;
     let gateway = Gateway::with(&bus, Config { grace_period: Duration::from_secs(1), ..config() })
         .await
         .serving()
@@ -112,8 +112,8 @@ async fn a_shutdown_in_mid_message_closes_1012_and_waits_for_the_responder() {
     assert_eq!(client.rest().await, [Event::End]);
     drop(client);
     assert_eq!(gateway.ingress.ended().await, Drained::Whole);
-    assert_eq!(soon(hears.recv()).await, Some(heard("whole")));
-    assert_eq!(soon(hears.recv()).await, Some(ended(1012, "restarting")));
+    assert_eq!(soon(received.recv()).await, Some(incoming("whole")));
+    assert_eq!(soon(received.recv()).await, Some(ended(1012, "restarting")));
 }
 
 #[tokio::test]
@@ -171,21 +171,21 @@ async fn t22_a_drain_spreads_its_closes() {
 #[tokio::test]
 async fn a_second_signal_cuts_at_once() {
     let bus = Bus::embedded().await;
-    let (_responder, mut hears) = hearing(&bus).await;
+    let (_responder, mut received) = hearing(&bus).await;
     let gateway = Gateway::with(&bus, Config { grace_period: LONG, ..config() }).await.serving().await;
     let mut client = gateway.connect().await;
     client.text("whole").await;
-    assert_eq!(soon(hears.recv()).await, Some(heard("whole")));
+    assert_eq!(soon(received.recv()).await, Some(incoming("whole")));
 
     gateway.ingress.shutdown.drain();
     gateway.ingress.shutdown.cut();
 
     assert_eq!(client.rest().await, [Event::Reset]);
-    assert!(matches!(soon(hears.recv()).await, Some(Incoming::Close(_) | Incoming::Gone { .. })));
+    assert!(matches!(soon(received.recv()).await, Some(Incoming::Close(_) | Incoming::Gone { .. })));
     assert_eq!(gateway.ingress.ended().await, Drained::Cut);
 }
 
-/// The outage is the gateway's and the responder's affair: nobody's socket ends, and what was said meanwhile arrives.
+/// A NATS outage closes no client's socket, and messages sent meanwhile arrive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_of_nats_is_no_end() {
     let mut bus = Bus::embedded().await;
@@ -193,11 +193,11 @@ async fn a_restart_of_nats_is_no_end() {
     let gateway = Gateway::start(&bus).await.serving().await;
     let mut client = gateway.connect().await;
     client.text("before").await;
-    assert_eq!(client.message().await, said("before"));
+    assert_eq!(client.message().await, text_event("before"));
 
     bus.stop().await;
     client.text("meanwhile").await;
     bus.restart().await;
 
-    assert_eq!(client.message().await, said("meanwhile"));
+    assert_eq!(client.message().await, text_event("meanwhile"));
 }

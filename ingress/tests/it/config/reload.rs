@@ -1,4 +1,4 @@
-//! A gateway that is told something new while it serves: by its file, by SIGHUP, by a renewed certificate.
+//! Reloads while serving: a changed file, SIGHUP, a renewed certificate.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use h8s_ingress::{ApplyError, Config};
 use h8s_test_support::process::program;
 use h8s_test_support::{Bus, Process, eventually};
 
-use crate::protocols::{Tls, certificate};
+use crate::server::protocols::{Tls, certificate};
 use crate::support::*;
 
 /// `h8sd` with a configuration file.
@@ -42,14 +42,14 @@ async fn h8sd(configuration: &str) -> Program {
 }
 
 impl Program {
-    /// Replaces what the file says after the lines that say where everything is.
+    /// Replaces the file's content after the lines with addresses.
     fn write(&self, configuration: &str) {
         let text = std::fs::read_to_string(&self.file).unwrap();
         let fixed: Vec<&str> = text.lines().take(3).collect();
         std::fs::write(&self.file, format!("{}\n{configuration}", fixed.join("\n"))).unwrap();
     }
 
-    /// The status of a request on a connection of its own.
+    /// The status of a request on a new connection.
     async fn status(&self, host: &str) -> u16 {
         let mut client = Raw::connect(self.address).await;
         client.send(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
@@ -63,7 +63,7 @@ impl Program {
     }
 }
 
-/// Nobody answers; only who is let through learns that.
+/// No responder serves it, which only an authorized client learns.
 const UNANSWERED: u16 = 503;
 const FILTERED: u16 = 404;
 
@@ -79,7 +79,7 @@ async fn a_changed_file_takes_effect_by_itself_also_on_connections_that_are_open
     eventually("b is served", async || h8sd.status("b.example").await == UNANSWERED).await;
     assert_eq!(h8sd.status("a.example").await, FILTERED);
     open.send("GET / HTTP/1.1\r\nHost: b.example\r\n\r\n").await;
-    open.until("Nobody answers").await;
+    open.until("No responder serves").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +102,7 @@ async fn what_takes_a_restart_is_refused_by_name_with_all_the_rest() {
 
     h8sd.write("host-filters = 'b.example'\ngrace-period = '7s'\nsubject-prefix = 'other'");
 
-    h8sd.process.wait_for_line("grace-period has changed, which takes a restart").await;
+    h8sd.process.wait_for_line("grace-period has changed; restart to apply it").await;
     h8sd.process.wait_for_line("subject-prefix has changed").await;
     assert_eq!((h8sd.status("a.example").await, h8sd.status("b.example").await), (UNANSWERED, FILTERED));
 }
@@ -112,7 +112,7 @@ async fn sighup_reads_everything_again_and_ends_nothing() {
     let h8sd = h8sd("").await;
     let mut open = Raw::connect(h8sd.address).await;
     open.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    open.until("Nobody answers").await;
+    open.until("No responder serves").await;
 
     for times in 1..=3 {
         h8sd.process.signal("HUP");
@@ -121,7 +121,7 @@ async fn sighup_reads_everything_again_and_ends_nothing() {
     }
 
     open.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    open.until("Nobody answers").await;
+    open.until("No responder serves").await;
 }
 
 fn configuration_of(tls: &Tls) -> String {
@@ -137,11 +137,11 @@ async fn a_renewed_certificate_is_served_without_being_told() {
 
     // As a renewal does it: one after the other. In between, the two do not belong together.
     std::fs::copy(&renewed.files.certificates, &served.files.certificates).unwrap();
-    h8sd.process.wait_for_line("the certificate stays the one before").await;
+    h8sd.process.wait_for_line("certificate reload failed").await;
     assert!(served.is_trusted_at(h8sd.address).await);
     std::fs::copy(&renewed.files.key, &served.files.key).unwrap();
 
-    h8sd.process.wait_for_line("the certificate was read again").await;
+    h8sd.process.wait_for_line("certificate reloaded").await;
     assert!(renewed.is_trusted_at(h8sd.address).await && !served.is_trusted_at(h8sd.address).await);
 }
 

@@ -7,20 +7,20 @@ use http_body_util::BodyExt;
 use crate::support::*;
 
 #[tokio::test]
-async fn readyz_follows_the_upstream_and_says_why() {
+async fn readyz_follows_the_upstream_and_names_the_reason() {
     let (sender, availability) = tokio::sync::watch::channel(Availability::Learning);
     let ingress = start(hello().available(availability)).await;
 
-    for (now, status, says) in [
-        (Availability::Learning, 503, "who serves what"),
+    for (now, status, reason) in [
+        (Availability::Learning, 503, "learning routes"),
         (Availability::Ready, 200, "ready"),
-        (Availability::Disconnected, 503, "NATS is away"),
+        (Availability::Disconnected, 503, "disconnected from NATS"),
         (Availability::Ready, 200, "ready"),
     ] {
         sender.send_replace(now);
         let answer = ingress.admin("/readyz").await;
         assert_eq!(answer.status, status);
-        assert!(answer.body.contains(says), "{answer:?}");
+        assert!(answer.body.contains(reason), "{answer:?}");
         assert_eq!(ingress.admin("/healthz").await.status, 200);
     }
 }

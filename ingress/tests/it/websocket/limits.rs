@@ -1,17 +1,17 @@
-//! Clients that break the rules or say nothing; and those beside them, who notice nothing.
+//! Clients that violate the protocol or stay silent, without effect on other clients.
 
 use h8s_ingress::WebSocketConfig;
 use h8s_nats::Incoming;
 use h8s_test_support::websocket_client::{Frame, Opcode};
 use tokio::io::AsyncWriteExt;
 
-use crate::websocket_fixture::*;
+use crate::fixture::*;
 
-/// T9: each is closed with its code as soon as it can be told, and costs only its own connection.
+/// T9: each is closed with its code as early as possible, and costs only its own connection.
 #[tokio::test]
 async fn t9_what_breaks_the_protocol_is_closed_with_its_code() {
     let bus = Bus::embedded().await;
-    let (_responder, mut hears) = hearing(&bus).await;
+    let (_responder, mut received) = hearing(&bus).await;
     let config = WebSocketConfig { max_message_bytes: 1 << 20, ..WebSocketConfig::default() };
     let gateway = Gateway::with(&bus, websockets(config)).await.serving().await;
     let mut neighbour = gateway.connect().await;
@@ -38,10 +38,10 @@ async fn t9_what_breaks_the_protocol_is_closed_with_its_code() {
             "{what}: {rest:?}"
         );
         drop(client);
-        assert!(matches!(soon(hears.recv()).await, Some(Incoming::Close(close)) if close.code == code));
+        assert!(matches!(soon(received.recv()).await, Some(Incoming::Close(close)) if close.code == code));
     }
     neighbour.text("still here").await;
-    assert_eq!(soon(hears.recv()).await, Some(heard("still here")));
+    assert_eq!(soon(received.recv()).await, Some(incoming("still here")));
     gateway.closed_becomes("violation", 11.0).await;
 }
 
@@ -66,7 +66,7 @@ async fn t9_a_message_past_the_limit_is_1009_and_one_at_it_passes() {
 #[tokio::test]
 async fn t9_a_million_empty_fragments_end_the_connection_and_no_other() {
     let bus = Bus::embedded().await;
-    let (_responder, mut hears) = hearing(&bus).await;
+    let (_responder, mut received) = hearing(&bus).await;
     let gateway = Gateway::start(&bus).await.serving().await;
     let mut neighbour = gateway.connect().await;
     let client = gateway.connect().await;
@@ -86,11 +86,11 @@ async fn t9_a_million_empty_fragments_end_the_connection_and_no_other() {
     assert!(matches!(reader.next().await, Event::Close(1008, _)));
     soon(flood).await.unwrap();
     neighbour.text("still here").await;
-    assert!(matches!(soon(hears.recv()).await, Some(Incoming::Close(close)) if close.code == 1008));
-    assert_eq!(soon(hears.recv()).await, Some(heard("still here")));
+    assert!(matches!(soon(received.recv()).await, Some(Incoming::Close(close)) if close.code == 1008));
+    assert_eq!(soon(received.recv()).await, Some(incoming("still here")));
 }
 
-/// T9: whoever pings and never reads gets no queue of answers; whoever reads gets the last.
+/// T9: a client that pings and never reads gets no queue of pongs; one that reads gets the last.
 #[tokio::test]
 async fn t9_a_flood_of_pings_is_answered_as_far_as_it_is_read() {
     let bus = Bus::embedded().await;
@@ -112,7 +112,7 @@ async fn t9_a_flood_of_pings_is_answered_as_far_as_it_is_read() {
 #[tokio::test]
 async fn a_silent_client_is_pinged_and_then_gone() {
     let bus = Bus::embedded().await;
-    let (_responder, mut hears) = hearing(&bus).await;
+    let (_responder, mut received) = hearing(&bus).await;
     let config = WebSocketConfig { ping_interval: SHORT, ..WebSocketConfig::default() };
     let gateway = Gateway::with(&bus, websockets(config)).await.serving().await;
     let mut answering = gateway.connect().await;
@@ -126,6 +126,6 @@ async fn a_silent_client_is_pinged_and_then_gone() {
     let (rest, ()) = tokio::join!(silent.rest(), answers);
 
     assert_eq!(rest, [Event::Reset]);
-    assert_eq!(soon(hears.recv()).await, Some(ended(1006, "no answer to a ping")));
+    assert_eq!(soon(received.recv()).await, Some(ended(1006, "ping timeout")));
     gateway.closed_becomes("silent", 1.0).await;
 }

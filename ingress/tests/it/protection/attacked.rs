@@ -1,4 +1,4 @@
-//! `h8sd` as a process of its own, which is attacked while other clients are served.
+//! `h8sd` as a separate process, under attack while other clients are served.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use h8s_test_support::{Bus, Process, eventually};
 use h8s_wire::MethodPattern;
 use tokio::task::JoinHandle;
 
+use crate::fixture::{answering, full};
 use crate::support::*;
-use crate::websocket_fixture::{answering, full};
 
 /// One for all, however many ask.
 static LARGE: &[u8] = &[b'x'; 8 << 20];
@@ -149,7 +149,7 @@ impl Neighbour {
     }
 }
 
-/// Of one request on a connection of its own. `None`: there was no answer.
+/// The status of one request on a new connection. `None`: no response.
 pub(crate) async fn status(address: SocketAddr) -> Option<u16> {
     let mut client = Raw::connect(address).await;
     client.send("GET / HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n").await;

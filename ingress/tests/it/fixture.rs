@@ -41,7 +41,7 @@ pub(crate) async fn link(bus: &Bus) -> Link {
     Link::connect(&NatsConfig::anonymous(&bus.url()).unwrap()).await.unwrap()
 }
 
-/// A gateway that serves, and knows who takes WebSockets.
+/// A serving gateway that knows the interest in WebSockets.
 pub(crate) struct Gateway {
     pub(crate) ingress: Running,
     pub(crate) requester: Requester,
@@ -66,7 +66,7 @@ impl Gateway {
         gateway
     }
 
-    /// The same, once somebody is known to take WebSockets.
+    /// The same, once interest in WebSockets is known.
     pub(crate) async fn serving(self) -> Self {
         eventually("WebSockets are announced", async || self.requester.serves_websocket(&host(), "/")).await;
         self
@@ -145,7 +145,7 @@ where
     .await
 }
 
-/// Says everything back.
+/// Echoes everything.
 pub(crate) async fn echo(mut websocket: WebSocket) {
     let sender = websocket.sender();
     while let Incoming::Message { message, .. } = websocket.next().await {
@@ -159,9 +159,9 @@ pub(crate) async fn echoing(bus: &Bus) -> Responder {
     owner(bus, Accept::default(), echo).await
 }
 
-/// Tells what it hears, and how it ended.
+/// Tells what it received, and how it ended.
 pub(crate) async fn hearing(bus: &Bus) -> (Responder, tokio::sync::mpsc::UnboundedReceiver<Incoming>) {
-    let (heard, hears) = tokio::sync::mpsc::unbounded_channel();
+    let (heard, received) = tokio::sync::mpsc::unbounded_channel();
     let own = move |mut websocket: WebSocket| {
         let heard = heard.clone();
         async move {
@@ -175,11 +175,11 @@ pub(crate) async fn hearing(bus: &Bus) -> (Responder, tokio::sync::mpsc::Unbound
             }
         }
     };
-    (owner(bus, Accept::default(), own).await, hears)
+    (owner(bus, Accept::default(), own).await, received)
 }
 
-/// A message that was said once.
-pub(crate) fn heard(text: &str) -> Incoming {
+/// A message delivered once.
+pub(crate) fn incoming(text: &str) -> Incoming {
     Incoming::Message { message: Message::text(text), again: false }
 }
 
@@ -187,7 +187,7 @@ pub(crate) fn ended(code: u16, reason: &str) -> Incoming {
     Incoming::Close(Close::new(code, reason))
 }
 
-pub(crate) fn said(text: &str) -> Event {
+pub(crate) fn text_event(text: &str) -> Event {
     Event::Text(text.to_owned())
 }
 

@@ -1,5 +1,5 @@
 //! The README's table of limits: each of its rows is driven against a gateway that has little of what it limits, and
-//! what the client gets, what is counted and the default are what the row says.
+//! the client's response, the counter and the default match the row.
 
 use std::future::pending;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::support::*;
 
-const README: &str = include_str!("../../../README.md");
+const README: &str = include_str!("../../../../README.md");
 /// What clients get that are too slow by any measure.
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -117,7 +117,7 @@ fn silent() -> Closure {
 }
 
 /// A client's first answer, with what else there is to say about it.
-fn told(seen: &str) -> String {
+fn status_of(seen: &str) -> String {
     let answer = Answer::parse(seen);
     let closed = if answer.field("connection") == Some("close") { ", closed" } else { "" };
     let retry = answer.field("retry-after").map_or("", |_| ", `Retry-After`");
@@ -170,7 +170,7 @@ async fn slow_head() -> (Running, String) {
 
     client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ").await;
 
-    let got = told(&client.rest().await);
+    let got = status_of(&client.rest().await);
     (ingress, got)
 }
 
@@ -182,7 +182,7 @@ async fn large_head() -> (Running, String) {
     client.until("hello").await;
 
     client.send(&head(201 - head(0).len())).await;
-    let got = told(&client.until("too large.\n").await);
+    let got = status_of(&client.until("too large.\n").await);
 
     // It costs no more than itself, and is the same over HTTP/2.
     client.send(&head(1)).await;
@@ -227,7 +227,7 @@ async fn large_target() -> (Running, String) {
 
     let seen = ingress.raw(&format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", target(65_535))).await;
 
-    (ingress, told(&seen))
+    (ingress, status_of(&seen))
 }
 
 /// Does the response's field block spell this status out, or name one of the static table?
@@ -342,7 +342,7 @@ async fn exchanges_of_one_connection() -> (Running, String) {
     let refused = client.next(kind::HEADERS).await.unwrap();
     assert_eq!(refused.stream, 7);
     assert!(is_status(&refused, "429"), "{refused:?}");
-    // Another connection has places of its own.
+    // Another connection has its own limit.
     let mut other = Http2Client::connect(&ingress.address.to_string(), &[]).await;
     other.send(http2_client::get_frame(1, "a", "/")).await;
     ingress.metric_becomes("h8s_ingress_exchanges_in_flight", "", 3.0).await;
@@ -386,7 +386,7 @@ async fn abuse() -> (Running, String) {
     (ingress, "`GOAWAY` (`ENHANCE_YOUR_CALM`), closed".to_owned())
 }
 
-/// Resets streams before they are looked at, until it is told to go.
+/// Resets streams before they are accepted, until the connection is closed.
 async fn flood(ingress: &Running) {
     let mut client = Http2Client::connect(&ingress.address.to_string(), &[]).await;
     assert!(client.round_trip().await);
@@ -432,6 +432,6 @@ async fn websockets() -> (Running, String) {
     let mut second = ingress.connect().await;
     second.send(&format!("{upgrade}\n").replace('\n', "\r\n")).await;
 
-    let got = told(&second.until("are open.\n").await);
+    let got = status_of(&second.until("are open.\n").await);
     (ingress, got)
 }

@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 
 use crate::support::*;
 
-/// Sends `hello` and breaks off. The length is declared where the path says so.
+/// Sends `hello` and breaks off. The length is declared if the path requests it.
 fn breaking() -> Closure {
     Closure::new(|_, request| async move {
         let (pieces, body) = channel();

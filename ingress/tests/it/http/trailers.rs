@@ -5,20 +5,20 @@ use http::{HeaderMap, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 
+use crate::fixture::{Gateway, answering, over_both_buses};
 use crate::support::*;
-use crate::websocket_fixture::{Gateway, answering, over_both_buses};
 
 fn x_sum(value: &str) -> HeaderMap {
     HeaderMap::from_iter([("x-sum".parse().unwrap(), value.parse().unwrap())])
 }
 
-/// Says which trailers were announced and came, and sends one back.
+/// Responds with the announced and received trailers, and a trailer of its own.
 async fn summing(bus: &h8s_test_support::Bus) -> h8s_nats::Responder {
     answering(bus, "POST".parse().unwrap(), |request| async move {
         let announced = request.headers().get("trailer").map(|value| value.to_str().unwrap().to_owned());
         let body = request.into_body().collect().await?;
-        let said = format!("{announced:?} {:?}", body.trailers().unwrap()["x-sum"]);
-        let frames = [Ok(Frame::data(Bytes::from(said))), Ok(Frame::trailers(x_sum("8")))];
+        let text = format!("{announced:?} {:?}", body.trailers().unwrap()["x-sum"]);
+        let frames = [Ok(Frame::data(Bytes::from(text))), Ok(Frame::trailers(x_sum("8")))];
         let body = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
         Ok(Response::builder().header("trailer", "x-sum").body(body)?)
     })

@@ -87,7 +87,7 @@ async fn forwarded_hosts_never_pass_the_filters() {
 }
 
 #[tokio::test]
-async fn with_track_interest_what_nobody_announced_is_404() {
+async fn with_track_interest_unannounced_routes_are_404() {
     let config = Config { track_interest: true, ..Config::default() };
     let ingress = start_with(config, hello().serving(&["GET a/x"])).await;
 

@@ -50,7 +50,7 @@ async fn t5_requests_seen_are_requests_answered_and_ambiguity_ends_the_connectio
             answers.split("told: ").skip(1).map(|rest| rest.split("\r\n").next().unwrap()).collect();
         assert_eq!(told, seen, "{name}: {answers}");
         assert!(!answers.contains("/hidden"), "{name}: {answers}");
-        // What is refused for what it is may be followed by more; what cannot be told apart may not.
+        // After a request refused for its content more may follow; after ambiguous framing not.
         if answers.starts_with("HTTP/1.1 400") && name != "two hosts" {
             assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{name}: {answers}");
             refused += 1;

@@ -1,4 +1,4 @@
-//! T19: whoever does not keep up is waited for, or loses something, and nobody else notices.
+//! T19: a slow client is waited for, or loses pushes, without effect on others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use h8s_wire::{ConnectionId, Message};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
-use crate::websocket_fixture::*;
+use crate::fixture::*;
 
 /// Lets `own` have the connections to `/slow`, and echoes on the others.
 async fn slow_or_echo<F, R>(bus: &Bus, own: F) -> Responder
@@ -37,11 +37,11 @@ async fn some_round_trips(neighbour: &mut WebSocketClient) {
     for n in 0..50 {
         let text = n.to_string();
         neighbour.text(&text).await;
-        assert_eq!(neighbour.message().await, said(&text));
+        assert_eq!(neighbour.message().await, text_event(&text));
     }
 }
 
-/// Waits until something does not grow any more while another client has its round trips, and says how far it came.
+/// Waits until a value stops growing while another client has its round trips, and returns it.
 async fn standstill(neighbour: &mut WebSocketClient, mut progress: impl AsyncFnMut() -> usize) -> usize {
     let mut last = progress().await;
     loop {
@@ -91,7 +91,7 @@ async fn t19_a_slow_responder_stops_its_client_and_no_other() {
     go.send(true).unwrap();
 
     let _writer = soon(flood).await.unwrap();
-    eventually("everything is heard", async || heard.load(Ordering::Relaxed) == FLOOD).await;
+    eventually("everything is received", async || heard.load(Ordering::Relaxed) == FLOOD).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +124,7 @@ async fn t19_a_slow_client_stops_its_responder_and_no_other() {
     }
 }
 
-/// Everybody's connections, and the one that a path is for.
+/// All connections, and the one of a path.
 async fn registry(bus: &Bus, path: &str) -> (Connections, ConnectionId) {
     let connections = Connections::start(link(bus).await, &[host()]).await.unwrap();
     let find = || connections.list(&host()).into_iter().find(|entry| entry.path == path);
@@ -143,7 +143,7 @@ async fn push_until(
     while !is_enough().await {
         for _ in 0..20 {
             let message = Message::binary([&pushed.to_be_bytes()[..], &vec![0; PIECE_BYTES]].concat());
-            // Once it is closed there is nobody to send to.
+            // Once it is closed there is no connection to send to.
             let _ = connections.send(&host(), to, &message).await;
             pushed += 1;
         }
@@ -175,8 +175,8 @@ async fn t19_a_client_that_does_not_read_its_pushes_is_closed_1013() {
     slow.close(1013, "").await;
     assert_eq!(slow.rest().await, [Event::End]);
     gateway.closed_becomes("slow", 1.0).await;
-    connections.broadcast(&host(), &Audience::All, &Message::text("everybody")).await.unwrap();
-    assert_eq!(neighbour.message().await, said("everybody"));
+    connections.broadcast(&host(), &Audience::All, &Message::text("broadcast")).await.unwrap();
+    assert_eq!(neighbour.message().await, text_event("broadcast"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! T8, T19: clients that take their time. Each is ended by the limit that is for it, and nobody else notices; and those
+//! T8, T19: slow clients. Each is closed by its limit, without effect on other clients; and those
 //! that are slow but move are left alone.
 
 use std::time::Duration;
@@ -8,20 +8,20 @@ use h8s_test_support::http2_client::{self, Http2Client, kind};
 use http_body_util::BodyExt;
 use tokio::io::AsyncReadExt;
 
-use crate::attacked::Attacked;
+use crate::protection::attacked::Attacked;
 use crate::support::*;
 
 /// As many as a test has descriptors for beside everything else: each is one here, and one there.
 const CLIENTS: usize = 500;
 
 /// Slow ones of one kind, beside a neighbour: each is counted under `limit`, and ended.
-async fn slow_clients(flags: &[&str], limit: &str, says: &str) -> (Attacked, Vec<Raw>) {
+async fn slow_clients(flags: &[&str], limit: &str, sends: &str) -> (Attacked, Vec<Raw>) {
     let gateway = Attacked::start(flags).await;
     let neighbour = gateway.neighbour();
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         let mut client = Raw::connect(gateway.address).await;
-        client.send(says).await;
+        client.send(sends).await;
         clients.push(client);
     }
     eventually(limit, async || gateway.limited(limit).await >= CLIENTS as f64).await;
@@ -139,7 +139,7 @@ async fn t8_who_moves_slowly_but_moves_is_left_alone() {
     assert!(seen.starts_with("HTTP/1.1 200"), "{seen}");
 }
 
-/// A byte now and then is no excuse for a head.
+/// Occasional bytes do not extend the time limit of a head.
 #[tokio::test]
 async fn t8_a_dribbled_head_is_408_all_the_same() {
     let limits =
@@ -164,7 +164,7 @@ async fn t8_a_dribbled_head_is_408_all_the_same() {
 
 /// While the responder is the slow one, the client's time does not run.
 #[tokio::test]
-async fn t8_a_body_that_nobody_waits_for_may_take_its_time() {
+async fn t8_a_body_that_is_not_awaited_may_be_slow() {
     let limits =
         h8s_ingress::Limits { body_timeout: Duration::from_millis(50), ..h8s_ingress::Limits::default() };
     let late = Closure::new(|_, request| async move {

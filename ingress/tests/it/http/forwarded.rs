@@ -21,7 +21,7 @@ fn fields() -> Closure {
     })
 }
 
-/// Every way of claiming to be somebody else.
+/// Every way of claiming another client's identity.
 const CLAIMS: [&str; 7] = [
     "X-Forwarded-For: 6.6.6.6",
     "X-Forwarded-Proto: https",

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::support::*;
 
-/// Answers with what came: method, target, host, the authority as it was written, and the body.
+/// Responds with the received method, target, host, authority as written, and body.
 fn mirror() -> Closure {
     Closure::new(|host, request| async move {
         let (head, body) = request.into_parts();
@@ -140,7 +140,7 @@ async fn tls_speaks_http2_where_the_client_does() {
 }
 
 #[tokio::test]
-async fn tls_speaks_http1_to_everybody_else() {
+async fn tls_speaks_http1_without_alpn() {
     let tls = certificate();
     let ingress = start_with(Config { tls: Some(tls.files.clone()), ..Config::default() }, scheme()).await;
 

@@ -33,8 +33,8 @@ fn every_mistake_is_one_sentence_and_all_are_said_at_once() {
         "--no-such-flag",
     ]);
 
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     for flag in [
         "--listen",
         "--request-timeout",
@@ -52,7 +52,7 @@ fn every_mistake_is_one_sentence_and_all_are_said_at_once() {
         "--log-format",
         "--no-such-flag",
     ] {
-        assert_eq!(said.lines().filter(|line| line.contains(flag)).count(), 1, "{flag}: {said}");
+        assert_eq!(stderr.lines().filter(|line| line.contains(flag)).count(), 1, "{flag}: {stderr}");
     }
 }
 
@@ -65,10 +65,10 @@ fn what_no_flag_shows_alone_is_said_together_too() {
         "--nats-url=nonsense://x",
     ]);
 
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     for flag in ["--tls-key", "--request-timeout", "--websocket-ping-interval", "--nats-url"] {
-        assert!(said.contains(flag), "{flag}: {said}");
+        assert!(stderr.contains(flag), "{flag}: {stderr}");
     }
 }
 
@@ -79,9 +79,9 @@ fn an_unknown_key_of_the_file_is_named() {
 
     let output = h8sd(&["--config", file.path().to_str().unwrap()]);
 
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("request-timout") && said.contains("did you mean request-timeout"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("request-timout") && stderr.contains("did you mean request-timeout"), "{stderr}");
 }
 
 #[tokio::test]
@@ -113,9 +113,9 @@ fn a_nats_that_is_not_there_is_named() {
     let output =
         h8sd(&["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", &format!("--nats-url=nats://{free}")]);
 
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains(&free.to_string()), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains(&free.to_string()), "{stderr}");
 }
 
 const ANYWHERE: [&str; 2] = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
@@ -172,7 +172,7 @@ async fn a_second_signal_does_not_wait_for_nats_either() {
 
     // NATS is asked for 5 s whether it has our last frames.
     let ended = tokio::time::timeout(std::time::Duration::from_secs(3), h8sd.wait_for_exit()).await;
-    assert!(ended.expect("it waits for nobody").success());
+    assert!(ended.expect("it waits for no exchange").success());
 }
 
 async fn page(operators: &str, path: &str) -> String {
@@ -190,13 +190,15 @@ async fn nats_going_away_is_503_and_it_comes_back_by_itself() {
     eventually("it is ready", async || ingress.admin("/readyz").await.status == 200).await;
 
     bus.stop().await;
-    eventually("it is not ready", async || ingress.admin("/readyz").await.body.contains("NATS is away"))
-        .await;
+    eventually("it is not ready", async || {
+        ingress.admin("/readyz").await.body.contains("disconnected from NATS")
+    })
+    .await;
     let answer = ingress.ask("GET / HTTP/1.1\nHost: a\n").await;
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("5")));
     assert_eq!(ingress.admin("/healthz").await.status, 200);
 
     bus.restart().await;
     eventually("it is ready again", async || ingress.admin("/readyz").await.status == 200).await;
-    assert!(ingress.ask("GET / HTTP/1.1\nHost: a\n").await.body.starts_with("Nobody answers"));
+    assert!(ingress.ask("GET / HTTP/1.1\nHost: a\n").await.body.starts_with("No responder serves"));
 }

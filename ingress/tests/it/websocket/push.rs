@@ -6,7 +6,7 @@ use h8s_wire::push::Audience;
 use h8s_wire::{Close, ConnectionId, Message};
 use tokio::io::AsyncWriteExt;
 
-use crate::websocket_fixture::*;
+use crate::fixture::*;
 
 /// Connects, and finds out as which connection.
 async fn known(gateway: &Gateway, connections: &Connections, path: &str) -> (WebSocketClient, ConnectionId) {
@@ -33,9 +33,9 @@ over_both_buses! {
         connections.broadcast(&host(), &Audience::All, &Message::binary(vec![1; 70_000])).await.unwrap();
 
         for n in 0..100 {
-            assert_eq!(one.next().await, said(&format!("one {n}")));
+            assert_eq!(one.next().await, text_event(&format!("one {n}")));
         }
-        assert_eq!(two.next().await, said("two"));
+        assert_eq!(two.next().await, text_event("two"));
         assert_eq!((one.next().await, two.next().await), (Event::Binary(vec![1; 70_000]), Event::Binary(vec![1; 70_000])));
         gateway.ingress.metric_becomes("h8s_ingress_websocket_pushes_total", "", 103.0).await;
     }
@@ -49,7 +49,7 @@ over_both_buses! {
         connections.send(&host(), id, &Message::text("last")).await.unwrap();
         connections.close(&host(), id, &Close::new(4001, "out")).await.unwrap();
 
-        assert_eq!(client.next().await, said("last"));
+        assert_eq!(client.next().await, text_event("last"));
         assert_eq!(client.next().await, Event::Close(4001, "out".into()));
         client.close(4001, "").await;
         assert_eq!(client.rest().await, [Event::End]);
@@ -57,7 +57,7 @@ over_both_buses! {
     }
 }
 
-/// T11: nothing that a client chooses makes it another connection, or lets it hear another's messages.
+/// T11: nothing that a client chooses makes it another connection, or lets it receive another's messages.
 #[tokio::test]
 async fn t11_the_same_key_twice_and_a_session_of_stars_hear_nothing_of_each_other() {
     let bus = Bus::embedded().await;
@@ -73,13 +73,13 @@ async fn t11_the_same_key_twice_and_a_session_of_stars_hear_nothing_of_each_othe
     let mut heard_by_one = [one.next().await, one.next().await];
     heard_by_one.sort_by_key(|event| format!("{event:?}"));
 
-    assert_eq!(heard_by_one, [said("echo for one"), said("push for one")]);
+    assert_eq!(heard_by_one, [text_event("echo for one"), text_event("push for one")]);
     assert_eq!(two.until_pong().await, []);
 }
 
 /// T23: pushes to clients that are just leaving.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn t23_short_connections_under_push_load_harm_nobody() {
+async fn t23_short_connections_under_push_load_harm_no_other() {
     let bus = Bus::embedded().await;
     let _responder = echoing(&bus).await;
     let gateway = Gateway::start(&bus).await.serving().await;
@@ -124,5 +124,5 @@ async fn t23_short_connections_under_push_load_harm_nobody() {
     gateway.ingress.metric_becomes("h8s_ingress_websockets", "", 1.0).await;
     soon(writer.write_all(&Frame::new(Opcode::Text, "still here").encode())).await.unwrap();
     soon(neighbour).await.unwrap();
-    eventually("nobody else is known", async || connections.len() == 1).await;
+    eventually("only one connection is known", async || connections.len() == 1).await;
 }
