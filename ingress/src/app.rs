@@ -1,4 +1,4 @@
-//! A whole ingress: built, then run until its shutdown.
+//! A complete gateway: built, then run until shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,61 +10,61 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::addresses::Addresses;
-use crate::admin::Admin;
-use crate::exchange::Edge;
-use crate::live::Live;
-use crate::server::{Server, accept};
+use crate::config::handle::ReloadHandle;
+use crate::http::service::GatewayService;
+use crate::protection::per_address::Addresses;
+use crate::server::accept::{Server, accept};
+use crate::server::admin::Admin;
+use crate::server::tls::TlsError;
+use crate::server::workers::{Thread, Worker, Workers};
 use crate::shutdown::{Phase, Shutdown};
-use crate::tls::TlsError;
 use crate::websocket::WebSockets;
-use crate::workers::{Thread, Worker, Workers};
 use crate::{Config, Upstream};
 
-/// After the grace period everything is told to end; this is how long being told may take.
+/// How long connections may take to close once the grace period is over.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why an ingress cannot start.
+/// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The port is taken, or the address is not this machine's.
+    /// The port is in use, or the address is not local.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Which of the addresses.
+        /// The listen address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system has no thread for us.
+    /// A worker thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
-    /// See [`TlsError`].
+    /// The certificate or its key is unusable; see [`TlsError`].
     #[error("cannot serve TLS: {0}")]
     Tls(#[source] TlsError),
-    /// NATS is not there, or does not let us in.
+    /// NATS is unreachable, or refused the connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// NATS is there, but does not let us listen to what we need.
+    /// NATS refused a subscription that the gateway needs.
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-/// An ingress whose sockets are bound: clients may connect already, and are served once it runs.
+/// A gateway with bound sockets: clients can connect already, and are served once it runs.
 pub struct App<U> {
     listeners: Vec<(SocketAddr, TcpListener)>,
     admin: Option<(SocketAddr, TcpListener)>,
     workers: Workers<U>,
-    /// Of the workers, where they have their own.
+    /// The workers' threads. Empty on the caller's runtime.
     threads: Vec<Thread>,
     grace_period: Duration,
-    live: Live<U>,
+    reload_handle: ReloadHandle<U>,
 }
 
 impl Config {
-    /// Connects to NATS, and builds on that: once for each of [`Config::threads`], on threads of their own.
+    /// Connects to NATS once for each of [`Config::threads`], and builds the gateway on these threads.
     ///
     /// # Errors
-    /// See [`BuildError`]; each says what it could not have in one sentence.
+    /// A listener, a thread, TLS or NATS is unavailable; see [`BuildError`].
     pub async fn build(self, nats: &ConnectOptions) -> Result<App<Requester>, BuildError> {
         let Some(count) = self.threads else {
             let requester = connect(nats.clone(), self.requester()).await?;
@@ -77,12 +77,11 @@ impl Config {
         self.build_with(Workers::new(workers), threads).await
     }
 
-    /// Builds on an upstream that is there already, and serves on the runtime that this is called on. What this `Config`
-    /// says about responders, and not about clients, is the upstream's own affair, and not read; nor is
-    /// [`Config::threads`].
+    /// Builds the gateway on an existing upstream and serves on the current runtime. Settings that concern responders
+    /// belong to the upstream and are ignored here, as is [`Config::threads`].
     ///
     /// # Errors
-    /// See [`BuildError`].
+    /// A listener is unavailable, or TLS is unusable; see [`BuildError`].
     pub async fn build_on<U: Upstream>(self, upstream: U) -> Result<App<U>, BuildError> {
         let worker = Worker::on(Handle::current(), upstream);
         self.build_with(Workers::new(vec![worker]), Vec::new()).await
@@ -95,7 +94,7 @@ impl Config {
     ) -> Result<App<U>, BuildError> {
         let grace_period = self.grace_period;
         let (listen, admin_listen) = (self.listen.clone(), self.admin_listen);
-        let live = Live::new(self, workers.clone()).map_err(BuildError::Tls)?;
+        let reload_handle = ReloadHandle::new(self, workers.clone()).map_err(BuildError::Tls)?;
         let mut listeners = Vec::new();
         for address in listen {
             listeners.push(bind(address).await?);
@@ -104,7 +103,7 @@ impl Config {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        Ok(App { listeners, admin, workers, threads, grace_period, live })
+        Ok(App { listeners, admin, workers, threads, grace_period, reload_handle })
     }
 }
 
@@ -120,30 +119,30 @@ async fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BuildErr
 }
 
 impl<U: Upstream> App<U> {
-    /// Where clients connect, in the order of [`Config::listen`], with the ports the system chose.
+    /// Client addresses in the order of [`Config::listen`], with the ports that the system chose.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|(address, _)| *address).collect()
     }
 
-    /// Where operators connect.
+    /// Address of the admin endpoints.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(address, _)| *address)
     }
 
-    /// For telling it something new while it runs.
-    pub fn live(&self) -> Live<U> {
-        self.live.clone()
+    /// A handle that changes the configuration while the gateway runs.
+    pub fn reload_handle(&self) -> ReloadHandle<U> {
+        self.reload_handle.clone()
     }
 
-    /// Serves until `shutdown`, then drains: no more connections, exchanges in flight end, within the grace period.
-    /// Says whether all of them did.
+    /// Serves until `shutdown`, then drains: accepts no more connections and lets exchanges in flight end within the
+    /// grace period. Returns whether all of them ended by themselves.
     ///
     /// # Cancel safety
-    /// Dropping it stops accepting, and ends connections or leaves them to themselves: use `shutdown`.
+    /// Dropping the future stops accepting but leaves connections in an undefined state: use `shutdown`.
     pub async fn run(self, shutdown: Shutdown) -> Drained {
         let servers: Arc<[_]> = self.servers(&shutdown).into();
-        let Self { listeners, admin, workers, threads, grace_period, live } = self;
-        let metrics = live.metrics();
+        let Self { listeners, admin, workers, threads, grace_period, reload_handle } = self;
+        let metrics = reload_handle.metrics();
         let mut admins = JoinSet::new();
         if let Some((_, listener)) = admin {
             let (workers, metrics) = (workers.clone(), metrics.clone());
@@ -151,33 +150,37 @@ impl<U: Upstream> App<U> {
         }
         let mut accepting = JoinSet::new();
         for (_, listener) in listeners {
-            let permits = live.connection_permits.clone();
+            let permits = reload_handle.connection_permits.clone();
             accepting.spawn(accept(listener, servers.clone(), permits, metrics.clone(), shutdown.watch()));
         }
         accepting.join_all().await;
         let drained = drain(&workers, &shutdown, grace_period).await;
         drop(threads);
-        // The last lines are written by a thread, which would not outlive the program.
-        let access_lines = live.access_lines.clone();
+        // The thread that writes the last lines does not outlive the program.
+        let access_lines = reload_handle.access_lines.clone();
         let _ = tokio::task::spawn_blocking(move || access_lines.flush()).await;
         drained
     }
 
-    /// One for each worker.
+    /// One server per worker.
     fn servers(&self, shutdown: &Shutdown) -> Vec<Server<U>> {
         let addresses = Addresses::default();
         let server = |worker: &Worker<U>| {
-            let (live, metrics) = (self.live.clone(), self.live.metrics().clone());
+            let (reload_handle, metrics) = (self.reload_handle.clone(), self.reload_handle.metrics().clone());
             let (upstream, connections) = (worker.upstream.clone(), worker.connections.clone());
             let websockets = WebSockets::new(
-                live.websocket_slots.clone(),
+                reload_handle.websocket_slots.clone(),
                 self.grace_period,
                 connections.clone(),
                 shutdown.watch(),
                 metrics.clone(),
             );
             Server {
-                edge: Arc::new(Edge { upstream, live, websockets: Arc::new(websockets) }),
+                service: Arc::new(GatewayService {
+                    upstream,
+                    reload_handle,
+                    websockets: Arc::new(websockets),
+                }),
                 metrics,
                 addresses: addresses.clone(),
                 connections,
@@ -194,7 +197,7 @@ impl<U: Upstream> App<U> {
 pub enum Drained {
     /// Every exchange ended by itself.
     Whole,
-    /// Some were cut off, at the end of the grace period or by a second signal.
+    /// Some were cut off at the end of the grace period, or by a second signal.
     Cut,
 }
 
@@ -215,10 +218,13 @@ async fn drain<U: Upstream>(workers: &Workers<U>, shutdown: &Shutdown, grace: Du
         }
         () = tokio::time::sleep_until(until) => {}
     }
-    tracing::warn!(connections = workers.connections(), "cutting off what is still open");
+    tracing::warn!(
+        connections = workers.connections(),
+        "grace period over; closing the remaining connections"
+    );
     shutdown.cut();
     if tokio::time::timeout(CUT_TIMEOUT, workers.idle()).await.is_err() {
-        tracing::warn!(connections = workers.connections(), "some connections did not end");
+        tracing::warn!(connections = workers.connections(), "some connections did not close in time");
     }
     workers.drain(Duration::ZERO).await;
     Drained::Cut

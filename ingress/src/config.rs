@@ -1,4 +1,7 @@
-//! What an ingress is told, and by which flags.
+//! The gateway's configuration and its flags.
+
+pub(crate) mod handle;
+pub(crate) mod reload;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
@@ -8,147 +11,149 @@ use std::time::Duration;
 use h8s_nats::ConnectOptions;
 use h8s_settings::{Exit, LogFormat, Mistakes, NatsFlags, Secret};
 
-use crate::limit_flags::LimitFlags;
+use crate::protection::flags::LimitFlags;
+use crate::websocket::DEFAULT_MAX_WEBSOCKETS;
 use crate::{
     AccessLog, AllowedOrigins, DropOldest, HostFilters, Limits, TlsFiles, TrustedProxies, WebSocketConfig,
 };
 
-/// The flags of `h8sd`. Each is also an environment variable, and a key of the `--config` file.
+/// Flags of `h8sd`. Each is also an environment variable and a key of the `--config` file.
 #[derive(Clone, Debug, clap::Parser)]
-#[command(name = "h8sd", version, about = "The HTTP edge of h8s: puts requests on NATS")]
+#[command(
+    name = "h8sd",
+    version,
+    about = "HTTP gateway of h8s: forwards HTTP and WebSocket requests over NATS"
+)]
 pub struct Flags {
     /// A TOML file with the same keys as the flags
     #[arg(long, env = "H8S_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where clients connect: ADDRESS:PORT, or :PORT for every IPv4 interface. May be given several times
-    // An ingress is there to be reached, in a container above all; `h8s dev` is what binds loopback.
+    /// Address to serve clients on: ADDRESS:PORT, or :PORT for all IPv4 interfaces. Repeatable
+    // A gateway is deployed to be reached, often in a container; `h8s dev` binds loopback.
     #[arg(long, env = "H8S_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_delimiter = ',', value_parser = listen_address)]
     pub listen: Vec<SocketAddr>,
-    /// Where operators connect: /healthz, /readyz, /metrics
-    // Loopback: what it shows is not for the clients.
+    /// Address of the admin endpoints /healthz, /readyz and /metrics
+    // Loopback: the admin endpoints are not for clients.
     #[arg(long, env = "H8S_ADMIN_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = listen_address)]
     pub admin_listen: SocketAddr,
-    /// Serve TLS (HTTP/2 and HTTP/1.1 by ALPN) with this PEM certificate chain. Needs --tls-key
-    #[arg(long, env = "H8S_TLS_CERT", value_name = "FILE")]
+    /// PEM certificate chain; serves TLS with HTTP/2 and HTTP/1.1 by ALPN. Requires --tls-key
+    #[arg(long, help_heading = "TLS", env = "H8S_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// The certificate's private key, PEM
-    #[arg(long, env = "H8S_TLS_KEY", value_name = "FILE")]
+    /// PEM private key of the certificate
+    #[arg(long, help_heading = "TLS", env = "H8S_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// The largest request body, such as 10485760 or 10MiB; larger ones get 413. No limit unless set: bodies are streamed
-    #[arg(long, env = "H8S_MAX_BODY_SIZE", value_name = "SIZE", value_parser = h8s_settings::size)]
+    /// Maximum request body, such as 10485760 or 10MiB; larger bodies get 413. Unlimited unless set, since bodies are streamed
+    #[arg(long, help_heading = "Limits", env = "H8S_MAX_BODY_SIZE", value_name = "SIZE", value_parser = h8s_settings::size)]
     pub max_body_size: Option<u64>,
-    /// How long a responder may take until its response head, counted from when the request is complete, or from when
-    /// its body last moved; then the client gets 504
-    #[arg(long, env = "H8S_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
+    /// Time limit for the response head, from the end of the request or the last progress of its body; then the client gets 504
+    #[arg(long, help_heading = "Limits", env = "H8S_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
     pub request_timeout: Duration,
-    /// Serve only these hosts, comma-separated; *.example.com is every host below example.com. Others get 404
+    /// Serve only these hosts, comma-separated; *.example.com matches every host below example.com. Others get 404
     #[arg(long, env = "H8S_HOST_FILTERS", value_name = "HOSTS")]
     pub host_filters: Option<HostFilters>,
-    /// Answer 404 at once where no responder has announced interest in host, path and method
+    /// Answer 404 at once if no responder has announced interest in the host, path and method
     #[arg(long, env = "H8S_TRACK_INTEREST")]
     pub track_interest: bool,
-    /// Publish each request, wait for nobody, and answer 200 (503 where it cannot be published)
+    /// Publish each request without waiting for a response and answer 200, or 503 if publishing fails
     #[arg(long, env = "H8S_PUBLISH_ONLY", conflicts_with = "wait_for_responder")]
     pub publish_only: bool,
-    /// Requests must carry exactly this in Authorization, or get 403. It is not passed on
+    /// Required value of the Authorization header, which is not forwarded; other requests get 403
     #[arg(long, env = "H8S_AUTHORIZATION_KEY", value_name = "KEY")]
     pub authorization_key: Option<Secret>,
-    /// Where nobody answers, try again for this long before 503. At once unless set
+    /// Retry for this long if there is no responder, before answering 503. No retry unless set
     #[arg(long, env = "H8S_WAIT_FOR_RESPONDER", value_name = "DURATION", value_parser = h8s_settings::duration)]
     pub wait_for_responder: Option<Duration>,
-    /// Proxies whose X-Forwarded-* and X-Request-Id are kept, comma-separated networks. Nobody's, unless set
+    /// Networks of proxies whose X-Forwarded-* and X-Request-Id headers are trusted, comma-separated. None unless set
     #[arg(long, env = "H8S_TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub trusted_proxies: Option<TrustedProxies>,
-    /// At SIGTERM: how long exchanges in flight may take to end. A second signal ends at once
+    /// Time for exchanges in flight to end after SIGTERM. A second signal stops at once
     #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
     pub grace_period: Duration,
-    /// Client connections open at once; more wait to be accepted
-    #[arg(long, env = "H8S_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Maximum open client connections; further ones wait to be accepted
+    #[arg(long, help_heading = "Limits", env = "H8S_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitFlags,
-    /// WebSockets of pages of these origins, comma-separated: https://app.example.com, https://*.example.com, or * for all. The host's own pages always may; others get 403
-    #[arg(long, env = "H8S_ALLOWED_ORIGINS", value_name = "ORIGINS")]
+    /// Origins whose pages may open WebSockets, comma-separated: https://app.example.com, https://*.example.com, or * for all. The host's own origin is always allowed; others get 403
+    #[arg(long, help_heading = "WebSockets", env = "H8S_ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub allowed_origins: Option<AllowedOrigins>,
-    /// WebSockets open at once; more get 503
-    #[arg(long, env = "H8S_MAX_WEBSOCKETS", value_name = "COUNT", default_value_t = DEFAULT_MAX_WEBSOCKETS, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Maximum open WebSockets; further ones get 503
+    #[arg(long, help_heading = "WebSockets", env = "H8S_MAX_WEBSOCKETS", value_name = "COUNT", default_value_t = DEFAULT_MAX_WEBSOCKETS, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_websockets: u32,
-    /// The largest WebSocket message, in either direction; larger ones close 1009
-    #[arg(long, env = "H8S_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "1MiB", value_parser = h8s_settings::size)]
+    /// Maximum WebSocket message in either direction; larger ones close the connection with 1009
+    #[arg(long, help_heading = "WebSockets", env = "H8S_MAX_MESSAGE_SIZE", value_name = "SIZE", default_value = "1MiB", value_parser = h8s_settings::size)]
     pub max_message_size: u64,
-    /// Pushes that wait for one WebSocket client that is slow; beyond it close 1013
-    #[arg(long, env = "H8S_WEBSOCKET_QUEUE", value_name = "SIZE", default_value = "1MiB", value_parser = h8s_settings::size)]
+    /// Pushes queued for one slow WebSocket client; beyond this the connection is closed with 1013
+    #[arg(long, help_heading = "WebSockets", env = "H8S_WEBSOCKET_QUEUE", value_name = "SIZE", default_value = "1MiB", value_parser = h8s_settings::size)]
     pub websocket_queue: u64,
-    /// Where slow clients lose the oldest pushes instead, comma-separated: app.example.com/ticker, app.example.com/live/*
-    #[arg(long, env = "H8S_DROP_OLDEST", value_name = "ROUTES")]
+    /// Routes where a slow client loses the oldest pushes instead, comma-separated: app.example.com/ticker, app.example.com/live/*
+    #[arg(long, help_heading = "WebSockets", env = "H8S_DROP_OLDEST", value_name = "ROUTES")]
     pub drop_oldest: Option<DropOldest>,
-    /// How long a WebSocket client may be silent before it is pinged, and as long again before it counts as gone
-    #[arg(long, env = "H8S_WEBSOCKET_PING_INTERVAL", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
+    /// Idle time before a WebSocket client is pinged; after the same time again without an answer it is closed
+    #[arg(long, help_heading = "WebSockets", env = "H8S_WEBSOCKET_PING_INTERVAL", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
     pub websocket_ping_interval: Duration,
-    /// How long a WebSocket whose responder is gone waits for another before it is closed (1012)
-    #[arg(long, env = "H8S_REOPEN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
+    /// How long a WebSocket waits for another responder after losing its own, before it is closed with 1012
+    #[arg(long, help_heading = "WebSockets", env = "H8S_REOPEN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = h8s_settings::duration)]
     pub reopen_timeout: Duration,
-    /// One line on standard output for each exchange, when it has ended
+    /// Format of the access log: one line on standard output per finished exchange
     #[arg(long, env = "H8S_ACCESS_LOG", value_name = "FORMAT", default_value = "off", value_enum)]
     pub access_log: AccessLog,
-    /// Threads that serve clients, each with connections to NATS of its own. One for each processor unless set
+    /// Threads that serve clients, each with its own NATS connections. One per processor unless set
     #[arg(long, env = "H8S_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// How log lines look. RUST_LOG says which there are (default: info)
+    /// Log format. RUST_LOG sets the level (default: info)
     #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "NATS")]
     pub nats: NatsFlags,
 }
 
-/// About 16 KiB each while idle: 160 MiB, and well within what a process may have open after the usual `ulimit -n`.
+/// About 16 KiB each while idle: 160 MiB, and well below the usual hard limit of open files.
 const DEFAULT_MAX_CONNECTIONS: u32 = 10_000;
-/// At 6 to 16 KiB each: 160 MiB at the most, and within the same number of open files.
-pub(crate) const DEFAULT_MAX_WEBSOCKETS: u32 = 10_000;
-/// Less than the 30 s after which Kubernetes and most others kill.
+/// Less than the 30 s after which Kubernetes and most supervisors kill.
 const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(25);
-/// What most load balancers and browsers bear.
+/// What most load balancers and browsers tolerate.
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Everything an ingress is told. `Default` listens on a port of the system's choice on loopback, without TLS.
+/// Configuration of a gateway. `Default` listens on loopback, on a port that the system chooses, without TLS.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where clients connect. Port 0: the system chooses.
+    /// Client listen addresses. Port 0: the system chooses.
     pub listen: Vec<SocketAddr>,
-    /// Where operators connect. `None`: nowhere.
+    /// Listen address of the admin endpoints. `None`: not served.
     pub admin_listen: Option<SocketAddr>,
     /// Serve TLS on every client listener.
     pub tls: Option<TlsFiles>,
-    /// The largest request body. `None`: any.
+    /// Maximum request body, in bytes. `None` (default): unlimited.
     pub max_body_bytes: Option<u64>,
-    /// Until the response head, where a gRPC call does not say itself how long. 30 s.
+    /// Time limit for the response head, unless a gRPC call sets its own. Default 30 s.
     pub request_timeout: Duration,
-    /// The hosts that are served. Any.
+    /// Hosts that are served. Default: all.
     pub host_filters: HostFilters,
-    /// 404 where nobody announced interest. No.
+    /// Answer 404 without announced interest. Default `false`.
     pub track_interest: bool,
-    /// Publish, wait for nobody, 200. No.
+    /// Publish requests and answer 200 without waiting for a response. Default `false`.
     pub publish_only: bool,
-    /// What `Authorization` must be.
+    /// Required value of `Authorization`. `None` (default): not checked.
     pub authorization_key: Option<Secret>,
-    /// How long to look for a responder.
+    /// How long to retry when there is no responder. `None` (default): no retry.
     pub wait_for_responder: Option<Duration>,
-    /// Who may describe clients. Nobody.
+    /// Proxies whose client description is trusted. Default: none.
     pub trusted_proxies: TrustedProxies,
-    /// How long exchanges may take to end at shutdown. 25 s.
+    /// Time for exchanges in flight to end at shutdown. Default 25 s.
     pub grace_period: Duration,
-    /// Threads that serve clients, each with a runtime and connections to NATS of its own. `None`: the runtime that
-    /// the app is built on serves them.
+    /// Threads that serve clients, each with its own runtime and NATS connections. `None`: the runtime that the app is
+    /// built on serves them.
     pub threads: Option<NonZero<usize>>,
-    /// Client connections open at once. 10,000.
+    /// Maximum open client connections. Default 10,000.
     pub max_connections: u32,
-    /// A line for each exchange. Off.
+    /// Format of the access log. Default off.
     pub access_log: AccessLog,
-    /// Of connections and exchanges.
+    /// Limits of connections and exchanges.
     pub limits: Limits,
-    /// Of WebSockets.
+    /// Limits of WebSockets.
     pub websockets: WebSocketConfig,
 }
 
@@ -177,17 +182,16 @@ impl Default for Config {
 }
 
 impl Flags {
-    /// Checks what no flag can check alone.
+    /// Validates the flags together and converts them.
     ///
     /// # Errors
-    /// All mistakes, one sentence each.
+    /// All configuration errors together, one sentence each.
     pub fn configs(self) -> Result<(Config, ConnectOptions), Exit> {
         let mut mistakes = Mistakes::new();
         let nats = self.nats.config("h8sd", &mut mistakes);
         let tls = self.tls(&mut mistakes);
         if self.request_timeout.is_zero() {
-            mistakes
-                .push("--request-timeout 0s: no responder can answer in no time; give a longer duration.");
+            mistakes.push("--request-timeout must be longer than 0s.");
         }
         let websockets = self.websockets(&mut mistakes);
         let limits = self.limits.limits(&mut mistakes);
@@ -216,9 +220,7 @@ impl Flags {
 
     fn websockets(&self, mistakes: &mut Mistakes) -> WebSocketConfig {
         if self.websocket_ping_interval.is_zero() {
-            mistakes.push(
-                "--websocket-ping-interval 0s: no client can answer in no time; give a longer duration.",
-            );
+            mistakes.push("--websocket-ping-interval must be longer than 0s.");
         }
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         WebSocketConfig {
@@ -244,7 +246,7 @@ impl Flags {
         self.tls_files()
     }
 
-    /// Both files, where both are given.
+    /// The two files, if both are configured.
     pub(crate) fn tls_files(&self) -> Option<TlsFiles> {
         Some(TlsFiles { certificates: self.tls_cert.clone()?, key: self.tls_key.clone()? })
     }
@@ -253,7 +255,7 @@ impl Flags {
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
     whole.parse().map_err(|_| {
-        format!("{text:?} is no address to listen on; write 127.0.0.1:8080, [::1]:8080 or :8080")
+        format!("{text:?} is not a valid listen address; write 127.0.0.1:8080, [::1]:8080 or :8080")
     })
 }
 

@@ -1,18 +1,18 @@
-//! The end of the program in two steps: drain, then cut.
+//! Shutdown in two phases: drain, then cut.
 
 use tokio::sync::watch;
 
-/// How far the end has come.
+/// Progress of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     Serving,
-    /// No new connections; exchanges in flight end in their own time.
+    /// No new connections; exchanges in flight may end.
     Draining,
-    /// Whatever is still open is cut off.
+    /// Remaining connections are closed.
     Cut,
 }
 
-/// Starts the end of an [`App`](crate::App). Clones start the same end.
+/// Triggers the shutdown of an [`App`](crate::App). Clones trigger the same shutdown.
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Sender<Phase>);
 
@@ -23,7 +23,7 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Nothing ends yet.
+    /// A shutdown that has not started.
     pub fn new() -> Self {
         Self(watch::Sender::new(Phase::Serving))
     }
@@ -31,7 +31,7 @@ impl Shutdown {
     /// Drains at the first SIGTERM or SIGINT, cuts at the second.
     ///
     /// # Errors
-    /// The signals cannot be listened to.
+    /// The signal handlers cannot be installed.
     pub fn on_signals() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut terminate, mut interrupt) =
@@ -44,35 +44,35 @@ impl Shutdown {
                     _ = terminate.recv() => "SIGTERM",
                     _ = interrupt.recv() => "SIGINT",
                 };
-                tracing::info!(signal = name, "shutting down; once more to stop at once");
+                tracing::info!(signal = name, "shutting down; send the signal again to stop at once");
                 step(&on_signal);
             }
         });
         Ok(shutdown)
     }
 
-    /// Stop accepting, and let exchanges in flight end within the grace period.
+    /// Stops accepting, and lets exchanges in flight end within the grace period.
     pub fn drain(&self) {
         self.reach(Phase::Draining);
     }
 
-    /// End at once.
+    /// Closes everything at once.
     pub fn cut(&self) {
         self.reach(Phase::Cut);
     }
 
-    /// Resolves as soon as the end has begun.
+    /// Resolves once draining has started.
     ///
     /// # Cancel safety
-    /// Nothing is lost.
+    /// Cancel safe.
     pub async fn draining(&self) {
         self.watch().reached(Phase::Draining).await;
     }
 
-    /// Resolves as soon as nothing more is waited for.
+    /// Resolves once remaining connections are being cut.
     ///
     /// # Cancel safety
-    /// Nothing is lost.
+    /// Cancel safe.
     pub async fn cut_off(&self) {
         self.watch().reached(Phase::Cut).await;
     }
@@ -81,7 +81,7 @@ impl Shutdown {
         ShutdownWatch(self.0.subscribe())
     }
 
-    /// Never back.
+    /// Phases only advance.
     fn reach(&self, phase: Phase) {
         self.0.send_if_modified(|current| {
             let is_further = phase > *current;
@@ -91,7 +91,7 @@ impl Shutdown {
     }
 }
 
-/// Waits for the end.
+/// Waits for shutdown phases.
 #[derive(Clone, Debug)]
 pub(crate) struct ShutdownWatch(watch::Receiver<Phase>);
 
@@ -100,10 +100,10 @@ impl ShutdownWatch {
         *self.0.borrow()
     }
 
-    /// Resolves as soon as the end has come as far as `phase`; never, if nobody is left to start it.
+    /// Resolves once `phase` is reached; never, if every [`Shutdown`] is dropped before.
     ///
     /// # Cancel safety
-    /// Nothing is lost.
+    /// Cancel safe.
     pub(crate) async fn reached(&mut self, phase: Phase) {
         if self.0.wait_for(|current| *current >= phase).await.is_err() {
             std::future::pending().await

@@ -1,4 +1,4 @@
-//! What the edge needs from whoever answers: in production the [`Requester`], in tests a closure.
+//! The gateway's upstream: in production the [`Requester`], in tests a closure.
 //!
 //! The seam is here, and not at a tower service, because readiness, interest and drain belong to it too.
 
@@ -12,44 +12,43 @@ use http::{HeaderMap, Method, Request, Response};
 
 use crate::RequestBody;
 
-/// An error of any kind, as bodies have it.
+/// A boxed error, as bodies return it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whether requests can be answered right now. What `/readyz` says.
-/// From best to worst.
+/// Whether requests can be served now, as `/readyz` reports it. Ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Availability {
-    /// Connected, and it is known who serves what.
+    /// Connected, and interest is known.
     Ready,
-    /// Connected; the first round of asking who serves what is not over.
+    /// Connected; the first round of interest announcements is not over.
     Learning,
-    /// NATS is away. The link comes back by itself.
+    /// Disconnected from NATS; it reconnects automatically.
     Disconnected,
 }
 
-/// How the bus behind an upstream is doing.
+/// State of the bus behind an upstream, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BusState {
-    /// It is there.
+    /// Connected to NATS.
     pub is_connected: bool,
-    /// How often messages may have been lost: reconnects, and messages that came faster than they were taken.
+    /// How often messages may have been lost: reconnects and slow-consumer overflows.
     pub disturbances: u64,
-    /// How often a request's body waited until its responder would take more.
+    /// How often a request body waited for credit from its responder.
     pub credit_stalls: u64,
     /// Interests announced now.
     pub interests: usize,
 }
 
-/// What a responder says to a client that asks for a WebSocket.
+/// A responder's answer to a WebSocket request.
 pub enum WebSocketResponse<B> {
-    /// Yes.
+    /// The responder accepts the WebSocket.
     Accepted {
-        /// Of the client's 101, the chosen subprotocol among them.
+        /// Headers of the client's 101, including the chosen subprotocol.
         headers: HeaderMap,
-        /// The WebSocket's other side.
+        /// The responder's side of the WebSocket.
         leg: Box<UpstreamSession>,
     },
-    /// No, and this is what the client gets instead.
+    /// The responder refuses; the client gets this response.
     Refused(Response<B>),
 }
 
@@ -61,55 +60,55 @@ pub trait Upstream: Clone + Send + Sync + 'static {
     /// Runs one exchange up to its response head. Dropping the future cancels the exchange.
     ///
     /// The request's authority is the URI's or else `Host`, never both; an
-    /// [`ExchangeContext`](h8s_nats::ExchangeContext) among its extensions says who the client is.
+    /// [`ExchangeContext`](h8s_nats::ExchangeContext) in its extensions describes the client.
     ///
     /// # Errors
-    /// See [`ExchangeError`]; `rescue` gives each its status.
+    /// No response was received; see [`ExchangeError`]. `http::error_response` maps each to a status.
     fn send(
         &self,
         host: &Host,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Self::Body>, ExchangeError>> + Send;
 
-    /// Sends the request on its way and waits for nobody.
+    /// Publishes the request without waiting for a response.
     ///
     /// # Errors
-    /// See [`ExchangeError`].
+    /// The request could not be published; see [`ExchangeError`].
     fn publish(
         &self,
         host: &Host,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<(), ExchangeError>> + Send;
 
-    /// Asks whether somebody takes this WebSocket. The request is an extended CONNECT (RFC 8441), otherwise as for
-    /// [`send`](Self::send). Dropping the future, or the leg, takes the question back.
+    /// Requests a WebSocket from a responder. The request is an extended CONNECT (RFC 8441), otherwise as for
+    /// [`send`](Self::send). Dropping the future, or the upstream session, withdraws the request.
     ///
     /// # Errors
-    /// See [`ExchangeError`].
+    /// No responder answered; see [`ExchangeError`].
     fn open_websocket(
         &self,
         host: &Host,
         request: Request<()>,
     ) -> impl Future<Output = Result<WebSocketResponse<Self::Body>, ExchangeError>> + Send;
 
-    /// Has anybody announced interest in this?
+    /// Whether a responder has announced interest in this.
     fn serves(&self, host: &Host, method: &Method, path: &str) -> bool;
 
-    /// Has anybody announced interest in WebSockets here?
+    /// Whether a responder has announced interest in WebSockets here.
     fn serves_websocket(&self, host: &Host, path: &str) -> bool;
 
-    /// Can requests be answered right now?
+    /// Whether requests can be served now.
     fn availability(&self) -> Availability;
 
-    /// Treats requests in another way from the next one on. Nothing, where there is nothing to configure.
+    /// Applies `config` to subsequent requests. The default does nothing.
     fn configure(&self, _config: RequesterConfig) {}
 
-    /// What there is to say about the bus, for metrics.
+    /// State of the bus, for metrics.
     fn bus(&self) -> BusState {
         BusState::default()
     }
 
-    /// Ends what is still open within `grace`. Called once, when no more requests come. Says whether all of it did.
+    /// Ends what is still open within `grace`. Called once, after the last request. Returns whether everything ended.
     fn drain(&self, grace: Duration) -> impl Future<Output = bool> + Send;
 }
 

@@ -1,12 +1,12 @@
-//! WebSockets as clients have them (RFC 6455, and RFC 8441 over HTTP/2). What happens to messages on NATS is `h8s_nats`'s.
+//! The client's side of WebSockets (RFC 6455, and RFC 8441 over HTTP/2). `h8s_nats` carries their messages.
 //!
-//! One connection's way, file by file: `upgrade` recognises the request, `origin` keeps foreign pages out, `open` asks a
-//! responder and answers with a `handshake`. From then on `connection` is its task, between the `socket` and the leg:
-//! `codec` for the bytes, `outbox` and `queue` for what goes to the client, `clock` for what happens by itself, `slow`
-//! for those who do not keep up, `ending` for how it ends.
+//! A connection's life: `upgrade` recognises the request, `origin` rejects foreign pages, `open` asks a responder and
+//! responds with a `handshake`. From then on `connection` is its task, between the `socket` and the upstream session:
+//! `codec` for frames, `outbox` and `queue` for outgoing messages, `clock` for timers, `slow` for slow clients, `ending`
+//! for the close.
 //!
-//! Invariants: nothing is published before the client is admitted; a client's message is never held whole; a quiet
-//! connection holds no buffer; what waits for a client is bounded, and waiting for one holds up no other.
+//! Invariants: nothing is published before the client is admitted; a client's message is never held whole; an idle
+//! connection holds no buffer; each client's queue is bounded, and a slow client delays no other.
 
 mod clock;
 mod codec;
@@ -28,26 +28,27 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 use crate::shutdown::ShutdownWatch;
 
+pub(crate) use config::DEFAULT_MAX_WEBSOCKETS;
 pub use config::WebSocketConfig;
 pub(crate) use ending::Ending;
 pub use origin::AllowedOrigins;
 pub use slow::DropOldest;
-pub(crate) use upgrade::{Asked, VERSION, asked};
+pub(crate) use upgrade::{UpgradeRequest, asked};
 
-/// By then the last clients are told that a draining gateway leaves, so that their close handshakes and what their
-/// responders have in hand fit into the rest of the grace period.
+/// Share of the grace period over which a drain spreads its closes, so that close handshakes and messages in progress fit
+/// into the rest.
 const DRAIN_SHARE: f64 = 0.7;
-/// Spreading reconnects wider than this helps nobody.
+/// Spreading reconnects wider than this has no benefit.
 const MAX_DRAIN_WINDOW: Duration = Duration::from_secs(20);
 
-/// What all WebSockets of a gateway share.
+/// State shared by all WebSockets of one worker.
 #[derive(Debug)]
 pub(crate) struct WebSockets {
     slots: Arc<Semaphore>,
-    /// Over how long a drain spreads its closes.
+    /// Time over which a drain spreads its closes.
     drain_window: Duration,
     tasks: TaskTracker,
     shutdown: ShutdownWatch,
@@ -71,7 +72,7 @@ impl WebSockets {
         }
     }
 
-    /// `None`: there are as many as there may be.
+    /// `None`: `--max-websockets` is reached.
     fn slot(&self) -> Option<Slot> {
         let permit = self.slots.clone().try_acquire_owned().ok()?;
         self.metrics.websockets.open.inc();
@@ -79,11 +80,11 @@ impl WebSockets {
     }
 }
 
-/// A place among those that may be open, from before the responder is asked until it has handled what the client said
-/// last: that waits here, and whoever comes and goes quickly must not have more of it than its place.
+/// One of the WebSockets that may be open, held from before the responder is asked until it has handled the client's last
+/// message. That message waits here, so clients that reconnect rapidly must not accumulate more than their slots.
 #[derive(Debug)]
 struct Slot {
-    /// Counted among the open ones, until the client's socket is closed.
+    /// Counted as open until the client's socket is closed.
     counted: Option<Arc<Metrics>>,
     _permit: OwnedSemaphorePermit,
 }

@@ -1,11 +1,10 @@
-//! What a connection's timer is set for: pings, silence, writes that stall, and the moment to leave when the gateway
-//! drains.
+//! Timers of a connection: pings, idle clients, stalled writes, and the close when the gateway drains.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What it is time for.
+/// A timer that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Ping,
@@ -18,26 +17,33 @@ pub(super) enum Due {
 pub(super) struct Clock {
     ping_interval: Duration,
     write_timeout: Duration,
-    /// When the client was last heard, or could not be because nobody listened.
-    heard: Instant,
+    /// When the client last sent something, or reading was paused.
+    last_received: Instant,
     is_pinged: bool,
-    /// Since when the socket has taken nothing of what waits, and how much it had taken then.
+    /// Since when pending writes make no progress, and the bytes written by then.
     stalled: Option<(Instant, u64)>,
     leave: Option<Instant>,
 }
 
 impl Clock {
     pub(super) fn new(ping_interval: Duration, write_timeout: Duration, now: Instant) -> Self {
-        Self { ping_interval, write_timeout, heard: now, is_pinged: false, stalled: None, leave: None }
+        Self {
+            ping_interval,
+            write_timeout,
+            last_received: now,
+            is_pinged: false,
+            stalled: None,
+            leave: None,
+        }
     }
 
-    /// The client has sent something, whatever it was; or what it sends is not being read now.
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.heard = now;
+    /// The client has sent something, or reading is paused.
+    pub(super) fn received(&mut self, now: Instant) {
+        self.last_received = now;
         self.is_pinged = false;
     }
 
-    /// Something waits for the socket, which has taken so many bytes until now. Whether that is news.
+    /// Writes are pending, with this many bytes written so far. Returns whether they have just become pending.
     pub(super) fn waits(&mut self, written_bytes: u64, now: Instant) -> bool {
         let is_news = self.stalled.is_none();
         if self.stalled.is_none_or(|(_, before)| before != written_bytes) {
@@ -46,7 +52,7 @@ impl Clock {
         is_news
     }
 
-    /// Nothing waits.
+    /// No write is pending.
     pub(super) fn flushed(&mut self) {
         self.stalled = None;
     }
@@ -55,23 +61,23 @@ impl Clock {
         self.leave = Some(instant);
     }
 
-    /// When to look again.
+    /// The next timer.
     pub(super) fn next(&self) -> Instant {
-        let silence = self.heard + self.ping_interval * if self.is_pinged { 2 } else { 1 };
+        let silence = self.last_received + self.ping_interval * if self.is_pinged { 2 } else { 1 };
         let stalled = self.stalled.map(|(since, _)| since + self.write_timeout);
         [stalled, self.leave].into_iter().flatten().fold(silence, Instant::min)
     }
 
-    /// What it is time for now.
+    /// The timer that is due now.
     pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
         let has_passed = |instant: Instant| instant <= now;
         if self.leave.is_some_and(has_passed) {
             Some(Due::Leave)
         } else if self.stalled.is_some_and(|(since, _)| has_passed(since + self.write_timeout)) {
             Some(Due::Stalled)
-        } else if self.is_pinged && has_passed(self.heard + self.ping_interval * 2) {
+        } else if self.is_pinged && has_passed(self.last_received + self.ping_interval * 2) {
             Some(Due::Silent)
-        } else if !self.is_pinged && has_passed(self.heard + self.ping_interval) {
+        } else if !self.is_pinged && has_passed(self.last_received + self.ping_interval) {
             self.is_pinged = true;
             Some(Due::Ping)
         } else {
@@ -101,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn anything_heard_starts_anew() {
+    fn anything_received_restarts_the_timer() {
         let (mut clock, now) = clock();
         clock.due(now + 30 * SECOND);
-        clock.heard(now + 59 * SECOND);
+        clock.received(now + 59 * SECOND);
         assert_eq!(clock.due(now + 60 * SECOND), None);
         assert_eq!(clock.due(now + 89 * SECOND), Some(Due::Ping));
     }
@@ -114,7 +120,7 @@ mod tests {
         let (mut clock, now) = clock();
         clock.waits(100, now);
         clock.waits(110, now + 50 * SECOND);
-        clock.heard(now + 70 * SECOND);
+        clock.received(now + 70 * SECOND);
         clock.waits(110, now + 70 * SECOND);
         assert_eq!(clock.due(now + 80 * SECOND), None);
         assert_eq!(clock.due(now + 110 * SECOND), Some(Due::Stalled));

@@ -1,8 +1,8 @@
-//! RFC 6455 as a server speaks it, without a socket: bytes in, events out; messages in, bytes out.
+//! The server side of RFC 6455 without a socket: bytes in, events out; messages in, bytes out.
 //!
-//! A message is handed on in parts while it arrives and is never held whole; what waits is at most a part. Whatever a
-//! client does wrong is a [`Violation`] as soon as it can be told: from the declared length, the first wrong bit, the
-//! first byte that no UTF-8 can have. No extension is ever negotiated, so the reserved bits are always wrong.
+//! A message is passed on in parts while it arrives and is never held whole; at most one part is buffered. A [`Violation`]
+//! is detected as early as possible: at the declared length, the first wrong bit, or the first invalid byte of UTF-8. No
+//! extension is negotiated, so the reserved bits must be 0.
 
 mod close;
 mod decoder;
@@ -19,7 +19,7 @@ use decoder::MAX_PART_BYTES;
 pub(crate) use decoder::{Decoder, Event};
 pub(crate) use encode::{close, message, ping, push_pong};
 
-/// What a client may not do.
+/// A protocol violation by the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
     /// Not RFC 6455. Closes 1002.
@@ -31,7 +31,7 @@ pub(crate) enum Violation {
     /// Closes 1009.
     #[error("message is too large")]
     TooLarge,
-    /// Frames without end and without content. Closes 1008.
+    /// Too many empty fragments in a row. Closes 1008.
     #[error("too many empty fragments")]
     Empty,
 }

@@ -1,36 +1,37 @@
-//! How much of everything the clients' WebSockets may have.
+//! Configuration of WebSockets.
 
 use std::time::Duration;
 
 use super::origin::AllowedOrigins;
 use super::slow::DropOldest;
-use crate::config::DEFAULT_MAX_WEBSOCKETS;
 
-/// Limits and habits of the clients' WebSockets. Each is per connection where it does not say otherwise.
+/// Limits and timeouts of WebSockets, per connection unless stated otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSocketConfig {
-    /// Whose pages' scripts may connect, beside the host's own. Nobody's.
+    /// Origins whose pages may connect, besides the host's own. Default: none.
     pub allowed_origins: AllowedOrigins,
-    /// Open at once, on this gateway. 10,000. Beyond it 503, before anything is published.
+    /// Maximum open WebSockets of this gateway. Default 10,000. Further ones get 503 before anything is published.
     pub max_open: u32,
-    /// The largest message, from the client or for it. 1 MiB. Beyond it close 1009.
+    /// Maximum message in either direction, in bytes. Default 1 MiB. Larger ones close 1009.
     pub max_message_bytes: usize,
-    /// Pushes that wait for a client that is slow. 1 MiB. Beyond it close 1013.
+    /// Maximum queued pushes for a slow client, in bytes. Default 1 MiB. Beyond it the connection closes with 1013.
     pub queue_bytes: usize,
-    /// Where the oldest pushes are dropped instead. Nowhere.
+    /// Routes where the oldest pushes are dropped instead. Default: none.
     pub drop_oldest: DropOldest,
-    /// How long a client may be silent before it is pinged, and then before it counts as gone (1006). 30 s: less than the
-    /// 60 s after which many a load balancer forgets a quiet connection.
+    /// Idle time before a client is pinged, and again before it counts as gone (1006). Default 30 s: less than the 60 s
+    /// after which many load balancers drop an idle connection.
     pub ping_interval: Duration,
-    /// How long a client may read nothing at all while something waits for it. 60 s.
+    /// How long a client may read nothing while writes are pending. Default 60 s.
     pub write_timeout: Duration,
-    /// How long the close handshake may take. 5 s: a round trip, behind what is in flight.
+    /// Time limit for the close handshake. Default 5 s: a round trip behind the bytes in flight.
     pub close_timeout: Duration,
-    /// How long a connection whose responder is gone waits for another before close 1012. 30 s.
+    /// How long a connection that lost its responder waits for another before it closes with 1012. Default 30 s.
     pub reopen_timeout: Duration,
 }
 
-/// What most messages are far below; larger things have HTTP.
+/// At 6 to 16 KiB each: at most 160 MiB, and within the same number of open files.
+pub(crate) const DEFAULT_MAX_WEBSOCKETS: u32 = 10_000;
+/// Far above most messages; HTTP is for larger transfers.
 const MIB: usize = 1 << 20;
 
 impl Default for WebSocketConfig {

@@ -1,7 +1,8 @@
-//! One client's WebSocket from its 101 on: reads and hears, writes, pings, ends.
+//! One client's WebSocket after its 101: reads, writes, pings, closes.
 //!
 //! A single task per connection. It reads from the client only while the responder has room, and takes the responder's
-//! next message only while little waits for the client: each side's pace holds the other, and nobody else.
+//! next message only while little is queued for the client: back-pressure in both directions, without effect on other
+//! connections.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,36 +21,36 @@ use super::codec::{Decoder, Event};
 use super::ending::Ending;
 use super::outbox::Outbox;
 use super::socket::Stream;
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 use crate::shutdown::{Phase, ShutdownWatch};
 
-/// A client that has said its last word closes within a round trip or two.
+/// A client that has sent its close frame closes its socket within a round trip or two.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client's side of a WebSocket.
 pub(crate) struct Connection {
     stream: Stream,
     outbox: Arc<Outbox>,
-    /// Read, and not looked at yet: while the responder has no room.
+    /// Bytes read but not decoded yet, while the responder has no room.
     input: BytesMut,
     decoder: Decoder,
     clock: Clock,
     metrics: Arc<Metrics>,
-    /// The close handshake has been had.
+    /// The close handshake is complete.
     is_orderly: bool,
 }
 
-/// What the socket's side of the loop has come to.
+/// Result of polling the socket.
 enum Step {
-    /// There is input.
+    /// Input is available.
     Read,
-    /// There is room for the responder's next message, or the timer has to be set anew.
+    /// There is room for the responder's next message, or the timer must be reset.
     Moved,
     Ended(Ending),
 }
 
 impl Connection {
-    /// `input`: what was read ahead of the first frame.
+    /// `input`: bytes already read.
     pub(crate) fn new(
         stream: Stream,
         outbox: Arc<Outbox>,
@@ -63,7 +64,7 @@ impl Connection {
     }
 
     /// Passes messages in both directions until something ends it. When the gateway drains, that is after a part of
-    /// `drain_window` which differs from connection to connection, so that clients do not come back all at once (T22).
+    /// `drain_window` chosen at random per connection, so that clients do not reconnect all at once (T22).
     pub(crate) async fn converse(
         &mut self,
         leg: &mut UpstreamSession,
@@ -79,7 +80,7 @@ impl Connection {
             }
             let reads = self.input.is_empty() && leg.has_room();
             let takes = self.outbox.is_low();
-            // One that is too early finds nothing due and is set anew: cheaper than setting it with every message.
+            // A timer that fires early finds nothing due and is reset: cheaper than resetting it with every message.
             if timer.is_elapsed() || timer.deadline() > self.clock.next() {
                 timer.as_mut().reset(self.clock.next());
             }
@@ -88,7 +89,7 @@ impl Connection {
                     Step::Read | Step::Moved => {}
                     Step::Ended(ending) => return ending,
                 },
-                event = heard(leg, takes) => match event {
+                event = next_event(leg, takes) => match event {
                     UpstreamEvent::Message(message) => self.outbox.send(&message),
                     UpstreamEvent::Close(close) => return Ending::Responder(close),
                     UpstreamEvent::Room => {}
@@ -106,17 +107,17 @@ impl Connection {
         }
     }
 
-    /// Takes what was read apart, and passes it on as far as there is room.
+    /// Decodes the input, and passes it on while the responder has room.
     async fn receive(&mut self, leg: &mut UpstreamSession) -> Option<Ending> {
         while !self.input.is_empty() && leg.has_room() {
-            // Pings and the smallest of fragments cost a client nothing, and there is no credit for them.
+            // Pings and tiny fragments cost a client little and use no credit.
             tokio::task::consume_budget().await;
             match self.decoder.next(&mut self.input) {
                 Ok(Some(Event::Part { kind, data, more })) => {
                     if !more {
                         self.metrics.websockets.received.inc();
                     }
-                    // Boxed for as long as it takes: otherwise every quiet connection keeps 1.5 KiB of room for it.
+                    // Boxed while it runs: otherwise every idle connection reserves 1.5 KiB for it.
                     Box::pin(leg.send(kind, data, more)).await;
                 }
                 Ok(Some(Event::Ping(payload))) => self.outbox.pong(&payload),
@@ -126,13 +127,13 @@ impl Connection {
             }
         }
         if self.input.is_empty() {
-            // Empty, it would still keep alive what was read.
+            // An empty buffer would keep its allocation alive.
             self.input = BytesMut::new();
         }
         None
     }
 
-    /// Writes what waits; then reads, if `reads`.
+    /// Writes pending frames; then reads, if `reads`.
     fn poll_step(&mut self, cx: &mut Context<'_>, reads: bool, was_low: bool) -> Poll<Step> {
         let Ok(waiting) = self.outbox.poll(cx, &mut self.stream) else {
             return Poll::Ready(Step::Ended(Ending::Vanished));
@@ -154,7 +155,7 @@ impl Connection {
         }
         Poll::Ready(match ready!(self.stream.poll_read(cx, &mut self.input)) {
             Ok(1..) => {
-                self.clock.heard(Instant::now());
+                self.clock.received(Instant::now());
                 Step::Read
             }
             Ok(0) | Err(_) => Step::Ended(Ending::Vanished),
@@ -165,9 +166,9 @@ impl Connection {
         let now = Instant::now();
         let due = self.clock.due(now)?;
         if !reads && matches!(due, Due::Ping | Due::Silent) {
-            // Nobody listens: silence says nothing about the client. What is between must see something pass, and a
-            // client that is gone is found out by what it does not take.
-            self.clock.heard(now);
+            // Reading is paused, so silence does not mean that the client is gone. The ping keeps middleboxes from
+            // dropping the connection; a client that is gone is detected by stalled writes.
+            self.clock.received(now);
             self.outbox.ping();
             return None;
         }
@@ -182,12 +183,12 @@ impl Connection {
         }
     }
 
-    /// Closes the socket: with a close handshake where there is a client to have it with, within `close_timeout`. What the
-    /// client sends meanwhile is not passed on.
+    /// Closes the socket, with a close handshake within `close_timeout` if the client is reachable. Messages that the client
+    /// sends meanwhile are dropped.
     pub(crate) async fn finish(&mut self, ending: &Ending, close_timeout: Duration) {
-        /// As long as a client may take nothing at all while the connection is open.
+        /// Together as long as the default write timeout of an open connection.
         const TURNS: usize = 12;
-        if !ending.is_said() {
+        if !ending.reaches_client() {
             return;
         }
         self.outbox.finish(&ending.close(), ending.is_at_once());
@@ -198,12 +199,12 @@ impl Connection {
                 self.is_orderly = had.is_ok();
                 return;
             }
-            // Whoever still takes what was sent before is to have the close as well.
+            // A client that still reads earlier messages gets the close frame as well.
             if self.outbox.is_flushed() || self.outbox.written_bytes() == before {
                 break;
             }
         }
-        // All is said, and only the answer is missing: a reset would take back what is on its way.
+        // Only the client's close frame is missing: a reset could destroy bytes in flight.
         self.is_orderly = self.outbox.is_flushed();
         if self.is_orderly {
             let ended = poll_fn(|cx| self.outbox.poll_shutdown(cx, &mut self.stream));
@@ -217,12 +218,12 @@ impl Connection {
         poll_fn(|cx| self.outbox.poll_shutdown(cx, &mut self.stream)).await
     }
 
-    /// After an orderly end: reads what the client still sends, to its end. The system answers unread bytes with a reset,
-    /// which can destroy the close frame on its way.
+    /// After an orderly close: reads until the client closes. The system answers unread bytes with a reset, which can destroy
+    /// the close frame in flight.
     pub(crate) async fn linger(mut self) {
         if self.is_orderly {
             let rest = async { while matches!(self.read().await, Ok(1..)) {} };
-            // Who goes on longer does so against the rules, and may have its reset.
+            // A client that sends longer violates the protocol and is reset.
             let _ = timeout(LINGER_TIMEOUT, rest).await;
         }
     }
@@ -248,12 +249,12 @@ impl Connection {
     }
 }
 
-/// The leg's next, without messages while too much waits for the client.
-async fn heard(leg: &mut UpstreamSession, takes: bool) -> UpstreamEvent {
+/// The next event from upstream; no messages while the client's queue is too long.
+async fn next_event(leg: &mut UpstreamSession, takes: bool) -> UpstreamEvent {
     if takes { leg.next().await } else { leg.next_but_messages().await }
 }
 
-/// The socket ends with the connection, whoever still holds the outbox.
+/// Closes the socket even if others still hold the outbox.
 impl Drop for Connection {
     fn drop(&mut self) {
         if !self.is_orderly {

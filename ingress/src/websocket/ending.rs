@@ -1,31 +1,31 @@
-//! How a connection ends, and what each side is told of it.
+//! Why a connection ends, and the close that each side gets.
 
 use h8s_wire::Close;
 
 use super::codec::Violation;
 
-/// The first of these that happens decides.
+/// Why a connection ends. The first cause decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The client closed.
     Client(Close),
     /// The client's socket ended without a close frame, or failed.
     Vanished,
-    /// Not a byte for two intervals, although it was pinged.
+    /// No byte for two ping intervals.
     Silent,
-    /// Nothing was read for the whole write timeout.
+    /// The client read nothing for the write timeout.
     Stalled,
-    /// The client broke the protocol, or went over a limit.
+    /// The client violated the protocol, or exceeded a limit.
     Violation(Violation),
-    /// The responder closes, or is not to be had any more.
+    /// The responder closed, or is gone.
     Responder(Close),
-    /// Somebody who may push closes.
+    /// Closed by a push.
     Pushed(Close),
-    /// More pushes wait than may.
+    /// The push queue is full.
     Slow,
     /// The gateway drains.
     Draining,
-    /// The gateway ends now.
+    /// The gateway shuts down at once.
     Cut,
 }
 
@@ -34,13 +34,13 @@ const RESTART: u16 = 1012;
 const TRY_AGAIN_LATER: u16 = 1013;
 
 impl Ending {
-    /// What everybody is told: the client where it can be, the responder, and whoever follows the registry.
+    /// The close for the client, the responder and the connection registry.
     pub(crate) fn close(&self) -> Close {
         match self {
             Self::Client(close) | Self::Responder(close) | Self::Pushed(close) => close.clone(),
             Self::Vanished => Close::new(Close::ABNORMAL, ""),
-            Self::Silent => Close::new(Close::ABNORMAL, "no answer to a ping"),
-            Self::Stalled => Close::new(Close::ABNORMAL, "nothing was read"),
+            Self::Silent => Close::new(Close::ABNORMAL, "ping timeout"),
+            Self::Stalled => Close::new(Close::ABNORMAL, "write timeout"),
             Self::Cut => Close::new(Close::ABNORMAL, "cut off by the gateway's shutdown"),
             Self::Violation(violation) => Close::new(violation.close_code(), violation.to_string()),
             Self::Slow => Close::new(TRY_AGAIN_LATER, "slow"),
@@ -48,19 +48,19 @@ impl Ending {
         }
     }
 
-    /// Is there a client to say it to?
-    pub(crate) fn is_said(&self) -> bool {
+    /// Whether a close frame can reach the client.
+    pub(crate) fn reaches_client(&self) -> bool {
         !matches!(self, Self::Vanished | Self::Silent | Self::Stalled | Self::Cut)
     }
 
-    /// Does what was queued before still go out? A client that closed does not want it, and one that is slow would not
-    /// get to the close frame behind it.
+    /// Whether queued messages are dropped: a client that closed does not want them, and a slow one would not reach the close
+    /// frame behind them.
     pub(crate) fn is_at_once(&self) -> bool {
         matches!(self, Self::Client(_) | Self::Slow)
     }
 
-    /// Is the client expected to answer with a close frame of its own? Not if it has said its own, and what it says after
-    /// a violation is not understood.
+    /// Whether the client must still send a close frame. Not if it has sent one; after a violation its bytes cannot be
+    /// decoded.
     pub(crate) fn awaits_answer(&self) -> bool {
         !matches!(self, Self::Client(_) | Self::Violation(_))
     }

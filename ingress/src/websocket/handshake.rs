@@ -1,21 +1,24 @@
-//! The response by which a client has its WebSocket: 101 over HTTP/1.1, 200 over HTTP/2.
+//! The response that opens a WebSocket: 101 over HTTP/1.1, 200 over HTTP/2.
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::upgrade::{Asked, strip_handshake, tokens};
-use crate::fields;
-use crate::rescue::ResponseFault;
+use super::upgrade::{UpgradeRequest, strip_handshake, tokens};
+use crate::http::error_response::ResponseFault;
+use crate::http::header_policy;
 
 /// `headers` are the responder's.
 ///
 /// # Errors
 /// The responder chose a subprotocol that the client did not offer, or several (RFC 6455 §4.1).
-pub(crate) fn accepted<B: Default>(asked: Asked, headers: HeaderMap) -> Result<Response<B>, ResponseFault> {
+pub(crate) fn accepted<B: Default>(
+    asked: UpgradeRequest,
+    headers: HeaderMap,
+) -> Result<Response<B>, ResponseFault> {
     let mut response = Response::new(B::default());
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
-    fields::strip_response(headers);
+    header_policy::strip_response(headers);
     strip_handshake(headers);
     check_protocol(headers, &asked.offered)?;
     if let Some(accept) = asked.accept {
@@ -51,7 +54,7 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        accepted(Asked { accept: Some(HeaderValue::from_static("accept")), offered }, headers)
+        accepted(UpgradeRequest { accept: Some(HeaderValue::from_static("accept")), offered }, headers)
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! Which pages' scripts may open a WebSocket (T10; RFC 6455 §10.2).
+//! Origin check: which pages may open a WebSocket (T10; RFC 6455 §10.2).
 //!
-//! Browsers send cookies with any page's WebSocket and show the page's origin in `Origin`; nothing else keeps a foreign
-//! page out. Whoever sends no `Origin` is no browser and is admitted: it could claim any.
+//! Browsers send cookies with any page's WebSocket and name the page's origin in `Origin`; this check is the only
+//! protection against foreign pages. A client without `Origin` is not a browser and is admitted: it could claim any.
 
 use std::str::FromStr;
 
 use h8s_wire::Host;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// The origins that may open WebSockets beside the host's own (`--allowed-origins`). None, unless named.
+/// Origins that may open WebSockets besides the host's own (`--allowed-origins`). Default: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedOrigins {
-    /// `*`: every origin, and what is none.
+    /// `*`: every value of `Origin`.
     is_any: bool,
     listed: Vec<Pattern>,
 }
@@ -33,7 +33,7 @@ struct Pattern {
 }
 
 impl AllowedOrigins {
-    /// Judges the `Origin` of a request for `authority`.
+    /// Whether the `Origin` of a request for `authority` is allowed.
     pub(crate) fn admit(&self, headers: &HeaderMap, authority: &HeaderValue) -> bool {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let Some(origin) = origins.next() else { return true };
@@ -80,7 +80,7 @@ impl Pattern {
     }
 }
 
-/// The port that an authority names. What is no authority at all is found by [`Host::parse`].
+/// The port of an authority. [`Host::parse`] detects an invalid authority.
 fn port(authority: &str) -> Option<u16> {
     let after_literal = authority.rsplit_once(']').map_or(authority, |(_, port)| port);
     after_literal.rsplit_once(':').and_then(|(_, digits)| digits.parse().ok())
@@ -114,7 +114,7 @@ impl FromStr for AllowedOrigins {
 fn pattern(text: &str) -> Result<Pattern, String> {
     let bare = text.replacen("://*.", "://", 1);
     let origin = Origin::parse(&bare).ok_or_else(|| {
-        format!("{text:?} is no origin; write https://app.example.com, https://*.example.com or *")
+        format!("{text:?} is not a valid origin; write https://app.example.com, https://*.example.com or *")
     })?;
     Ok(Pattern { origin, is_suffix: bare.len() < text.len() })
 }
@@ -187,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn a_star_admits_whatever_there_is() {
+    fn a_star_admits_every_origin() {
         for origins in [&["https://b.example"][..], &["null"], &["null", "x"], &[""]] {
             assert!(admits("https://c.example,*", "a.example", origins), "{origins:?}");
         }
     }
 
     #[test]
-    fn what_is_no_origin_is_refused_by_name() {
+    fn an_invalid_origin_is_named_in_the_error() {
         for bad in
             ["a.example", "https://", "https://*", "https://a.example/x", "https://*.*.example", "null"]
         {

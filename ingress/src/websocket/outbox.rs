@@ -1,8 +1,8 @@
-//! The way out to one client, shared by the connection's own task and by whoever pushes to it.
+//! Outgoing messages of one client, shared by the connection's task and by pushers.
 //!
-//! A push must cost no more than its write: while nothing waits on a cleartext HTTP/1.1 connection, whoever delivers writes
-//! to the socket at once, under the outbox's lock, and wakes nobody. What the socket does not take is queued, bounded in
-//! bytes, and written by the connection's task, as is everything over TLS and HTTP/2.
+//! A push must cost no more than its write: on a cleartext HTTP/1.1 connection with an empty queue, the pusher writes to the
+//! socket directly, under the outbox's lock, and wakes no task. The rest is queued, bounded in bytes, and written by the
+//! connection's task, as is everything over TLS and HTTP/2.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,10 +19,10 @@ use super::codec;
 use super::ending::Ending;
 use super::queue::{Queue, Source};
 use super::socket::Stream;
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 
-/// The responder's next message is taken on while less than this waits: enough to keep a socket busy, and little beside
-/// what the socket itself buffers.
+/// The responder's next message is taken while less than this is queued: enough to keep a socket busy, and little
+/// compared with the socket's own buffer.
 const LOW_WATER_BYTES: usize = 64 << 10;
 
 /// One client's outgoing side.
@@ -30,7 +30,7 @@ const LOW_WATER_BYTES: usize = 64 << 10;
 pub(crate) struct Outbox {
     state: Mutex<State>,
     limit_bytes: usize,
-    /// A full queue loses its oldest pushes, instead of the connection.
+    /// A full queue drops its oldest pushes instead of closing the connection.
     drops_oldest: bool,
     metrics: Arc<Metrics>,
 }
@@ -41,36 +41,36 @@ struct State {
     /// `None`: only the connection's task can write.
     direct: Option<OwnedWriteHalf>,
     stage: Stage,
-    /// The connection is to end so; its task has not seen it yet.
+    /// The requested ending, until the connection's task takes it.
     ending: Option<Ending>,
     /// The connection's task.
     waker: Option<Waker>,
 }
 
-/// What is left after writing.
+/// State after writing.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// Nothing.
+    /// Nothing is queued.
     pub(super) is_flushed: bool,
-    /// What the socket has taken by now, ever.
+    /// Total bytes written to the socket.
     pub(super) written_bytes: u64,
     /// There is room for the responder's next message.
     pub(super) is_low: bool,
-    /// Somebody else wants the connection to end so. Said once.
+    /// An ending requested by a pusher. Returned once.
     pub(super) ending: Option<Ending>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// The close frame is queued: nothing comes after it.
+    /// The close frame is queued; nothing follows it.
     Closing,
     /// The socket is gone.
     Over,
 }
 
 impl Outbox {
-    /// `direct`: the socket itself, where whoever delivers may write to it.
+    /// `direct`: the socket itself, if pushers may write to it.
     pub(crate) fn new(
         direct: Option<OwnedWriteHalf>,
         limit_bytes: usize,
@@ -81,17 +81,17 @@ impl Outbox {
         Self { state: Mutex::new(state), limit_bytes, drops_oldest, metrics }
     }
 
-    /// Is there room for the responder's next message?
+    /// Whether there is room for the responder's next message.
     pub(crate) fn is_low(&self) -> bool {
         self.lock().queue.owner_bytes() < LOW_WATER_BYTES
     }
 
-    /// What the socket has taken by now, ever.
+    /// Total bytes written to the socket.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.lock().queue.written_bytes()
     }
 
-    /// Nothing waits.
+    /// Whether nothing is queued.
     pub(crate) fn is_flushed(&self) -> bool {
         self.lock().queue.is_empty()
     }
@@ -102,7 +102,7 @@ impl Outbox {
         self.lock().offer(Source::Owner, codec::message(message));
     }
 
-    /// Asks whether the client is there. For the connection's task.
+    /// Queues a ping. For the connection's task.
     pub(crate) fn ping(&self) {
         self.lock().offer(Source::Owner, codec::ping());
     }
@@ -115,7 +115,7 @@ impl Outbox {
         }
     }
 
-    /// Queues the close frame as the last one. `at_once`: what waits before it is dropped.
+    /// Queues the close frame as the last one. `at_once`: earlier frames are dropped.
     pub(crate) fn finish(&self, close: &Close, at_once: bool) {
         let mut state = self.lock();
         if state.stage == Stage::Open {
@@ -127,10 +127,10 @@ impl Outbox {
         }
     }
 
-    /// Writes what waits, and has the task woken when there is something new that it has to write, or to end for.
+    /// Writes queued frames, and registers the task to be woken for new frames or an ending.
     ///
     /// # Errors
-    /// The socket failed, here or under somebody who delivered.
+    /// The socket failed, here or for a pusher.
     pub(super) fn poll(&self, cx: &mut Context<'_>, stream: &mut Stream) -> io::Result<Waiting> {
         let mut state = self.lock();
         let State { queue, direct, stage, ending, waker } = &mut *state;
@@ -166,14 +166,14 @@ impl Outbox {
         }
     }
 
-    /// Lets go of the socket, whoever still holds the outbox.
+    /// Releases the socket even if others still hold the outbox.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.stage = Stage::Over;
         state.queue = Queue::default();
         state.waker = None;
         if let Some(socket) = state.direct.take() {
-            // Dropped whole, and not half: how the socket ends is decided elsewhere.
+            // Dropping the half would shut the socket down; the connection decides how it is closed.
             socket.forget();
         }
     }
@@ -183,7 +183,10 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for a push, or says how the connection ends.
+    /// Makes room for a push.
+    ///
+    /// # Errors
+    /// The ending of the connection, if the queue stays full.
     fn make_room(&self, state: &mut State, frame: &Bytes) -> Result<(), Ending> {
         while !state.queue.has_room(frame, self.limit_bytes) {
             if !self.drops_oldest {
@@ -200,7 +203,7 @@ impl Outbox {
 }
 
 impl State {
-    /// Writes the frame if that can be done here and now, or queues it. Says whether the task has to go on with it.
+    /// Writes the frame directly if possible, else queues it. Returns whether the connection's task must continue.
     fn offer(&mut self, source: Source, frame: Bytes) -> bool {
         if self.stage != Stage::Open {
             return false;
@@ -208,20 +211,20 @@ impl State {
         let was_empty = self.queue.is_empty();
         let Some(socket) = self.direct.as_ref().filter(|_| was_empty) else {
             self.queue.push(source, frame);
-            // If something waited already, the task waits for the socket.
+            // With earlier frames queued, the task already waits for the socket.
             return was_empty;
         };
         match socket.try_write(&frame) {
             Ok(written) if written == frame.len() => return false,
             Ok(written) => self.queue.push_rest(source, frame.slice(written..)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.queue.push(source, frame),
-            // The task finds out by itself.
+            // The task detects the failure at its next poll.
             Err(_) => self.stage = Stage::Over,
         }
         true
     }
 
-    /// The first who wants the end decides how.
+    /// The first requested ending counts.
     fn ends(&mut self, ending: Ending) {
         if self.stage == Stage::Open && self.ending.is_none() {
             self.ending = Some(ending);
@@ -303,13 +306,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_push_is_written_by_whoever_delivers_it() {
+    async fn a_push_is_written_by_its_pusher() {
         let (mut client, write) = connected().await;
         let outbox = outbox(Some(write), 1000, false);
 
         outbox.deliver(&Push::new(Message::text("now")));
 
-        // Nobody polls the outbox.
+        // The outbox is not polled.
         let mut frame = [0; 5];
         client.read_exact(&mut frame).await.unwrap();
         assert_eq!(&frame, b"\x81\x03now");

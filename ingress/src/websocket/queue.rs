@@ -1,7 +1,7 @@
-//! What waits to be written to one client, in frames, and in which order.
+//! Queue of frames for one client.
 //!
-//! First the rest of a frame that is half out, then answers to pings, then messages as they came. Nothing is held while
-//! nothing waits.
+//! Order: the rest of a partly written frame, then pongs, then messages in order of arrival. An empty queue holds no
+//! memory.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -11,26 +11,26 @@ use bytes::{Buf, Bytes};
 
 use super::codec;
 
-/// What a queued message costs beside its bytes: its place here, and its share of an allocation. So that a queue of
-/// empty messages is bounded, too.
+/// Overhead of a queued message beyond its bytes: its entry here, and its share of an allocation. It bounds a queue of
+/// empty messages, too.
 const ENTRY_BYTES: usize = 64;
-/// Answers to pings that wait. Beyond it only the latest is kept (RFC 6455 §5.5.3).
+/// Maximum queued pongs, in bytes. Beyond it only the latest is kept (RFC 6455 §5.5.3).
 const MAX_PONG_BYTES: usize = 1 << 10;
-/// Frames per write. The system takes up to 1,024; a client that lags has mostly few.
+/// Frames per write. The system accepts up to 1,024; a slow client mostly has few.
 const MAX_SLICES: usize = 32;
 
-/// Where a message comes from.
+/// Origin of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// The responder that owns the connection: it waits for room, and is never dropped.
+    /// The responder that owns the connection: it waits for room; its messages are never dropped.
     Owner,
-    /// Anybody, who waits for nothing.
+    /// A pusher, which does not wait for room.
     Push,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// The rest of what has been begun.
+    /// The rest of a partly written frame.
     writing: Bytes,
     is_writing_push: bool,
     pongs: Vec<u8>,
@@ -50,24 +50,24 @@ impl Queue {
         self.writing.is_empty() && self.pongs.is_empty() && self.frames.is_empty()
     }
 
-    /// What everything that waits costs.
+    /// Total cost of the queue.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.writing.len() + self.pongs.len() + self.frames_bytes
     }
 
-    /// What of it is the responder's that owns the connection: others' pushes must not keep it waiting.
+    /// Queued bytes of the owner: pushes must not delay it.
     pub(super) fn owner_bytes(&self) -> usize {
         let writing = if self.is_writing_push { 0 } else { self.writing.len() };
         writing + self.frames_bytes - self.pushed_bytes
     }
 
-    /// What has gone out of here, ever: progress, if it changes.
+    /// Total bytes written, which shows progress.
     pub(super) fn written_bytes(&self) -> u64 {
         self.written_bytes
     }
 
-    /// May a push of this length be queued within the limit? One alone may always.
+    /// Whether a push fits within the limit. A single one always does.
     pub(super) fn has_room(&self, frame: &Bytes, limit_bytes: usize) -> bool {
         self.pushed_bytes == 0 || self.pushed_bytes + cost(frame) <= limit_bytes
     }
@@ -80,14 +80,14 @@ impl Queue {
         self.frames.push_back((source, frame));
     }
 
-    /// The rest of a frame whose beginning is out already. Only while nothing waits.
+    /// Queues the rest of a partly written frame. The queue must be empty.
     pub(super) fn push_rest(&mut self, source: Source, rest: Bytes) {
         debug_assert!(self.is_empty(), "a frame was begun in the middle of another");
         self.writing = rest;
         self.is_writing_push = source == Source::Push;
     }
 
-    /// Answers a ping.
+    /// Queues a pong.
     pub(super) fn push_pong(&mut self, payload: &[u8]) {
         if self.pongs.len() > MAX_PONG_BYTES {
             self.pongs.truncate(self.latest_pong);
@@ -96,7 +96,7 @@ impl Queue {
         codec::push_pong(payload, &mut self.pongs);
     }
 
-    /// Drops the oldest push that is not begun. `false`: there is none.
+    /// Drops the oldest push that is not partly written. `false`: none is queued.
     pub(super) fn drop_oldest_push(&mut self) -> bool {
         let oldest = self.frames.iter().position(|(source, _)| *source == Source::Push);
         let dropped = oldest.and_then(|at| self.frames.remove(at));
@@ -106,14 +106,14 @@ impl Queue {
         dropped.is_some()
     }
 
-    /// Drops everything but what is begun: a frame cut in the middle would be garbage to the client.
+    /// Drops everything except a partly written frame, which must be completed.
     pub(super) fn clear(&mut self) {
         let (is_writing_push, written_bytes) = (self.is_writing_push, self.written_bytes);
         let writing = std::mem::take(&mut self.writing);
         *self = Self { writing, is_writing_push, written_bytes, ..Self::default() };
     }
 
-    /// Writes until nothing waits, or the socket takes no more.
+    /// Writes until the queue is empty, or the socket accepts no more.
     pub(super) fn poll_write(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
@@ -132,12 +132,12 @@ impl Queue {
                 written => self.advance(written),
             }
         }
-        // A burst must not be remembered by the memory that it needed.
+        // Releases the memory that a burst needed.
         self.frames = VecDeque::new();
         Poll::Ready(Ok(()))
     }
 
-    /// So many bytes are out.
+    /// Removes written bytes.
     fn advance(&mut self, mut bytes: usize) {
         self.written_bytes += bytes as u64;
         loop {
@@ -150,7 +150,7 @@ impl Queue {
             self.writing = self.take_next();
         }
         if self.writing.is_empty() {
-            // Does not keep alive what it was a part of.
+            // Releases the allocation that it was a part of.
             self.writing = Bytes::new();
         }
     }
@@ -187,7 +187,7 @@ mod tests {
         queue
     }
 
-    /// Everything that a socket would get that takes so many bytes at a time, and no more than so many writes.
+    /// The bytes that a socket gets that accepts `bytes_each` per write, and at most `writes` writes.
     fn written(queue: &mut Queue, bytes_each: usize, mut writes: usize) -> String {
         let mut out = Vec::new();
         let result = queue.poll_write(|slices| {

@@ -1,15 +1,15 @@
-//! For which addresses a client that is slow loses pushes instead of its connection (`--drop-oldest`).
+//! Routes where a slow client loses pushes instead of its connection (`--drop-oldest`).
 
 use std::str::FromStr;
 
 use h8s_wire::{Host, PathPattern, PathTokens};
 
-/// Patterns of `host/path`. None, unless named: a slow client is closed (1013).
+/// Patterns of `host/path`. Default: none, so that a slow client is closed with 1013.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DropOldest(Vec<(Host, PathPattern)>);
 
 impl DropOldest {
-    /// Do pushes to this address replace each other?
+    /// Whether the oldest pushes to this address may be dropped.
     pub(crate) fn covers(&self, host: &Host, path: &str) -> bool {
         self.0.iter().any(|(named, pattern)| named == host && pattern.matches(&PathTokens::of(path)))
     }
@@ -31,7 +31,7 @@ impl FromStr for DropOldest {
 
 fn route(text: &str) -> Result<(Host, PathPattern), String> {
     const SHAPE: &str = "write app.example.com/ticker or app.example.com/live/*";
-    let slash = text.find('/').ok_or_else(|| format!("{text:?} names no path; {SHAPE}"))?;
+    let slash = text.find('/').ok_or_else(|| format!("{text:?} has no path; {SHAPE}"))?;
     let (host, path) = text.split_at(slash);
     let host = host.parse().map_err(|error| format!("{text:?}: {error}; {SHAPE}"))?;
     let path = path.parse().map_err(|error| format!("{text:?}: {error}; {SHAPE}"))?;
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_route_is_refused_by_name() {
+    fn an_invalid_route_is_named_in_the_error() {
         for bad in ["a.example", "a b/x", "/x", "a.example/*/x"] {
             assert!(bad.parse::<DropOldest>().unwrap_err().contains(bad), "{bad}");
         }

@@ -1,6 +1,6 @@
-//! What an upgrade leaves of a client's connection: the socket itself where that is possible, else a stream.
+//! The client's connection after an upgrade: the socket itself where possible, else a stream.
 //!
-//! Reading goes through a scratch buffer of the thread, so that a connection that is quiet holds none.
+//! Reads go through a scratch buffer per thread, so that an idle connection holds no buffer.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -15,40 +15,40 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::linger::Linger;
-use crate::open::ClientConnection;
-use crate::paced::Paced;
-use crate::preface::Rewound;
+use crate::protection::in_flight::ClientConnection;
+use crate::server::detect::Rewound;
+use crate::server::lingering_close::LingeringClose;
+use crate::server::timeout_io::TimeoutIo;
 
-/// What one read may take: a part of a message (`PROTOCOL.md §5`).
+/// Bytes per read: a part of a message (`PROTOCOL.md §5`).
 const SCRATCH_BYTES: usize = 64 << 10;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
 }
 
-/// The side that the connection's task has for itself.
+/// The side of the socket that belongs to the connection's task.
 #[derive(Debug)]
 pub(crate) struct Stream {
     inner: Inner,
-    /// Whose whole connection this is. `None`: over HTTP/2, where it is one stream of several.
+    /// The client connection, if the WebSocket takes all of it. `None` over HTTP/2, where it is one stream.
     client: Option<Arc<ClientConnection>>,
 }
 
 #[derive(Debug)]
 enum Inner {
-    /// Cleartext HTTP/1.1. The other half is the outbox's.
+    /// Cleartext HTTP/1.1. The outbox has the other half.
     Direct(OwnedReadHalf),
     /// TLS or HTTP/2: one object for both directions.
     Layered(Box<TokioIo<Upgraded>>),
 }
 
-/// Takes a connection from hyper, with what it has read ahead, and the half that others may write to.
+/// Takes a connection from hyper: its stream, the bytes already read, and the half that pushers may write to.
 pub(crate) fn open(
     upgraded: Upgraded,
     client: Option<Arc<ClientConnection>>,
 ) -> (Stream, BytesMut, Option<OwnedWriteHalf>) {
-    match upgraded.downcast::<TokioIo<Paced<Rewound<Linger>>>>() {
+    match upgraded.downcast::<TokioIo<TimeoutIo<Rewound<LingeringClose>>>>() {
         Ok(parts) => {
             let (first, linger) = parts.io.into_inner().into_inner().into_parts();
             let mut ahead = BytesMut::from(&parts.read_buf[..]);
@@ -64,7 +64,7 @@ pub(crate) fn open(
 }
 
 impl Stream {
-    /// Reads into `input`, which must be empty. 0: the client has ended its side.
+    /// Reads into `input`, which must be empty. 0: the client has shut its side down.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -115,7 +115,7 @@ impl Stream {
         }
     }
 
-    /// The socket's end is to look like what it is: no orderly one. Over HTTP/2 dropping the stream does it.
+    /// Makes the drop reset the socket, since the end is not orderly. Over HTTP/2 dropping the stream does so.
     pub(crate) fn reset_on_drop(&self) {
         if let Some(client) = &self.client {
             client.cut();
@@ -123,7 +123,7 @@ impl Stream {
         if let Inner::Direct(read) = &self.inner
             && let Err(error) = AsRef::<TcpStream>::as_ref(read).set_zero_linger()
         {
-            tracing::debug!(%error, "a connection could not be reset");
+            tracing::debug!(%error, "failed to reset a WebSocket connection");
         }
     }
 }

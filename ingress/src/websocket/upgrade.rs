@@ -1,5 +1,4 @@
-//! Whether a request asks for a WebSocket, and for one that can be given: RFC 6455 §4.2.1 over HTTP/1.1, RFC 8441 §5
-//! over HTTP/2.
+//! Recognises and validates WebSocket requests: RFC 6455 §4.2.1 over HTTP/1.1, RFC 8441 §5 over HTTP/2.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,26 +6,24 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Version};
 use hyper::ext::Protocol;
 
-use crate::admission::Rejection;
+use crate::http::admission::{Rejection, WEBSOCKET_VERSION};
 
-/// What every key is answered with (RFC 6455 §1.3).
+/// Appended to the client's key (RFC 6455 §1.3).
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/// The only version there is.
-pub(crate) const VERSION: HeaderValue = HeaderValue::from_static("13");
 /// RFC 6455 §4.1: a nonce.
 const KEY_BYTES: usize = 16;
 
 /// A request for a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct UpgradeRequest {
     /// `Sec-WebSocket-Accept` of the 101. HTTP/2 has none.
     pub(crate) accept: Option<HeaderValue>,
     /// The fields that list subprotocols.
     pub(crate) offered: Vec<HeaderValue>,
 }
 
-/// `None`: it asks for something else. Other tokens of `Upgrade` are ignored, as RFC 9110 §7.8 allows.
-pub(crate) fn asked<B>(request: &Request<B>, has_body: bool) -> Result<Option<Asked>, Rejection> {
+/// `None`: the request is not for a WebSocket. Other tokens of `Upgrade` are ignored, as RFC 9110 §7.8 allows.
+pub(crate) fn asked<B>(request: &Request<B>, has_body: bool) -> Result<Option<UpgradeRequest>, Rejection> {
     let headers = request.headers();
     let accept = match (request.version(), request.extensions().get::<Protocol>()) {
         (Version::HTTP_2, Some(protocol)) if protocol.as_str().eq_ignore_ascii_case("websocket") => None,
@@ -35,17 +32,17 @@ pub(crate) fn asked<B>(request: &Request<B>, has_body: bool) -> Result<Option<As
         _ => return Ok(None),
     };
     if has_body {
-        return Err(Rejection::Upgrade("a body with a WebSocket's handshake"));
+        return Err(Rejection::Upgrade("the handshake has a body"));
     }
-    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
+    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(&WEBSOCKET_VERSION) {
         return Err(Rejection::WebSocketVersion);
     }
     let accept = accept.map(|()| accept_for(headers)).transpose()?;
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect();
-    Ok(Some(Asked { accept, offered }))
+    Ok(Some(UpgradeRequest { accept, offered }))
 }
 
-/// Removes what only the client and the gateway have to do with: handshake and framing are between those two.
+/// Removes the fields of handshake and framing, which concern only the client and the gateway.
 pub(crate) fn strip_handshake(headers: &mut HeaderMap) {
     for name in [
         header::SEC_WEBSOCKET_KEY,
@@ -62,7 +59,7 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
     lists(headers, &header::UPGRADE, b"websocket") && lists(headers, &header::CONNECTION, b"upgrade")
 }
 
-/// Is this one of the tokens of a list that may be spread over several fields?
+/// Whether a list, possibly over several fields, contains this token.
 fn lists(headers: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
     headers.get_all(name).iter().flat_map(tokens).any(|listed| listed.eq_ignore_ascii_case(token))
 }
@@ -73,7 +70,7 @@ pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     parts.filter(|part| !part.is_empty())
 }
 
-/// The value of a field that is there exactly once.
+/// The value of a field that occurs exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
@@ -82,7 +79,9 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 fn accept_for(headers: &HeaderMap) -> Result<HeaderValue, Rejection> {
     let key = only(headers, &header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
     let is_nonce = |key: &&[u8]| STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == KEY_BYTES);
-    let key = key.filter(is_nonce).ok_or(Rejection::Upgrade("not exactly one Sec-WebSocket-Key"))?;
+    let key = key
+        .filter(is_nonce)
+        .ok_or(Rejection::Upgrade("Sec-WebSocket-Key is missing, repeated or invalid"))?;
     let mut hash = sha1_smol::Sha1::new();
     hash.update(key);
     hash.update(ACCEPT_GUID);
@@ -99,7 +98,11 @@ mod tests {
     const UPGRADE: (&str, &str) = ("upgrade", "websocket");
     const CONNECTION: (&str, &str) = ("connection", "Upgrade");
 
-    fn judge(method: &str, version: Version, fields: &[(&str, &str)]) -> Result<Option<Asked>, Rejection> {
+    fn judge(
+        method: &str,
+        version: Version,
+        fields: &[(&str, &str)],
+    ) -> Result<Option<UpgradeRequest>, Rejection> {
         let mut request = http::Request::builder().method(method).version(version);
         for (name, value) in fields {
             request = request.header(*name, *value);
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_version_is_told_which_there_is() {
+    fn any_other_version_is_rejected() {
         for versions in [&[][..], &[("sec-websocket-version", "8")], &[VERSION_13, VERSION_13]] {
             let fields = [versions, &[KEY, UPGRADE, CONNECTION]].concat();
             assert_eq!(

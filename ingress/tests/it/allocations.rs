@@ -12,7 +12,7 @@ use http::Response;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-use crate::websocket_fixture::{Bus, Gateway, answering, full};
+use crate::fixture::{Bus, Gateway, answering, full};
 
 /// Until maps and buffers have the size that they keep.
 const BEFORE: usize = 500;

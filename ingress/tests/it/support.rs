@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h8s_ingress::{
-    App, Availability, BoxError, Config, Drained, NotApplied, RequestBody, Shutdown, Upstream,
+    App, ApplyError, Availability, BoxError, Config, Drained, RequestBody, Shutdown, Upstream,
     WebSocketResponse,
 };
 use h8s_nats::ExchangeError;
@@ -31,7 +31,7 @@ pub(crate) type Reply = Result<Response<TestBody>, ExchangeError>;
 type Handler =
     dyn Fn(Host, Request<RequestBody>) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync;
 
-/// Whoever answers.
+/// The in-memory upstream.
 #[derive(Clone)]
 pub(crate) struct Closure {
     handler: Arc<Handler>,
@@ -58,7 +58,7 @@ impl Closure {
         Self { served: Arc::new(what.iter().map(|what| what.to_string()).collect()), ..self }
     }
 
-    /// Says neither yes nor no to a WebSocket.
+    /// Never decides on a WebSocket.
     pub(crate) fn never_opening(self) -> Self {
         Self { never_opens: true, ..self }
     }
@@ -107,7 +107,7 @@ impl Upstream for Closure {
     }
 }
 
-/// Says `hello` to everything.
+/// Responds `hello` to everything.
 pub(crate) fn hello() -> Closure {
     Closure::new(|_, _| async { Ok(whole("hello")) })
 }
@@ -122,7 +122,7 @@ pub(crate) fn whole(text: &str) -> Response<TestBody> {
     Response::new(body.map_err(|never| match never {}).boxed_unsync())
 }
 
-/// A response with a body of exactly these frames, whatever its head says.
+/// A response with a body of exactly these frames, whatever its head declares.
 pub(crate) fn frames(frames: Vec<Result<Frame<Bytes>, BoxError>>) -> TestBody {
     StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
@@ -138,7 +138,7 @@ pub(crate) fn channel() -> (mpsc::Sender<Result<Frame<Bytes>, BoxError>>, TestBo
     (sender, StreamBody::new(stream).boxed_unsync())
 }
 
-/// Says when it is dropped.
+/// Signals when it is dropped.
 pub(crate) struct DropNotice(#[allow(dead_code, reason = "held for its drop")] watch::Sender<()>);
 
 pub(crate) fn drop_notice() -> (DropNotice, watch::Receiver<()>) {
@@ -156,7 +156,7 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     pub(crate) shutdown: Shutdown,
     task: tokio::task::JoinHandle<Drained>,
-    apply: Box<dyn Fn(Config) -> Result<(), NotApplied> + Send + Sync>,
+    apply: Box<dyn Fn(Config) -> Result<(), ApplyError> + Send + Sync>,
 }
 
 impl Drop for Running {
@@ -176,7 +176,7 @@ pub(crate) async fn start_with(config: Config, upstream: Closure) -> Running {
 
 /// Needs an admin listener.
 pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
-    let (shutdown, live) = (Shutdown::new(), app.live());
+    let (shutdown, live) = (Shutdown::new(), app.reload_handle());
     Running {
         apply: Box::new(move |config| live.apply(config)),
         address: app.addresses()[0],
@@ -188,7 +188,7 @@ pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
 
 impl Running {
     /// Tells it something new.
-    pub(crate) fn apply(&self, config: Config) -> Result<(), NotApplied> {
+    pub(crate) fn apply(&self, config: Config) -> Result<(), ApplyError> {
         (self.apply)(config)
     }
 

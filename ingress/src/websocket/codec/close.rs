@@ -1,19 +1,19 @@
-//! What a client's close frame says (RFC 6455 §5.5.1, §7.4).
+//! Close frames of clients (RFC 6455 §5.5.1, §7.4).
 
 use h8s_wire::Close;
 
 use super::Violation;
 
-/// The payload of a client's close frame.
+/// Parses the payload of a client's close frame.
 pub(crate) fn parse(payload: &[u8]) -> Result<Close, Violation> {
     let (code, reason) = match payload {
         [] => return Ok(Close::new(Close::NO_CODE, "")),
-        [_] => return Err(Violation::Protocol("a close code has two bytes")),
+        [_] => return Err(Violation::Protocol("a close code must have two bytes")),
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
     };
     let reason = std::str::from_utf8(reason).map_err(|_| Violation::Utf8)?;
     let close = Close { code, reason: reason.to_owned() };
-    if close.is_sendable() { Ok(close) } else { Err(Violation::Protocol("no such close code")) }
+    if close.is_sendable() { Ok(close) } else { Err(Violation::Protocol("invalid close code")) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A client's bytes, from any splits, as parts of messages and control frames.
+//! Decodes a client's bytes, split anywhere, into parts of messages and control frames.
 
 use bytes::{Bytes, BytesMut};
 use h8s_wire::{Close, MessageKind};
@@ -8,15 +8,15 @@ use super::mask::Mask;
 use super::utf8::Utf8;
 use super::{Violation, close};
 
-/// The largest part: what the wire protocol carries in one frame (`PROTOCOL.md §5`).
+/// The largest part: the payload of one wire-protocol frame (`PROTOCOL.md §5`).
 pub(super) const MAX_PART_BYTES: usize = 64 << 10;
-/// Smaller pieces wait for more, so that a message which drips in costs a frame per 16 KiB and not per drop; also what a
-/// message under way may hold here.
+/// Smaller pieces are buffered, so that a message that arrives slowly costs a frame per 16 KiB and not per piece. Also the
+/// maximum buffered per message.
 const MIN_PART_BYTES: usize = 16 << 10;
-/// In one message, in a row. Nobody needs more than one; an endless row must end.
+/// Maximum in a row within one message. No client needs more than one; an endless row must end.
 const MAX_EMPTY_FRAGMENTS: u16 = 1_000;
 
-/// What a client said.
+/// A decoded event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A part of a message; `more`: others follow.
@@ -28,7 +28,7 @@ pub(crate) enum Event {
     /// To be answered with the same payload.
     Ping(Bytes),
     Pong,
-    /// The last one.
+    /// The last event.
     Close(Close),
 }
 
@@ -39,9 +39,9 @@ pub(crate) struct Decoder {
     stage: Stage,
     header: Partial,
     message: Option<Message>,
-    /// The message's bytes that are no part yet: less than [`MIN_PART_BYTES`].
+    /// Buffered bytes of the message: less than [`MIN_PART_BYTES`].
     waiting: BytesMut,
-    /// A control frame's, which may stand between a message's fragments.
+    /// Buffered bytes of a control frame, which may occur between a message's fragments.
     control: BytesMut,
 }
 
@@ -54,11 +54,11 @@ enum Stage {
         left_bytes: u64,
         mask: Mask,
     },
-    /// After a violation or a close frame nothing is understood any more.
+    /// After a violation or a close frame all input is discarded.
     Over,
 }
 
-/// A message under way.
+/// A message being received.
 #[derive(Debug)]
 struct Message {
     kind: MessageKind,
@@ -81,8 +81,8 @@ impl Decoder {
         }
     }
 
-    /// The next event in `input`, which it takes from its front. `None` when all of it is taken. After an error or
-    /// [`Event::Close`] the rest is thrown away, whatever it is.
+    /// Takes the next event from the front of `input`. `None` once all of it is taken. After an error or [`Event::Close`] the
+    /// rest is discarded.
     pub(crate) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Event>, Violation> {
         loop {
             let stepped = match &self.stage {
@@ -133,9 +133,9 @@ impl Decoder {
         let message = match (opcode, self.message.as_mut()) {
             (Opcode::Continuation, Some(message)) => message,
             (Opcode::Continuation, None) => {
-                return Err(Violation::Protocol("continuation of no message"));
+                return Err(Violation::Protocol("continuation frame without a message"));
             }
-            (_, Some(_)) => return Err(Violation::Protocol("message within a message")),
+            (_, Some(_)) => return Err(Violation::Protocol("data frame inside a fragmented message")),
             (opcode, None) => {
                 let kind = if opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
                 self.message.insert(Message { kind, bytes: 0, utf8: Utf8::default(), empty_fragments: 0 })
@@ -149,7 +149,7 @@ impl Decoder {
         if message.empty_fragments > MAX_EMPTY_FRAGMENTS { Err(Violation::Empty) } else { Ok(()) }
     }
 
-    /// Takes what there is of a frame's payload.
+    /// Takes the available part of a frame's payload.
     fn payload(&mut self, input: &mut BytesMut) -> Result<Option<Event>, Violation> {
         let Stage::Payload { opcode, is_final, left_bytes, mask } = &mut self.stage else { return Ok(None) };
         let (opcode, is_final) = (*opcode, *is_final);
@@ -189,9 +189,9 @@ impl Decoder {
         })
     }
 
-    /// A piece of the message under way; `is_end`: its last.
+    /// A piece of the current message; `is_end`: its last.
     fn data(&mut self, piece: BytesMut, is_end: bool) -> Result<Option<Event>, Violation> {
-        let message = self.message.as_mut().ok_or(Violation::Protocol("data of no message"))?;
+        let message = self.message.as_mut().ok_or(Violation::Protocol("data frame without a message"))?;
         if message.kind == MessageKind::Text {
             message.utf8.check(&piece).map_err(|_| Violation::Utf8)?;
             if is_end && !message.utf8.is_whole() {
@@ -205,7 +205,7 @@ impl Decoder {
         Ok(self.part(piece, is_end).map(|data| Event::Part { kind, data, more: !is_end }))
     }
 
-    /// The next part, if there is enough for one.
+    /// The next part, if enough bytes are buffered.
     fn part(&mut self, piece: BytesMut, is_end: bool) -> Option<Bytes> {
         let is_enough = is_end || self.waiting.len() + piece.len() >= MIN_PART_BYTES;
         if self.waiting.is_empty() && is_enough {

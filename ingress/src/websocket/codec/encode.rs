@@ -41,7 +41,7 @@ pub(crate) fn push_pong(payload: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(payload);
 }
 
-/// The last frame. A code that is no frame's to say, such as 1005, is left out; a reason that is too long loses its end.
+/// A close frame. A code that no frame may carry, such as 1005, is omitted; a long reason is truncated.
 pub(crate) fn close(close: &Close) -> Bytes {
     if !close.is_sendable() {
         return Bytes::from_static(&[0x88, 0]);

@@ -1,6 +1,6 @@
-//! The client's masking (RFC 6455 §5.3): exclusive or with four bytes, over and over.
+//! The client's masking (RFC 6455 §5.3): exclusive or with a repeated key of four bytes.
 
-/// A frame's key, and how far into it the payload has come.
+/// A frame's key, rotated to the next byte of the payload.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mask {
     key: [u8; 4],
@@ -25,7 +25,7 @@ impl Mask {
         for (byte, key) in rest.iter_mut().zip(self.key.iter().cycle()) {
             *byte ^= key;
         }
-        // Eights leave the key as it is.
+        // Blocks of eight do not rotate the key.
         let rest_bytes = rest.len();
         self.key.rotate_left(rest_bytes % 4);
     }

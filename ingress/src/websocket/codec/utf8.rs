@@ -1,22 +1,22 @@
-//! Whether text that comes in pieces is UTF-8, told at the first byte that cannot be (RFC 6455 §8.1).
+//! Validates UTF-8 in pieces, failing at the first invalid byte (RFC 6455 §8.1).
 
-/// What was seen of a character that is not all there yet.
+/// The start of a character that is incomplete so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Utf8 {
     begun: [u8; 4],
     begun_bytes: u8,
 }
 
-/// These bytes are no UTF-8, whatever follows.
+/// The bytes are not valid UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Invalid;
 
 impl Utf8 {
-    /// Looks at the next bytes.
+    /// Validates the next bytes.
     pub(super) fn check(&mut self, bytes: &[u8]) -> Result<(), Invalid> {
         let rest = self.complete(bytes)?;
         let Err(error) = std::str::from_utf8(rest) else { return Ok(()) };
-        // With a length it is wrong for good; without, it is a character's beginning.
+        // With a length the bytes are invalid; without, they start a character.
         if error.error_len().is_some() {
             return Err(Invalid);
         }
@@ -24,7 +24,7 @@ impl Utf8 {
         Ok(())
     }
 
-    /// Is no character left half?
+    /// Whether no character is incomplete.
     pub(super) fn is_whole(&self) -> bool {
         self.begun_bytes == 0
     }
@@ -34,7 +34,7 @@ impl Utf8 {
         self.begun_bytes = bytes.len() as u8;
     }
 
-    /// Ends the character that was begun, byte by byte, and returns what follows it.
+    /// Completes the started character byte by byte, and returns the rest.
     fn complete<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], Invalid> {
         while self.begun_bytes > 0 {
             let Some((first, rest)) = bytes.split_first() else { break };
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_become_utf8_is_told_at_its_first_wrong_byte() {
+    fn invalid_utf8_is_detected_at_its_first_wrong_byte() {
         for (pieces, expected) in [
             (&[&b"\xce\xba"[..], b"\xe1\xbd"][..], Ok(false)),
             (&[b"\xf4", b"\x8f", b"\xbf", b"\xbf"], Ok(true)),

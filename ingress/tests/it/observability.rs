@@ -1,0 +1,3 @@
+mod access_log;
+mod admin;
+mod t20_metrics;

@@ -1,0 +1,2 @@
+pub(crate) mod protocols;
+mod shutdown;
