@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::support::*;
 
-const PAGE: &str = include_str!("../../../docs/operations/limits.md");
+const PAGE: &str = include_str!("../../../../docs/operations/limits.md");
 /// What clients get that are too slow by any measure.
 const SHORT: Duration = Duration::from_millis(100);
 
