@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use h8s_nats::{ExchangeError, Refused};
+use h8s_wire::websocket_handshake::VERSION;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
@@ -15,7 +16,6 @@ use crate::grpc;
 use crate::metrics::Limit;
 use crate::request_body::RequestBodyError;
 use crate::response_body::{ResponseBody, UpstreamBody};
-use crate::websocket;
 
 /// Everything that keeps an exchange from having an upstream's response.
 #[derive(Debug, thiserror::Error)]
@@ -245,7 +245,7 @@ fn page<B: UpstreamBody>(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if verdict.status == StatusCode::UPGRADE_REQUIRED {
         // RFC 6455 §4.2.2; RFC 9110 §15.5.22. Over HTTP/2 hyper leaves the latter two away.
-        headers.insert(header::SEC_WEBSOCKET_VERSION, websocket::VERSION);
+        headers.insert(header::SEC_WEBSOCKET_VERSION, VERSION);
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }

@@ -35,7 +35,7 @@ pub use config::WebSocketConfig;
 pub(crate) use ending::Ending;
 pub use origin::AllowedOrigins;
 pub use slow::DropOldest;
-pub(crate) use upgrade::{Asked, VERSION, asked};
+pub(crate) use upgrade::{Asked, asked};
 
 /// By then the last clients are told that a draining gateway leaves, so that their close handshakes and what their
 /// responders have in hand fit into the rest of the grace period.

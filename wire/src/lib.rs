@@ -11,7 +11,8 @@
 //! - [`Frame`]: the native dialect; [`RequestHead`], [`ResponseHead`]: its HTTP heads (RFC 9292)
 //! - [`plain`]: the plain dialect, HTTP as NATS headers; [`push`]: messages to and from WebSockets as NATS messages
 //! - [`ConnectionEntry`], [`Established`], [`Closed`], [`Beat`], [`Page`]: which WebSockets are open
-//! - [`subprotocol`]: what a WebSocket's two ends agree to speak
+//! - [`subprotocol`]: what a WebSocket's two ends agree to speak; [`websocket_handshake`]: keys and fields of its
+//!   opening handshake
 //! - [`reserved`]: names that are never a client's or a responder's to set
 
 mod connection;
@@ -38,6 +39,7 @@ pub mod subprotocol;
 mod sync;
 mod token;
 mod varint;
+pub mod websocket_handshake;
 
 pub use connection::{Beat, Closed, ConnectionEntry, ConnectionError, Established, Page};
 pub use control::ConnectionSubject;

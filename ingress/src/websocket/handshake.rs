@@ -1,9 +1,10 @@
 //! The response by which a client has its WebSocket: 101 over HTTP/1.1, 200 over HTTP/2.
 
+use h8s_wire::websocket_handshake as handshake;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::upgrade::{Asked, strip_handshake, tokens};
+use super::upgrade::Asked;
 use crate::fields;
 use crate::rescue::ResponseFault;
 
@@ -16,7 +17,7 @@ pub(crate) fn accepted<B: Default>(asked: Asked, headers: HeaderMap) -> Result<R
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
     fields::strip_response(headers);
-    strip_handshake(headers);
+    handshake::strip(headers);
     check_protocol(headers, &asked.offered)?;
     if let Some(accept) = asked.accept {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -30,7 +31,7 @@ pub(crate) fn accepted<B: Default>(asked: Asked, headers: HeaderMap) -> Result<R
 fn check_protocol(headers: &HeaderMap, offered: &[HeaderValue]) -> Result<(), ResponseFault> {
     let mut chosen = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let Some(protocol) = chosen.next() else { return Ok(()) };
-    let is_offered = offered.iter().flat_map(tokens).any(|offered| offered == protocol.as_bytes());
+    let is_offered = offered.iter().flat_map(handshake::tokens).any(|offered| offered == protocol.as_bytes());
     if is_offered && chosen.next().is_none() { Ok(()) } else { Err(ResponseFault::Subprotocol) }
 }
 
