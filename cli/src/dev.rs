@@ -13,7 +13,7 @@ use h8s_host_provider::{
 };
 use h8s_ingress::{App, Config, Drained, Shutdown};
 use h8s_nats::{Identity, Link, NatsConfig, Requester, RequesterConfig, Responder};
-use h8s_settings::{Exit, Mistakes, Secret};
+use h8s_settings::{ConfigErrors, Exit, Secret};
 use h8s_wire::{Host, Interest, MethodPattern};
 use http::Method;
 use tokio::task::JoinSet;
@@ -61,7 +61,7 @@ struct Stack {
 impl Stack {
     async fn start(flags: &Dev) -> Result<Self, Failure> {
         let current = std::env::current_dir().map_err(Failure::Runtime)?;
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         flags.guest.check(&mut mistakes);
         mistakes.into_result()?;
         let wanted = placement::wanted(&flags.components, &current)?;
@@ -125,7 +125,7 @@ impl Stack {
 }
 
 fn nats_config(url: &str) -> Result<NatsConfig, Exit> {
-    let mut mistakes = Mistakes::new();
+    let mut mistakes = ConfigErrors::new();
     let config = NatsConfig::anonymous(url).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
     mistakes.into_result().map(|()| NatsConfig { identity: identity(&config), ..config })
 }

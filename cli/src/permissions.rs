@@ -7,7 +7,7 @@ mod nsc;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use h8s_settings::{Exit, Mistakes};
+use h8s_settings::{ConfigErrors, Exit};
 use h8s_wire::{Host, Permissions, QueueGroup, Role, Subjects};
 
 const EXAMPLES: &str = "\
@@ -63,7 +63,7 @@ pub(crate) fn print(argv: Vec<OsString>) -> ExitCode {
 impl PermissionFlags {
     /// Whether the flags fit together.
     fn check(&self) -> Result<(), Exit> {
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         if self.role.is_responder() && self.host.is_empty() {
             mistakes.push(format!(
                 "--role {} answers for hosts: say which with --host, as in --host app.example.com.",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use h8s_settings::{Exit, Mistakes};
+use h8s_settings::{ConfigErrors, Exit};
 use h8s_wire::PathPattern;
 use toml::Table;
 
@@ -34,7 +34,7 @@ pub(crate) struct Placement {
 /// # Errors
 /// Everything that is wrong with any of them.
 pub(crate) fn wanted(arguments: &[String], current: &Path) -> Result<Vec<Wanted>, Exit> {
-    let mut mistakes = Mistakes::new();
+    let mut mistakes = ConfigErrors::new();
     if arguments.is_empty() && !holds_component(current) {
         mistakes.push(NOTHING);
     }
@@ -73,7 +73,7 @@ fn holds_component(directory: &Path) -> bool {
 /// # Errors
 /// Two components would be served in the same place.
 pub(crate) fn placements(wanted: &[Wanted], files: Vec<PathBuf>) -> Result<Vec<Placement>, Exit> {
-    let mut mistakes = Mistakes::new();
+    let mut mistakes = ConfigErrors::new();
     let without_path = wanted.iter().filter(|wanted| wanted.path.is_none()).count();
     let mut placements: Vec<Placement> = Vec::new();
     for (wanted, file) in wanted.iter().zip(files) {

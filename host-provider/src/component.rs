@@ -12,6 +12,8 @@ use wasmtime::component::{Component as Compiled, HasSelf, InstancePre, Linker};
 
 use crate::bindings::{config, config_draft, h8s, original};
 use crate::cache::CodeCache;
+use h8s_settings::tls::RootsError;
+
 use crate::configuration::{Configuration, ConfigurationSource, SecretError};
 use crate::engine::{HostEngine, MEMORIES_PER_COMPONENT};
 use crate::exports::{Exports, NEEDED};
@@ -20,7 +22,6 @@ use crate::instance::GuestState;
 use crate::interface;
 use crate::limits::Limits;
 use crate::outgoing::{Outgoing, OutgoingSource};
-use crate::outgoing_roots::RootsError;
 use crate::output::GuestLog;
 use crate::sending::Sending;
 

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 
-use h8s_settings::Mistakes;
+use h8s_settings::ConfigErrors;
 
 use crate::allow_list::AllowedHost;
 use crate::component::ComponentSource;
@@ -36,7 +36,7 @@ pub struct GuestFlags {
 
 impl GuestFlags {
     /// Tells what clap did not.
-    pub fn check(&self, mistakes: &mut Mistakes) {
+    pub fn check(&self, mistakes: &mut ConfigErrors) {
         for mistake in self.secret.iter().filter_map(|secret| secret.read().err()) {
             mistakes.push(format!("--secret {mistake}"));
         }

@@ -17,7 +17,7 @@
 //!   they can reach ([`connect()`], `reach.rs`)
 //! - the WIT packages in Rust: ours and the original's (`bindings.rs`, `original.rs`)
 //! - requests that components send themselves (`outgoing_handler.rs`, `outgoing.rs`), to hosts that they may
-//!   (`allow_list.rs`): over which connections (`outgoing_dial.rs`, `outgoing_roots.rs`), and how they fail
+//!   (`allow_list.rs`): over which connections (`outgoing_dial.rs`), and how they fail
 //!   (`outgoing_fault.rs`)
 //! - what they are told: settings and secrets (`configuration.rs`)
 //! - what goes wrong in a guest is a [`Fault`] (`fault.rs`); what it prints goes to the log (`output.rs`)
@@ -51,7 +51,6 @@ mod outgoing;
 mod outgoing_dial;
 mod outgoing_fault;
 mod outgoing_handler;
-mod outgoing_roots;
 mod outgoing_silence;
 mod outgoing_upload;
 mod output;
@@ -77,9 +76,9 @@ pub use engine::{Allocation, EngineConfig, EngineError, HostEngine};
 pub use fault::Fault;
 pub use flags::Flags;
 pub use guest_flags::{GuestFlags, UnreadSecret};
+pub use h8s_settings::tls::RootsError;
 pub use host::{HostConfig, HostError, Served, ServedSource, connect};
 pub use limits::Limits;
 pub use load::{LoadErrors, load};
 pub use outgoing::OutgoingSource;
-pub use outgoing_roots::RootsError;
 pub use swap::{SwapError, Swapped, keep_current};

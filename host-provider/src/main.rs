@@ -17,17 +17,17 @@ const MISTAKEN: u8 = 2;
 
 fn main() -> ExitCode {
     let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
-    loaded.flags.log_format.start(h8s_nats::LOG_LEVELS);
+    loaded.flags.program.log_format.start(h8s_nats::LOG_LEVELS);
     let (config, nats) = Flags::configs(loaded).unwrap_or_else(|exit| exit.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return ended(&error.into()),
+        Err(error) => return ended(error.into()),
     };
     // Before the components are read, and before somebody who has changed one says so.
     let reload = runtime.block_on(async { Reload::new(config.watched()) });
     let reload = match reload {
         Ok(reload) => reload,
-        Err(error) => return ended(&error.into()),
+        Err(error) => return ended(error.into()),
     };
     let served = match runtime.block_on(config.build()) {
         Ok(served) => served,
@@ -39,16 +39,11 @@ fn main() -> ExitCode {
     let ended_as = runtime.block_on(serve(&config, &nats, served, reload));
     // A name that is looked up, or a component that is compiled, holds up nobody who wants to end.
     runtime.shutdown_background();
-    match ended_as {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => ended(&error),
-    }
+    h8s_settings::exit_code("h8s-host", ended_as, |error| error.is::<ConnectError>())
 }
 
-fn ended(error: &anyhow::Error) -> ExitCode {
-    // Every error here tells its cause itself.
-    eprintln!("h8s-host: {error}.");
-    if error.is::<ConnectError>() { ExitCode::from(MISTAKEN) } else { ExitCode::FAILURE }
+fn ended(error: anyhow::Error) -> ExitCode {
+    h8s_settings::exit_code("h8s-host", Err(error), |error| error.is::<ConnectError>())
 }
 
 async fn serve(
@@ -70,7 +65,7 @@ async fn serve(
     tracing::info!("ready");
     let services: Vec<_> = served.iter().map(|served| served.service.clone()).collect();
     tokio::select! {
-        () = stop.asked() => {}
+        () = stop.requested() => {}
         () = keep_current(&services, &mut reload) => {}
     }
     tracing::info!("draining");

@@ -22,10 +22,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
+use h8s_settings::tls::{self, RootsError};
+
 use crate::allow_list::{AllowedHost, Destination};
 use crate::outgoing_dial::{CONNECT_TIMEOUT, Dialer};
 use crate::outgoing_fault::{broken_response, failed};
-use crate::outgoing_roots::{RootsError, client_config};
 use crate::outgoing_silence::Silence;
 use crate::outgoing_upload::{Ended, Progress, UnderWay, Upload};
 
@@ -108,7 +109,13 @@ impl Outgoing {
         if source.allowed.is_empty() {
             return Ok(None);
         }
-        let tls = if needs_roots { Some(client_config(source.ca.as_deref())?) } else { None };
+        let tls = match needs_roots {
+            true => {
+                let roots = tls::roots(source.ca.as_deref(), "--outgoing-ca")?;
+                Some(tls::client_config(roots, &[b"h2", b"http/1.1"]))
+            }
+            false => None,
+        };
         let sockets = Arc::new(Semaphore::new(SOCKETS));
         let dialer = Dialer::new(tls, Arc::clone(&sockets));
         let client = Mutex::new(Current::new(&dialer));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use h8s_nats::StartError;
-use h8s_settings::{Asked, Reload};
+use h8s_settings::{Reload, ReloadTrigger};
 
 use crate::component::{Component, ComponentSource, LoadError, digest, read, told};
 use crate::dispatch::{ComponentService, Shared};
@@ -107,10 +107,10 @@ impl ComponentService {
 /// change while `reload` watches them. One after the other, so that compiling leaves processors to those that run.
 pub async fn keep_current(services: &[ComponentService], reload: &mut Reload) {
     loop {
-        let asked = reload.asked().await;
+        let asked = reload.triggered().await;
         let is_meant = |service: &&ComponentService| match &asked {
-            Asked::Signal => true,
-            Asked::Changed(files) => files.iter().any(|file| file == service.file()),
+            ReloadTrigger::Signal => true,
+            ReloadTrigger::FilesChanged(files) => files.iter().any(|file| file == service.file()),
         };
         for service in services.iter().filter(is_meant) {
             service.refresh().await;

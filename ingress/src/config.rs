@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use h8s_nats::{NatsConfig, NatsFlags};
-use h8s_settings::{Exit, LogFormat, Mistakes, Secret};
+use h8s_settings::{ConfigErrors, Exit, ProgramFlags, Secret, ThreadFlags};
 
 use crate::limit_flags::LimitFlags;
 use crate::{
@@ -59,9 +59,9 @@ pub struct Flags {
     /// Proxies whose X-Forwarded-* and X-Request-Id are kept, comma-separated networks. Nobody's, unless set
     #[arg(long, env = "H8S_TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub trusted_proxies: Option<TrustedProxies>,
-    /// At SIGTERM: how long exchanges in flight may take to end. A second signal ends at once
-    #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
-    pub grace_period: Duration,
+    #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
+    #[command(flatten)]
+    pub program: ProgramFlags,
     /// Client connections open at once; more wait to be accepted
     #[arg(long, env = "H8S_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
@@ -92,12 +92,9 @@ pub struct Flags {
     /// One line on standard output for each exchange, when it has ended
     #[arg(long, env = "H8S_ACCESS_LOG", value_name = "FORMAT", default_value = "off", value_enum)]
     pub access_log: AccessLog,
-    /// Threads that serve clients, each with connections to NATS of its own. One for each processor unless set
-    #[arg(long, env = "H8S_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-    /// How log lines look. RUST_LOG says which there are (default: info)
-    #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
-    pub log_format: LogFormat,
+    #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
+    #[command(flatten)]
+    pub workers: ThreadFlags,
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
     #[command(flatten)]
     pub nats: NatsFlags,
@@ -182,7 +179,7 @@ impl Flags {
     /// # Errors
     /// All mistakes, one sentence each.
     pub fn configs(self) -> Result<(Config, NatsConfig), Exit> {
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         let nats = self.nats.config("h8sd", &mut mistakes);
         let tls = self.tls(&mut mistakes);
         if self.request_timeout.is_zero() {
@@ -205,8 +202,8 @@ impl Flags {
             authorization_key: self.authorization_key,
             wait_for_responder: self.wait_for_responder,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
-            grace_period: self.grace_period,
-            threads: NonZero::new(h8s_settings::threads(self.threads)),
+            grace_period: self.program.grace_period,
+            threads: NonZero::new(self.workers.count()),
             max_connections: self.max_connections,
             access_log: self.access_log,
             limits,
@@ -214,7 +211,7 @@ impl Flags {
         Ok((config, nats))
     }
 
-    fn websockets(&self, mistakes: &mut Mistakes) -> WebSocketConfig {
+    fn websockets(&self, mistakes: &mut ConfigErrors) -> WebSocketConfig {
         if self.websocket_ping_interval.is_zero() {
             mistakes.push(
                 "--websocket-ping-interval 0s: no client can answer in no time; give a longer duration.",
@@ -233,7 +230,7 @@ impl Flags {
         }
     }
 
-    fn tls(&self, mistakes: &mut Mistakes) -> Option<TlsFiles> {
+    fn tls(&self, mistakes: &mut ConfigErrors) -> Option<TlsFiles> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(_), None) => {
                 mistakes.push("--tls-cert needs --tls-key: give the certificate's private key.");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
-use h8s_settings::{Mistakes, Secret};
+use h8s_settings::{ConfigErrors, Secret};
 use h8s_wire::Subjects;
 
 /// The flags of every program that speaks to NATS. Flatten them into the program's own.
@@ -96,7 +96,7 @@ impl NatsConfig {
 
 impl NatsFlags {
     /// Checks everything that can be checked without connecting, and pushes what is wrong to `mistakes`.
-    pub fn config(&self, name: &str, mistakes: &mut Mistakes) -> NatsConfig {
+    pub fn config(&self, name: &str, mistakes: &mut ConfigErrors) -> NatsConfig {
         let mut take = |result: Result<(), String>| result.unwrap_or_else(|mistake| mistakes.push(mistake));
         let mut config =
             NatsConfig { name: name.to_owned(), ca: self.nats_ca.clone(), ..NatsConfig::default() };
@@ -265,7 +265,7 @@ mod tests {
 
     fn config(flags: &[&str]) -> Result<NatsConfig, String> {
         let flags = Flags::try_parse_from(std::iter::once(&"test").chain(flags)).unwrap();
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         let config = flags.nats.config("test", &mut mistakes);
         mistakes.into_result().map(|()| config).map_err(|exit| exit.to_string())
     }

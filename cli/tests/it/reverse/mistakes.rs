@@ -93,7 +93,7 @@ async fn two_backends_in_one_place_are_told() {
         let said = said_to_file(&format!("{}{}", table(one), table(other))).await;
 
         assert_eq!(said.len(), 1, "{said:#?}");
-        assert_said(&said, &["both answer for a.example"]);
+        assert_said(&said, &["both serve a.example"]);
     }
 }
 
@@ -125,9 +125,9 @@ async fn a_file_s_mistakes_are_all_told() {
 
     assert_said(&said, &["[[backend]] 1", "hostname is missing"]);
     assert_said(&said, &["[[backend]] 2", "backend-url is missing"]);
-    assert_said(&said, &["[[backend]] 3", "prot", "no such key"]);
+    assert_said(&said, &["[[backend]] 3", "prot", "unknown key"]);
     assert_said(&said, &["/nowhere/ca.pem"]);
-    assert_said(&said, &["both answer for c.example"]);
+    assert_said(&said, &["both serve c.example"]);
     assert_said(&said, &["[[backend]] 6", "ftp://localhost", "http and https"]);
     assert_eq!(said.len(), 6, "{said:#?}");
 }

@@ -1,4 +1,4 @@
-//! When a program is asked to read its files again.
+//! Triggers of a configuration reload: SIGHUP, and changes of files.
 
 use std::path::PathBuf;
 
@@ -6,44 +6,44 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::FileWatch;
 
-/// SIGHUP, and changes of files.
+/// Waits for SIGHUP and for changes of files.
 #[derive(Debug)]
 pub struct Reload {
     hangup: Signal,
     files: FileWatch,
 }
 
-/// Who asked.
+/// The cause of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum ReloadTrigger {
     /// SIGHUP.
     Signal,
     /// These files changed.
-    Changed(Vec<PathBuf>),
+    FilesChanged(Vec<PathBuf>),
 }
 
 impl Reload {
-    /// From here on SIGHUP does not end the process.
+    /// From now on SIGHUP does not end the process.
     ///
     /// # Errors
-    /// The signal cannot be listened to.
+    /// The signal handler cannot be installed.
     pub fn new(files: FileWatch) -> std::io::Result<Self> {
         Ok(Self { hangup: signal(SignalKind::hangup())?, files })
     }
 
-    /// Looks at these files from now on.
+    /// Replaces the watched files.
     pub fn watch(&mut self, files: FileWatch) {
         self.files = files;
     }
 
-    /// Waits until somebody asks.
+    /// Waits for the next trigger.
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub async fn asked(&mut self) -> Asked {
+    pub async fn triggered(&mut self) -> ReloadTrigger {
         tokio::select! {
-            _ = self.hangup.recv() => Asked::Signal,
-            files = self.files.changed() => Asked::Changed(files),
+            _ = self.hangup.recv() => ReloadTrigger::Signal,
+            files = self.files.changed() => ReloadTrigger::FilesChanged(files),
         }
     }
 }

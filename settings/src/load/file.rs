@@ -6,28 +6,28 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::Mistakes;
+use crate::ConfigErrors;
 
-/// What a file says: values per flag name, and the tables a program asked for.
+/// The content of a file: values by flag name, and the tables that the program knows.
 #[derive(Default)]
 pub(crate) struct File {
     pub(crate) values: BTreeMap<String, Vec<OsString>>,
     pub(crate) tables: Table,
 }
 
-/// Reads `path`. Keys must be in `flags`, tables in `tables`; whatever else there is is a mistake.
-pub(crate) fn read(path: &Path, flags: &[&str], tables: &[&str], mistakes: &mut Mistakes) -> File {
+/// Reads `path`. Keys must be in `flags`, tables in `tables`; any other entry is an error.
+pub(crate) fn read(path: &Path, flags: &[&str], tables: &[&str], errors: &mut ConfigErrors) -> File {
     let mut file = File::default();
-    let Some(content) = parse(path, mistakes) else { return file };
+    let Some(content) = parse(path, errors) else { return file };
     for (key, value) in content {
         if tables.contains(&key.as_str()) && holds_tables(&value) {
             file.tables.insert(key, value);
         } else if !flags.contains(&key.as_str()) {
-            mistakes.push(unknown_key(path, &key, flags, tables));
+            errors.push(unknown_key(path, &key, flags, tables));
         } else if let Some(values) = as_texts(&value) {
             file.values.insert(key, values);
         } else {
-            mistakes.push(format!(
+            errors.push(format!(
                 "{}: {key} is a table; write {key} = \"value\", or a list of values.",
                 path.display()
             ));
@@ -36,11 +36,11 @@ pub(crate) fn read(path: &Path, flags: &[&str], tables: &[&str], mistakes: &mut 
     file
 }
 
-fn parse(path: &Path, mistakes: &mut Mistakes) -> Option<Table> {
+fn parse(path: &Path, errors: &mut ConfigErrors) -> Option<Table> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
-            mistakes.push(format!(
+            errors.push(format!(
                 "--config {}: cannot be read ({error}); give a readable TOML file.",
                 path.display()
             ));
@@ -51,8 +51,8 @@ fn parse(path: &Path, mistakes: &mut Mistakes) -> Option<Table> {
         Ok(table) => Some(table),
         Err(error) => {
             let line = error.span().map_or(1, |span| line_of(&text, span.start));
-            let said = error.message().replace('\n', ", ");
-            mistakes.push(format!("{}, line {line}: not valid TOML ({said}).", path.display()));
+            let message = error.message().replace('\n', ", ");
+            errors.push(format!("{}, line {line}: not valid TOML ({message}).", path.display()));
             None
         }
     }
@@ -71,8 +71,8 @@ fn holds_tables(value: &Value) -> bool {
     }
 }
 
-/// Scalars of any type, or a list of them, as they would stand on the command line.
-fn as_texts(value: &Value) -> Option<Vec<OsString>> {
+/// Scalars of any type, or a list of them, as command-line values.
+pub(super) fn as_texts(value: &Value) -> Option<Vec<OsString>> {
     match value {
         Value::Array(items) => items.iter().map(as_text).collect(),
         _ => as_text(value).map(|text| vec![text]),
@@ -97,7 +97,7 @@ fn unknown_key(path: &Path, key: &str, flags: &[&str], tables: &[&str]) -> Strin
     }
 }
 
-/// The closest name, if it could be a slip of the finger: at most a third of the letters differ.
+/// The closest name, if the key could be a misspelling of it: at most a third of the letters differ.
 fn similar<'a>(key: &str, names: impl Iterator<Item = &'a &'a str>) -> Option<&'a str> {
     let key = key.to_ascii_lowercase().replace('_', "-");
     names
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_recognised_and_a_stranger_is_not() {
+    fn a_misspelling_is_recognised_and_another_word_is_not() {
         let names = ["listen", "request-timeout", "nats-url"];
 
         assert_eq!(similar("listne", names.iter()), Some("listen"));

@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
-use crate::Mistakes;
+use crate::ConfigErrors;
 
-/// The tables called `name`, one or several, each with its place from 1.
-pub fn tables(value: Option<Value>, name: &str, mistakes: &mut Mistakes) -> Vec<(usize, Table)> {
+/// The tables called `name`, one or several, each with its position from 1.
+pub fn tables(value: Option<Value>, name: &str, errors: &mut ConfigErrors) -> Vec<(usize, Table)> {
     let values = match value {
         None => Vec::new(),
         Some(Value::Array(values)) => values,
@@ -16,17 +16,17 @@ pub fn tables(value: Option<Value>, name: &str, mistakes: &mut Mistakes) -> Vec<
     let table = |(at, value)| match value {
         Value::Table(table) => Some((at + 1, table)),
         _ => {
-            mistakes.push(format!("{name}: write a table, [[{name}]]"));
+            errors.push(format!("{name}: write a table, [[{name}]]"));
             None
         }
     };
     values.into_iter().enumerate().filter_map(table).collect()
 }
 
-/// A text, or a number as one.
+/// A string, or a number as one.
 ///
 /// # Errors
-/// What to write instead.
+/// The value to write instead.
 pub fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
@@ -35,18 +35,18 @@ pub fn text(value: &Value) -> Result<String, String> {
     }
 }
 
-/// What a text stands for.
+/// Parses a string.
 ///
 /// # Errors
-/// Why it stands for nothing.
+/// The message of its parser.
 pub fn parsed<T: FromStr<Err: ToString>>(value: &Value) -> Result<T, String> {
     text(value)?.parse().map_err(|error: T::Err| error.to_string())
 }
 
-/// The texts of a list, or of one text with commas.
+/// The strings of a list, or of one string with commas.
 ///
 /// # Errors
-/// What to write instead.
+/// The value to write instead.
 pub fn list(value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::Array(values) => values.iter().map(text).collect(),

@@ -1,69 +1,74 @@
-//! What one flag was given, by whom, and whether its type accepts it.
+//! The value of one flag, where it comes from, and whether its type accepts it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::builder::ValueParser;
 use clap::error::{ContextKind, ErrorKind};
-use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::command_line::text;
-use crate::{Mistakes, Secret, file};
+use super::command_line::text;
+use super::file;
+use crate::{ConfigErrors, Secret};
 
-/// Who gave a value. In the order of precedence; defaults stay with clap.
-pub(crate) enum Giver {
+/// Where a value comes from, in order of precedence. Defaults stay with clap.
+pub(crate) enum ValueSource {
     CommandLine,
     Environment(String),
     File(PathBuf),
+    /// A table of the file, by its label.
+    Table(String),
 }
 
-/// The values of one flag that were given outside its default.
-pub(crate) struct Given {
-    pub(crate) giver: Giver,
+/// The values of one flag that replace its default.
+pub(crate) struct ConfiguredValue {
+    pub(crate) source: ValueSource,
     pub(crate) values: Vec<OsString>,
 }
 
-/// The highest layer that gives this flag a value. An empty environment variable gives none.
-pub(crate) fn given(
+/// The flag's value from the highest layer that has one. An empty environment variable counts as not set.
+pub(crate) fn configured_value(
     arg: &Arg,
     line: &ArgMatches,
     env: &dyn Fn(&OsStr) -> Option<OsString>,
     file: Option<(&PathBuf, &file::File)>,
-) -> Option<Given> {
-    if line.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
+) -> Option<ConfiguredValue> {
+    if line.value_source(arg.get_id().as_str()) == Some(clap::parser::ValueSource::CommandLine) {
         let values = line.get_raw(arg.get_id().as_str()).into_iter().flatten().map(OsStr::to_owned).collect();
-        return Some(Given { giver: Giver::CommandLine, values });
+        return Some(ConfiguredValue { source: ValueSource::CommandLine, values });
     }
     if let Some((name, value)) = arg.get_env().and_then(|name| Some((name, env(name)?)))
         && !value.is_empty()
     {
-        let giver = Giver::Environment(name.to_string_lossy().into_owned());
-        return Some(Given { giver, values: vec![value] });
+        let source = ValueSource::Environment(name.to_string_lossy().into_owned());
+        return Some(ConfiguredValue { source, values: vec![value] });
     }
     let (path, file) = file?;
     let values = file.values.get(arg.get_long()?)?.clone();
-    Some(Given { giver: Giver::File(path.clone()), values })
+    Some(ConfiguredValue { source: ValueSource::File(path.clone()), values })
 }
 
-impl Given {
-    /// Notes every value that the flag's own type refuses. `typed` has no required flags and no environment.
-    pub(crate) fn check(&self, arg: &Arg, typed: &Command, mistakes: &mut Mistakes) {
-        if matches!(self.giver, Giver::CommandLine) && !arg.get_action().takes_values() {
+impl ConfiguredValue {
+    /// Records every value that the flag's own type refuses. `typed` has no required flags and no environment.
+    pub(crate) fn check(&self, arg: &Arg, typed: &Command, errors: &mut ConfigErrors) {
+        if matches!(self.source, ValueSource::CommandLine) && !arg.get_action().takes_values() {
             return;
         }
         for value in &self.values {
             if let Some(refusal) = refusal(arg, value, typed) {
-                mistakes.push(format!("{}: {refusal}{}.", self.name(arg, value), example(arg)));
+                errors.push(format!("{}: {refusal}{}.", self.name(arg, value), example(arg)));
             }
         }
     }
 
-    /// What stands on the command line for it. Empty if it is there already.
+    /// The command-line arguments for it. Empty if the command line has them already.
     pub(crate) fn arguments(&self, arg: &Arg) -> Vec<OsString> {
-        let Some(long) = arg.get_long().filter(|_| !matches!(self.giver, Giver::CommandLine)) else {
-            return Vec::new();
-        };
+        if matches!(self.source, ValueSource::CommandLine) { Vec::new() } else { self.as_arguments(arg) }
+    }
+
+    /// The value as command-line arguments. Empty for a positional.
+    pub(crate) fn as_arguments(&self, arg: &Arg) -> Vec<OsString> {
+        let Some(long) = arg.get_long() else { return Vec::new() };
         let with = |value: &OsString| argument(long, value);
         match arg.get_action().takes_values() {
             true => self.values.iter().map(with).collect(),
@@ -77,11 +82,12 @@ impl Given {
     fn name(&self, arg: &Arg, value: &OsStr) -> String {
         let shown = if is_secret(arg) { "[secret]".to_owned() } else { format!("{value:?}") };
         let long = arg.get_long().unwrap_or_else(|| arg.get_id().as_str());
-        match &self.giver {
-            Giver::CommandLine if arg.is_positional() => format!("{long} {shown}"),
-            Giver::CommandLine => format!("--{long} {shown}"),
-            Giver::Environment(name) => format!("{name}={shown}"),
-            Giver::File(path) => format!("{}: {long} = {shown}", path.display()),
+        match &self.source {
+            ValueSource::CommandLine if arg.is_positional() => format!("{long} {shown}"),
+            ValueSource::CommandLine => format!("--{long} {shown}"),
+            ValueSource::Environment(name) => format!("{name}={shown}"),
+            ValueSource::Table(label) => format!("{label}: {long} = {shown}"),
+            ValueSource::File(path) => format!("{}: {long} = {shown}", path.display()),
         }
     }
 }
@@ -93,7 +99,7 @@ fn argument(long: &str, value: &OsStr) -> OsString {
     argument
 }
 
-/// Why the flag's type refuses a value, if it does.
+/// The reason for which the flag's type refuses a value, if it does.
 fn refusal(arg: &Arg, value: &OsStr, typed: &Command) -> Option<String> {
     let Some(long) = arg.get_long() else { return positional_refusal(arg, value) };
     if !arg.get_action().takes_values() {
@@ -103,7 +109,7 @@ fn refusal(arg: &Arg, value: &OsStr, typed: &Command) -> Option<String> {
     refused_by(&error)
 }
 
-/// A positional is tried alone, in a command of its own.
+/// A positional is parsed alone, in a separate command.
 fn positional_refusal(arg: &Arg, value: &OsStr) -> Option<String> {
     let alone = Arg::new("alone").value_parser(ValueParser::clone(arg.get_value_parser()));
     let error = Command::new("alone")
@@ -113,7 +119,7 @@ fn positional_refusal(arg: &Arg, value: &OsStr) -> Option<String> {
     refused_by(&error)
 }
 
-/// A switch has no value on the command line; elsewhere it is true or false.
+/// A switch has no value on the command line; in the environment and the file it is true or false.
 fn switch_refusal(arg: &Arg, value: &OsStr) -> Option<String> {
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
     let is_known = ["true", "false", "1", "0"].iter().any(|known| value == *known);
@@ -124,7 +130,7 @@ fn switch_refusal(arg: &Arg, value: &OsStr) -> Option<String> {
     }
 }
 
-/// Only the value's own fault counts here; whether flags fit together is judged once all are known.
+/// Reports errors of the value only. Conflicts between flags are checked when all values are known.
 fn refused_by(error: &clap::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::ValueValidation => {
@@ -140,7 +146,7 @@ fn refused_by(error: &clap::Error) -> Option<String> {
     }
 }
 
-/// The default, as a value that would do.
+/// The default, as an example of a valid value.
 fn example(arg: &Arg) -> String {
     match arg.get_default_values() {
         [default] if arg.get_action().takes_values() && !default.is_empty() => {
@@ -150,7 +156,7 @@ fn example(arg: &Arg) -> String {
     }
 }
 
-/// Secrets are masked wherever values are shown; so is what a program hides from its help.
+/// Masked wherever values are shown: secrets, and flags that a program hides from its help.
 pub(crate) fn is_secret(arg: &Arg) -> bool {
     arg.is_hide_env_values_set() || arg.get_value_parser().type_id() == std::any::TypeId::of::<Secret>()
 }

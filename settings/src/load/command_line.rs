@@ -1,4 +1,4 @@
-//! What the command line gives, read with every flag as plain text, so that all its mistakes can be found.
+//! The command line, read with every flag as plain text, so that all its errors can be found.
 
 use std::ffi::OsString;
 
@@ -6,13 +6,17 @@ use clap::builder::{OsStr, OsStringValueParser, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::{Exit, Mistakes};
+use crate::{ConfigErrors, Exit};
 
-/// Reads `argv` without judging values. Unknown flags and malformed options are noted and passed over.
+/// Reads `argv` without checking values. Unknown flags and malformed options are recorded and skipped.
 ///
 /// # Errors
-/// Help or version, if they are asked for.
-pub(crate) fn read(typed: &Command, argv: &[OsString], mistakes: &mut Mistakes) -> Result<ArgMatches, Exit> {
+/// Help or version, if requested.
+pub(crate) fn read(
+    typed: &Command,
+    argv: &[OsString],
+    errors: &mut ConfigErrors,
+) -> Result<ArgMatches, Exit> {
     let plain = typed.clone().mut_args(untyped);
     let mut remaining = argv.to_vec();
     loop {
@@ -21,22 +25,24 @@ pub(crate) fn read(typed: &Command, argv: &[OsString], mistakes: &mut Mistakes) 
             Err(error) => error,
         };
         match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Err(asked_for(typed, argv, &error)),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                return Err(help_or_version(typed, argv, &error));
+            }
             ErrorKind::UnknownArgument => {
-                mistakes.push(unknown(&error));
+                errors.push(unknown(&error));
                 if drop_unknown(&mut remaining, &error) {
                     continue;
                 }
             }
-            // Whether flags fit together is judged at the end, when environment and file are known too.
+            // Checked at the end, when environment and file are known too.
             ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict => {}
-            _ => mistakes.push(first_line(&error)),
+            _ => errors.push(first_line(&error)),
         }
         return Ok(readable_part(plain, &remaining));
     }
 }
 
-/// The same flag, optional and with any value. (Counted flags and plain switches have no value to loosen.)
+/// The same flag, optional and with any value. Counted flags and switches have no value to loosen.
 fn untyped(arg: Arg) -> Arg {
     let arg = without_environment(arg).required(false);
     match arg.get_action() {
@@ -45,8 +51,8 @@ fn untyped(arg: Arg) -> Arg {
     }
 }
 
-/// The environment is a layer of our own: clap would put it above the file and accept empty values.
-/// A positional keeps it, because only a flag can be given by name.
+/// The environment is a separate layer: clap would put it above the file and accept empty values.
+/// A positional keeps it, because it has no name that another layer could use.
 pub(crate) fn without_environment(arg: Arg) -> Arg {
     if arg.get_long().is_none() { arg } else { arg.env(Resettable::<OsStr>::Reset) }
 }
@@ -55,16 +61,16 @@ fn readable_part(plain: Command, argv: &[OsString]) -> ArgMatches {
     plain.ignore_errors(true).try_get_matches_from(argv).unwrap_or_default()
 }
 
-/// Help is rendered by the typed command, which knows possible values and the environment, and is asked for
-/// nothing else, so that a wrong value beside `--help` does not stand in the way.
-fn asked_for(typed: &Command, argv: &[OsString], plain: &clap::Error) -> Exit {
-    let long = argv.iter().any(|given| given == "--help");
+/// Rendered by the typed command, which knows possible values and the environment. It gets no other arguments, so
+/// that an invalid value beside `--help` does not matter.
+fn help_or_version(typed: &Command, argv: &[OsString], plain: &clap::Error) -> Exit {
+    let long = argv.iter().any(|argument| argument == "--help");
     let help = [argv.first().cloned().unwrap_or_default(), if long { "--help" } else { "-h" }.into()];
     let text = match typed.clone().try_get_matches_from(help) {
         Err(error) if error.kind() == plain.kind() => error.render().to_string(),
         _ => plain.render().to_string(),
     };
-    Exit::asked_for(text)
+    Exit::requested(text)
 }
 
 fn unknown(error: &clap::Error) -> String {
@@ -76,13 +82,13 @@ fn unknown(error: &clap::Error) -> String {
     }
 }
 
-/// Takes the unknown flag out, with what is probably its value, so that the rest can be read.
+/// Removes the unknown flag, with what is probably its value, so that the rest can be read.
 fn drop_unknown(argv: &mut Vec<OsString>, error: &clap::Error) -> bool {
     let Some(name) = text(error, ContextKind::InvalidArg) else { return false };
     let with_value = format!("{name}=");
-    let found = argv.iter().skip(1).position(|given| {
-        let given = given.to_string_lossy();
-        given == name || given.starts_with(&with_value)
+    let found = argv.iter().skip(1).position(|argument| {
+        let argument = argument.to_string_lossy();
+        argument == name || argument.starts_with(&with_value)
     });
     let Some(at) = found.map(|position| position + 1) else { return false };
     let removed = argv.remove(at);
@@ -93,12 +99,12 @@ fn drop_unknown(argv: &mut Vec<OsString>, error: &clap::Error) -> bool {
     true
 }
 
-/// What clap says, as one sentence without its "error:" and usage.
+/// The message of clap as one sentence, without its "error:" and usage.
 pub(crate) fn first_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
-    let said: Vec<&str> = rendered.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    let said = said.join(" ");
-    format!("{}; see --help.", said.trim_start_matches("error: ").trim_end_matches('.'))
+    let message: Vec<&str> = rendered.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let message = message.join(" ");
+    format!("{}; see --help.", message.trim_start_matches("error: ").trim_end_matches('.'))
 }
 
 /// One piece of context of an error, as text.

@@ -1,11 +1,11 @@
-//! When a program is asked to end.
+//! Shutdown signals.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Over NATS somebody is told in this time.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// Enough to publish the last messages to NATS.
+const FLUSH_TIME: Duration = Duration::from_millis(200);
 
 /// SIGTERM and SIGINT.
 #[derive(Debug)]
@@ -15,33 +15,33 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// From here on they do not end the process by themselves.
+    /// From now on these signals do not end the process.
     ///
     /// # Errors
-    /// The signals cannot be listened to.
+    /// The signal handlers cannot be installed.
     pub fn on_signals() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next of them.
+    /// Waits for the next signal.
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub async fn asked(&mut self) {
+    pub async fn requested(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
     }
 
-    /// Waits until all has ended, or is asked once more: then what is open is dropped, and those who wait for it have a
-    /// moment to be told.
+    /// Waits for `drained`, or for a second signal: then the caller drops its open exchanges, after a moment in which
+    /// their peers are notified.
     pub async fn wait_for(&mut self, drained: impl Future<Output = ()>) {
         tokio::select! {
             () = drained => return,
-            () = self.asked() => {}
+            () = self.requested() => {}
         }
         tracing::warn!("second signal: not waiting any longer");
-        tokio::time::sleep(FAREWELL).await;
+        tokio::time::sleep(FLUSH_TIME).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The log of a program: lines on standard error, for people or for machines.
+//! The log of a program: lines on standard error, as text or JSON.
 
 use std::io::IsTerminal;
 
@@ -6,22 +6,21 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One JSON object a line, for machines.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// Starts the process's log, on standard error, so that standard output stays free. `levels` says which lines
-    /// there are (`info`, or `warn,h8s_nats=debug`), unless `RUST_LOG` does. Colours only on a terminal, and not
-    /// where `NO_COLOR` is set (no-color.org).
+    /// Starts the process's log on standard error. `levels` is the filter, such as `info` or `warn,h8s_nats=debug`;
+    /// `RUST_LOG` replaces it. Colours only on a terminal, and not if `NO_COLOR` is set (no-color.org).
     ///
     /// # Panics
-    /// When the process has a log already.
+    /// If the process has a log already.
     pub fn start(self, levels: &str) {
         let levels = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(levels));
         let log = tracing_subscriber::fmt()
@@ -35,15 +34,15 @@ impl LogFormat {
     }
 }
 
-/// Now, as the lines of the log say it: RFC 3339 in UTC, with microseconds.
+/// The current time in the format of log lines: RFC 3339 in UTC, with microseconds.
 pub fn timestamp() -> String {
     let mut text = String::with_capacity("2026-01-02T03:04:05.678901Z".len());
-    // Fails only where the text does not take it.
+    // Writing to a String cannot fail.
     let _ = SystemTime.format_time(&mut Writer::new(&mut text));
     text
 }
 
-/// Whether this stream is for somebody's eyes, who has nothing against colours.
+/// Whether to emit ANSI colours on this stream: it is a terminal, and `NO_COLOR` is not set.
 pub fn may_colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -1,13 +1,16 @@
-//! Values that must not show up in logs, help or mistakes.
+//! Values that must not appear in logs, help or error texts.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A value that prints as `[secret]`. [`load`](crate::load()) masks flags of this type in `--help` and in mistakes.
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// A value that prints as `[secret]` and is erased from memory when dropped. [`load`](crate::load()) masks flags of
+/// this type in `--help` and in error texts.
 ///
 /// It has no `==`: compare what it [exposes](Secret::expose) in constant time.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(SecretString);
 
 /// An empty secret protects nothing, so it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,9 +18,9 @@ pub struct Secret(String);
 pub struct EmptySecret;
 
 impl Secret {
-    /// The value itself. Every use of this is a place to check for leaks.
+    /// The value itself. Check every use of this for leaks.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
 
@@ -25,7 +28,7 @@ impl FromStr for Secret {
     type Err = EmptySecret;
 
     fn from_str(text: &str) -> Result<Self, EmptySecret> {
-        if text.is_empty() { Err(EmptySecret) } else { Ok(Self(text.to_owned())) }
+        if text.is_empty() { Err(EmptySecret) } else { Ok(Self(text.into())) }
     }
 }
 
