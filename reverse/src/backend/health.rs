@@ -1,37 +1,37 @@
-//! Whether a backend can be reached, learned from dialling it: after a failure nobody dials for a moment.
+//! Whether a backend can be reached, learned from dialling it. After a failure dialling pauses (circuit breaker).
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The first pause after a failure. A service that restarts is back in a second or two.
+/// The first pause after a failure. A restart takes a second or two.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest one: how much later than it could we may notice that a backend is back.
+/// The longest pause: the delay in noticing that a backend accepts connections again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is known of one backend.
+/// The state of one backend.
 #[derive(Debug, Default)]
 pub(crate) struct Health(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// In a row.
+    /// Consecutive failures.
     failures: u32,
-    /// Nobody dials before.
-    again_at: Option<Instant>,
+    /// No dialling before this time.
+    retry_at: Option<Instant>,
 }
 
-/// What a dial has changed.
+/// The effect of a dial on the health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum HealthChange {
     /// As before.
-    None,
-    /// It could be reached, and cannot now; or the other way round.
+    Unchanged,
+    /// Reachable now and unreachable before, or the reverse.
     Changed,
 }
 
-/// The right to dial, until it is said how that went.
+/// Permission to dial, until its result is reported.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
     health: &'a Health,
@@ -39,51 +39,51 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Health {
-    /// May somebody dial now? Of those who ask while it is away, one at each pause's end may, and has `patience` to do
-    /// it before the next.
-    pub(crate) fn attempt(&self, now: Instant, patience: Duration) -> Option<Attempt<'_>> {
+    /// Permission to dial, if the backend is reachable or a pause is over. After a pause one caller gets it; the next one
+    /// gets it after `timeout`.
+    pub(crate) fn attempt(&self, now: Instant, timeout: Duration) -> Option<Attempt<'_>> {
         let mut state = self.state();
-        if let Some(again_at) = state.again_at {
-            if now < again_at {
+        if let Some(retry_at) = state.retry_at {
+            if now < retry_at {
                 return None;
             }
-            state.again_at = Some(now + patience);
+            state.retry_at = Some(now + timeout);
         }
         Some(Attempt { health: self, is_settled: false })
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // Nothing in here panics while it is held.
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl Attempt<'_> {
-    /// It has succeeded.
-    pub(crate) fn reached(mut self) -> News {
+    /// Reports success.
+    pub(crate) fn succeeded(mut self) -> HealthChange {
         self.is_settled = true;
         let before = std::mem::take(&mut *self.health.state());
-        if before.failures > 0 { News::Changed } else { News::None }
+        if before.failures > 0 { HealthChange::Changed } else { HealthChange::Unchanged }
     }
 
-    /// It has failed.
-    pub(crate) fn missed(mut self, now: Instant) -> News {
+    /// Reports a failure.
+    pub(crate) fn failed(mut self, now: Instant) -> HealthChange {
         self.is_settled = true;
         let mut state = self.health.state();
         let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(10)).min(LONGEST_PAUSE);
-        state.again_at = Some(now + pause);
+        state.retry_at = Some(now + pause);
         state.failures = state.failures.saturating_add(1);
-        if state.failures == 1 { News::Changed } else { News::None }
+        if state.failures == 1 { HealthChange::Changed } else { HealthChange::Unchanged }
     }
 }
 
-/// Who leaves while dialling has found out nothing: the next may try at once.
+/// Without a result, the next caller may dial at once.
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.is_settled {
             let mut state = self.health.state();
-            if state.again_at.is_some() {
-                state.again_at = Some(Instant::now());
+            if state.retry_at.is_some() {
+                state.retry_at = Some(Instant::now());
             }
         }
     }
@@ -98,25 +98,25 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_one_at_a_time_may_try_again() {
+    fn after_a_failure_one_caller_at_a_time_may_dial() {
         let (health, now) = (Health::default(), Instant::now());
 
-        assert_eq!(attempt(&health, now).unwrap().missed(now), News::Changed);
+        assert_eq!(attempt(&health, now).unwrap().failed(now), HealthChange::Changed);
 
         assert!(attempt(&health, now).is_none());
         let later = now + FIRST_PAUSE;
         let second = attempt(&health, later).unwrap();
         assert!(attempt(&health, later).is_none());
-        assert_eq!(second.missed(now), News::None);
+        assert_eq!(second.failed(now), HealthChange::Unchanged);
         let third = attempt(&health, now + LONGEST_PAUSE).unwrap();
-        assert_eq!(third.reached(), News::Changed);
-        assert_eq!(attempt(&health, now).unwrap().reached(), News::None);
+        assert_eq!(third.succeeded(), HealthChange::Changed);
+        assert_eq!(attempt(&health, now).unwrap().succeeded(), HealthChange::Unchanged);
     }
 
     #[test]
-    fn who_gives_up_lets_the_next_try() {
+    fn a_cancelled_attempt_lets_the_next_caller_dial() {
         let (health, now) = (Health::default(), Instant::now());
-        attempt(&health, now).unwrap().missed(now);
+        attempt(&health, now).unwrap().failed(now);
 
         drop(attempt(&health, now + FIRST_PAUSE).unwrap());
 
@@ -127,10 +127,10 @@ mod tests {
     fn pauses_grow_to_a_second() {
         let (health, mut now) = (Health::default(), Instant::now());
         for _ in 0..100 {
-            attempt(&health, now).unwrap().missed(now);
+            attempt(&health, now).unwrap().failed(now);
             now += LONGEST_PAUSE;
         }
-        attempt(&health, now).unwrap().missed(now);
+        attempt(&health, now).unwrap().failed(now);
 
         assert!(attempt(&health, now + LONGEST_PAUSE / 2).is_none());
         assert!(attempt(&health, now + LONGEST_PAUSE).is_some());

@@ -1,7 +1,7 @@
-//! A backend's response body on its way to NATS.
+//! The body of a backend's response, as the responder reads it.
 //!
-//! A body that breaks off is an error here, by which the client sees that it is not whole (T16). Dropping one before its
-//! end drops the connection to the backend (HTTP/1.1) or resets the stream (HTTP/2).
+//! An interrupted body is an error, so that the client sees that it is incomplete (T16). Dropping a body before its end
+//! closes the connection to the backend (HTTP/1.1) or resets the stream (HTTP/2).
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,33 +16,33 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http1::Http1;
-use crate::http2::Http2;
-use crate::mapping::Mapping;
-use crate::pool::Pool;
-use crate::rescue::{self, RequestLabel};
-use crate::upload::Progress;
+use super::failure::{RequestLabel, log};
+use super::mapping::Mapping;
+use crate::backend::http1::Http1;
+use crate::backend::http2::Http2;
+use crate::backend::pool::Pool;
+use crate::backend::upload::Progress;
 
-/// Why a response stopped after its head was out. The client sees an aborted stream.
+/// Why a response body was interrupted. The client sees an aborted stream.
 #[derive(Debug, thiserror::Error)]
-pub enum Cut {
-    /// The connection ended, or what came on it was not HTTP.
-    #[error("the backend broke off: {0}")]
+pub enum ResponseBodyError {
+    /// The connection ended, or its bytes are not HTTP.
+    #[error("the backend interrupted its response: {0}")]
     Backend(#[from] hyper::Error),
-    /// It said nothing for too long.
+    /// The backend sent nothing during the idle timeout.
     #[error("the backend sent nothing for {} s", .0.as_secs())]
     Idle(Duration),
 }
 
-/// What a responder answers with.
+/// The body of a response.
 #[derive(Default)]
 pub struct ReverseBody {
     inner: Inner,
-    about: Option<Box<About>>,
+    origin: Option<Box<Origin>>,
 }
 
-/// What the log says if it breaks off.
-struct About {
+/// The fields of the log line about an interruption.
+struct Origin {
     label: RequestLabel,
     mapping: Arc<Mapping>,
 }
@@ -51,97 +51,97 @@ struct About {
 enum Inner {
     #[default]
     Empty,
-    /// A few words by the daemon itself.
+    /// A short text of this daemon.
     Text(Bytes),
     Http1(Box<Http1Body>),
-    /// The connection drives itself.
-    Apart(Apart),
+    /// A task drives the connection.
+    TaskDriven(TaskDriven),
 }
 
 impl ReverseBody {
-    /// A few words by the daemon itself.
+    /// A short text of this daemon.
     pub(crate) fn text(text: &'static str) -> Self {
         Inner::Text(Bytes::from_static(text.as_bytes())).into()
     }
 
     pub(crate) fn http2(incoming: Incoming, connection: Http2, permit: OwnedSemaphorePermit) -> Self {
         let connection = Connection::Shared { _connection: connection, _permit: permit };
-        Inner::Apart(Apart { incoming, connection }).into()
+        Inner::TaskDriven(TaskDriven { incoming, connection }).into()
     }
 
-    /// A body whose connection a task of its own drives, which ends with the body. Nothing may come for `patience`.
-    pub(crate) fn driven_by(incoming: Incoming, task: AbortOnDropHandle<()>, patience: Duration) -> Self {
-        let connection = Connection::Own { idle: Idle::new(patience), _task: task };
-        Inner::Apart(Apart { incoming, connection }).into()
+    /// A body whose connection is driven by `task`, which ends with the body. Silence for `idle_timeout` is an error.
+    pub(crate) fn driven_by(incoming: Incoming, task: AbortOnDropHandle<()>, idle_timeout: Duration) -> Self {
+        let connection = Connection::Exclusive { idle: Idle::new(idle_timeout), _task: task };
+        Inner::TaskDriven(TaskDriven { incoming, connection }).into()
     }
 
-    /// If it breaks off, the log says in which exchange.
-    pub(crate) fn of(self, label: RequestLabel, mapping: Arc<Mapping>) -> Self {
+    /// Sets the request that the log line about an interruption names.
+    pub(crate) fn with_label(self, label: RequestLabel, mapping: Arc<Mapping>) -> Self {
         match self.inner {
             Inner::Empty | Inner::Text(_) => self,
-            inner => Self { inner, about: Some(Box::new(About { label, mapping })) },
+            inner => Self { inner, origin: Some(Box::new(Origin { label, mapping })) },
         }
     }
 }
 
 impl From<Inner> for ReverseBody {
     fn from(inner: Inner) -> Self {
-        Self { inner, about: None }
+        Self { inner, origin: None }
     }
 }
 
-struct Apart {
+struct TaskDriven {
     incoming: Incoming,
     connection: Connection,
 }
 
 enum Connection {
-    /// It finds out by itself whether the backend is there.
+    /// HTTP/2 checks by itself whether the backend is alive.
     Shared {
         _connection: Http2,
         _permit: OwnedSemaphorePermit,
     },
-    Own {
+    Exclusive {
         idle: Idle,
         _task: AbortOnDropHandle<()>,
     },
 }
 
-impl Apart {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+impl TaskDriven {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        let Connection::Own { idle, .. } = &mut self.connection else {
-            return polled.map(|frame| frame.map(|frame| frame.map_err(Cut::from)));
+        let Connection::Exclusive { idle, .. } = &mut self.connection else {
+            return polled.map(|frame| frame.map(|frame| frame.map_err(ResponseBodyError::from)));
         };
         match polled {
             Poll::Ready(frame) => {
                 idle.moved();
-                Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
+                Poll::Ready(frame.map(|frame| frame.map_err(ResponseBodyError::from)))
             }
-            Poll::Pending => idle.poll_expired(cx, 0).map(|cut| Some(Err(cut))),
+            Poll::Pending => idle.poll_expired(cx, 0).map(|error| Some(Err(error))),
         }
     }
 }
 
-/// The body of an HTTP/1.1 response, with the connection that it comes on.
+/// The body of an HTTP/1.1 response, with its connection.
 pub(crate) struct Http1Body {
     incoming: Incoming,
-    /// `None` once it has gone back.
+    /// `None` after its return to the pool.
     connection: Option<Http1>,
-    back: Return,
+    pool: PoolReturn,
     upload: Arc<Progress>,
     idle: Idle,
 }
 
-/// What becomes of a connection afterwards.
-pub(crate) struct Return {
+/// The return of a connection to its pool.
+pub(crate) struct PoolReturn {
     pub(crate) pool: Arc<Pool>,
-    /// How long it may be kept.
+    /// How long the pool may keep it.
     pub(crate) keep: Duration,
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
-/// Ends an exchange in which nothing moves. Time in which nobody reads does not count.
+/// Ends an exchange without progress. Time in which the body is not read does not count.
 pub(crate) struct Idle {
     timeout: Duration,
     pieces: u64,
@@ -157,24 +157,24 @@ impl Idle {
         self.sleep = None;
     }
 
-    /// `pieces`: of the upload so far, which is a sign of life as well.
-    fn poll_expired(&mut self, cx: &mut Context<'_>, pieces: u64) -> Poll<Cut> {
+    /// `pieces` of the upload so far, which also count as progress.
+    fn poll_expired(&mut self, cx: &mut Context<'_>, pieces: u64) -> Poll<ResponseBodyError> {
         if self.pieces != pieces {
             self.pieces = pieces;
             self.moved();
         }
         let until = Instant::now() + self.timeout;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        sleep.as_mut().poll(cx).map(|()| Cut::Idle(self.timeout))
+        sleep.as_mut().poll(cx).map(|()| ResponseBodyError::Idle(self.timeout))
     }
 }
 
 impl Http1Body {
-    /// The body of a response whose head is there.
+    /// Starts to read the body of a response.
     pub(crate) async fn begin(
         incoming: Incoming,
         mut connection: Http1,
-        back: Return,
+        pool: PoolReturn,
         upload: Arc<Progress>,
         idle: Idle,
     ) -> ReverseBody {
@@ -182,23 +182,23 @@ impl Http1Body {
         if incoming.is_end_stream() && upload.is_done() {
             let mut connection = Some(connection);
             poll_fn(|cx| {
-                let given = connection.take().map(|connection| back.pool.give(connection, back.keep, cx));
-                Poll::Ready(given)
+                let returned = connection.take().map(|connection| pool.pool.put(connection, pool.keep, cx));
+                Poll::Ready(returned)
             })
             .await;
             return ReverseBody::default();
         }
         if upload.is_under_way() {
-            connection.drive_apart();
+            connection.drive_in_task();
         }
-        Inner::Http1(Box::new(Self { incoming, connection: Some(connection), back, upload, idle })).into()
+        Inner::Http1(Box::new(Self { incoming, connection: Some(connection), pool, upload, idle })).into()
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
         match self.poll_incoming(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.idle.moved();
-                // Often this was all of it, and nobody asks again.
+                // After the last frame the body is often not polled again.
                 if self.incoming.is_end_stream() {
                     self.give_back(cx);
                 }
@@ -212,9 +212,9 @@ impl Http1Body {
                 self.give_back(cx);
                 Poll::Ready(None)
             }
-            Poll::Pending => self.idle.poll_expired(cx, self.upload.pieces()).map(|cut| {
+            Poll::Pending => self.idle.poll_expired(cx, self.upload.pieces()).map(|error| {
                 self.connection = None;
-                Some(Err(cut))
+                Some(Err(error))
             }),
         }
     }
@@ -226,33 +226,36 @@ impl Http1Body {
         }
     }
 
-    /// For the next request; not while this one is still being sent.
+    /// Returns the connection to the pool, unless the request is still being sent.
     fn give_back(&mut self, cx: &mut Context<'_>) {
         if let Some(connection) = self.connection.take()
             && self.upload.is_done()
         {
-            self.back.pool.give(connection, self.back.keep, cx);
+            self.pool.pool.put(connection, self.pool.keep, cx);
         }
     }
 }
 
 impl Body for ReverseBody {
     type Data = Bytes;
-    type Error = Cut;
+    type Error = ResponseBodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let Self { inner, about } = self.get_mut();
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        let Self { inner, origin } = self.get_mut();
         let frame = ready!(match inner {
             Inner::Empty => Poll::Ready(None),
             Inner::Text(text) if text.is_empty() => Poll::Ready(None),
             Inner::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
             Inner::Http1(body) => body.poll_frame(cx),
-            Inner::Apart(body) => body.poll_frame(cx),
+            Inner::TaskDriven(body) => body.poll_frame(cx),
         });
-        if let Some(Err(cut)) = &frame
-            && let Some(about) = about.take()
+        if let Some(Err(error)) = &frame
+            && let Some(origin) = origin.take()
         {
-            rescue::log(cut, &about.label, about.mapping.backend().url());
+            log(error, &origin.label, origin.mapping.backend().url());
         }
         Poll::Ready(frame)
     }
@@ -262,7 +265,7 @@ impl Body for ReverseBody {
             Inner::Empty => true,
             Inner::Text(text) => text.is_empty(),
             Inner::Http1(body) => body.incoming.is_end_stream(),
-            Inner::Apart(body) => body.incoming.is_end_stream(),
+            Inner::TaskDriven(body) => body.incoming.is_end_stream(),
         }
     }
 
@@ -271,7 +274,7 @@ impl Body for ReverseBody {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Text(text) => SizeHint::with_exact(text.len() as u64),
             Inner::Http1(body) => body.incoming.size_hint(),
-            Inner::Apart(body) => body.incoming.size_hint(),
+            Inner::TaskDriven(body) => body.incoming.size_hint(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Connections over HTTP/1.1 that have nothing to do, kept for the next request.
+//! Idle HTTP/1.1 connections, kept for the next request.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,9 +9,9 @@ use http::HeaderMap;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
-use crate::http1::Http1;
+use super::http1::Http1;
 
-/// The idle connections of one backend, the youngest last.
+/// The idle connections of one backend, the most recently used last.
 pub(crate) struct Pool {
     keep_alive: Duration,
     idle: Mutex<Idle>,
@@ -20,8 +20,8 @@ pub(crate) struct Pool {
 #[derive(Default)]
 struct Idle {
     connections: Vec<(Http1, Instant)>,
-    /// Somebody closes what has been idle for too long.
-    is_watched: bool,
+    /// A task closes expired connections.
+    is_reaped: bool,
 }
 
 impl Pool {
@@ -29,42 +29,42 @@ impl Pool {
         Arc::new(Self { keep_alive, idle: Mutex::default() })
     }
 
-    /// The connection that was used last, if it is still good.
+    /// The most recently used connection that is still usable.
     pub(crate) async fn take(&self) -> Option<Http1> {
         loop {
             let (mut connection, until) = self.idle().connections.pop()?;
-            // However much this task has done already: what is not looked at here would pass as good.
-            let is_good = unconstrained(poll_fn(|cx| Poll::Ready(connection.is_ready(cx)))).await;
-            if is_good && Instant::now() < until {
+            // Not subject to the task's budget: a connection that is not polled here would pass as usable.
+            let is_usable = unconstrained(poll_fn(|cx| Poll::Ready(connection.is_ready(cx)))).await;
+            if is_usable && Instant::now() < until {
                 return Some(connection);
             }
         }
     }
 
-    /// Takes a connection back, to be kept for so long. Not if it is at its end.
-    pub(crate) fn give(self: &Arc<Self>, mut connection: Http1, keep: Duration, cx: &Context<'_>) {
+    /// Takes a connection back and keeps it for `keep`, unless it has ended.
+    pub(crate) fn put(self: &Arc<Self>, mut connection: Http1, keep: Duration, cx: &Context<'_>) {
         if keep.is_zero() || !connection.is_ready(cx) {
             return;
         }
         let mut idle = self.idle();
         idle.connections.push((connection, Instant::now() + keep));
-        if !std::mem::replace(&mut idle.is_watched, true) {
-            tokio::spawn(Self::watch(Arc::downgrade(self), self.keep_alive));
+        if !std::mem::replace(&mut idle.is_reaped, true) {
+            tokio::spawn(Self::reap(Arc::downgrade(self), self.keep_alive));
         }
     }
 
-    /// How long a connection may be idle after such a response: less than the backend says it keeps it, so that no
-    /// request is written to one that it has just closed.
-    pub(crate) fn keep(&self, headers: &HeaderMap) -> Duration {
-        let promised = headers.get("keep-alive").and_then(|value| timeout_of(value.to_str().ok()?));
-        match promised {
-            Some(promised) => self.keep_alive.min(promised.saturating_sub(Duration::from_secs(1))),
+    /// How long a connection may be idle after a response with these fields: less than the timeout in `Keep-Alive`, so that
+    /// no request is written to a connection that the backend has just closed.
+    pub(crate) fn keep_for(&self, headers: &HeaderMap) -> Duration {
+        let announced = headers.get("keep-alive").and_then(|value| timeout_of(value.to_str().ok()?));
+        match announced {
+            Some(announced) => self.keep_alive.min(announced.saturating_sub(Duration::from_secs(1))),
             None => self.keep_alive,
         }
     }
 
-    /// Closes connections that nobody has used for as long as they are kept, until there is none.
-    async fn watch(pool: Weak<Self>, keep_alive: Duration) {
+    /// Closes expired connections until none is left.
+    async fn reap(pool: Weak<Self>, keep_alive: Duration) {
         loop {
             sleep_until(Instant::now() + keep_alive / 2).await;
             let Some(pool) = pool.upgrade() else { return };
@@ -72,19 +72,19 @@ impl Pool {
             let now = Instant::now();
             idle.connections.retain(|(_, until)| now < *until);
             if idle.connections.is_empty() {
-                idle.is_watched = false;
+                idle.is_reaped = false;
                 return;
             }
         }
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
-        // A connection's own drop may panic at worst after it was taken out.
+        // A panic in a connection's drop cannot leave the list inconsistent.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `timeout=5, max=100` (RFC 2068 §19.7.1; still what servers send).
+/// `timeout=5, max=100` (RFC 2068 §19.7.1; servers still send it).
 fn timeout_of(keep_alive: &str) -> Option<Duration> {
     let mut parameters = keep_alive.split(',').filter_map(|parameter| parameter.trim().split_once('='));
     let (_, seconds) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
@@ -97,17 +97,17 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn idle_connections_are_left_before_the_backend_leaves_them() {
+    fn idle_connections_expire_before_the_backend_closes_them() {
         let pool = Pool::new(Duration::from_secs(4));
         let keep = |value: &'static str| {
-            pool.keep(&HeaderMap::from_iter([(
+            pool.keep_for(&HeaderMap::from_iter([(
                 http::HeaderName::from_static("keep-alive"),
                 HeaderValue::from_static(value),
             )]))
             .as_secs()
         };
 
-        assert_eq!(pool.keep(&HeaderMap::new()).as_secs(), 4);
+        assert_eq!(pool.keep_for(&HeaderMap::new()).as_secs(), 4);
         assert_eq!(
             (keep("timeout=5"), keep("max=7, Timeout=3"), keep("timeout=1"), keep("timeout=0")),
             (4, 2, 0, 0)

@@ -1,8 +1,7 @@
-//! A request's body on its way to a backend.
+//! The body of a request, as a connection sends it to the backend.
 //!
-//! Counted against the declared length, whoever declared it: framing is ours, and a body that does not fit ends the
-//! connection instead of becoming the next request (T5). A client that expects `100 (Continue)` is not read before the
-//! backend says so.
+//! Its length is checked against the declared one: a body that does not fit ends the connection instead of becoming the
+//! next request (T5). With `Expect: 100-continue` the body is not read before the backend asks for it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,37 +15,36 @@ use h8s_nats::{Body, BodyError};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-/// How long a backend may take to say that it wants the body; then it is sent unasked, since not every server knows
-/// `Expect` (RFC 9110 §10.1.1).
+/// Wait for `100 (Continue)`. Then the body is sent anyway, since not every server supports `Expect` (RFC 9110 §10.1.1).
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a request's body could not be sent whole.
+/// Why a request's body was not sent completely.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UploadError {
-    /// It did not arrive whole.
-    #[error("the request's body broke off: {0}")]
+    /// It did not arrive completely.
+    #[error("the request's body was interrupted: {0}")]
     Body(#[from] BodyError),
-    /// It is not as long as it was said to be.
-    #[error("the request's body is not as long as its content-length says")]
+    /// Its length differs from the declared one.
+    #[error("the length of the request's body differs from its content-length")]
     Length,
 }
 
-/// What hyper sends to a backend.
+/// The body that hyper sends to a backend.
 #[derive(Debug)]
 pub(crate) struct Upload {
     body: Body,
     /// The rest of the declared length.
     left_bytes: Option<u64>,
-    /// The last piece of a declared length, until it is known that nothing follows: hyper does not ask beyond it, and
-    /// would leave an upload that has come to its end unfinished.
+    /// The last piece of a declared length, until the end is known: hyper does not poll beyond it, so that a finished
+    /// upload would look unfinished.
     held: Option<Frame<Bytes>>,
-    /// What did follow.
+    /// The trailers behind `held`.
     trailers: Option<Frame<Bytes>>,
     progress: Arc<Progress>,
     wait: Option<Wait>,
 }
 
-/// How far an upload has come, for who waits for the response.
+/// The progress of an upload, for the reader of the response.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     pieces: AtomicU64,
@@ -57,11 +55,11 @@ pub(crate) struct Progress {
 /// Whether the backend wants the body.
 #[derive(Debug, Default)]
 struct Gate {
-    said: AtomicU8,
+    state: AtomicU8,
     waker: AtomicWaker,
 }
 
-/// What a [`Gate`] has been told.
+/// The states of a [`Gate`].
 const PROCEED: u8 = 0;
 const WAITING: u8 = 1;
 const STOP: u8 = 2;
@@ -71,16 +69,16 @@ const STOP: u8 = 2;
 struct Wait(Pin<Box<Sleep>>);
 
 impl Upload {
-    /// Of `declared_bytes`, if that was said.
+    /// A body of `declared_bytes`, if a length was declared.
     pub(crate) fn new(body: Body, declared_bytes: Option<u64>) -> Self {
         let progress = Arc::new(Progress::default());
         progress.is_done.store(body.is_end_stream(), Ordering::Relaxed);
         Self { body, left_bytes: declared_bytes, held: None, trailers: None, progress, wait: None }
     }
 
-    /// Nothing is read until [`Progress::proceed`], or for a second at most.
+    /// Waits for [`Progress::proceed`] before it reads, for a second at most.
     pub(crate) fn wait_to_continue(&mut self) {
-        self.progress.gate.said.store(WAITING, Ordering::Release);
+        self.progress.gate.state.store(WAITING, Ordering::Release);
         self.wait = Some(Wait(Box::pin(tokio::time::sleep_until(Instant::now() + CONTINUE_TIMEOUT))));
     }
 
@@ -92,12 +90,12 @@ impl Upload {
         if let Some(Wait(timeout)) = &mut self.wait {
             let gate = &self.progress.gate;
             gate.waker.register(cx.waker());
-            match gate.said.load(Ordering::Acquire) {
+            match gate.state.load(Ordering::Acquire) {
                 WAITING => ready!(timeout.as_mut().poll(cx)),
                 STOP => return Poll::Pending,
                 _ => {}
             }
-            self.progress.gate.said.store(PROCEED, Ordering::Release);
+            self.progress.gate.state.store(PROCEED, Ordering::Release);
             self.wait = None;
         }
         Poll::Ready(())
@@ -142,7 +140,7 @@ impl Upload {
             if frame.is_trailers() || self.left_bytes != Some(0) {
                 return Poll::Ready(Some(Ok(frame)));
             }
-            // Behind the last byte there are only empty pieces.
+            // Only empty pieces follow the last byte.
             self.held.get_or_insert(frame);
         }
     }
@@ -154,7 +152,7 @@ impl Upload {
         self.held.take().map(Ok)
     }
 
-    /// Nothing is missing, and nothing follows.
+    /// Complete, and without pending frames.
     fn is_over(&self) -> bool {
         self.body.is_end_stream()
             && self.held.is_none()
@@ -164,31 +162,31 @@ impl Upload {
 }
 
 impl Progress {
-    /// All of it is with hyper.
+    /// hyper has all of it.
     pub(crate) fn is_done(&self) -> bool {
         self.is_done.load(Ordering::Acquire)
     }
 
-    /// Some of it is still to come, and is wanted.
+    /// Incomplete, and the backend wants the rest.
     pub(crate) fn is_under_way(&self) -> bool {
-        !self.is_done() && self.gate.said.load(Ordering::Acquire) != STOP
+        !self.is_done() && self.gate.state.load(Ordering::Acquire) != STOP
     }
 
-    /// Changes whenever hyper takes some of it.
+    /// The number of pieces that hyper has taken.
     pub(crate) fn pieces(&self) -> u64 {
         self.pieces.load(Ordering::Relaxed)
     }
 
     /// The backend wants the body.
     pub(crate) fn proceed(&self) {
-        self.gate.said.store(PROCEED, Ordering::Release);
+        self.gate.state.store(PROCEED, Ordering::Release);
         self.gate.waker.wake();
     }
 
-    /// The backend has answered: a body that still waits is not wanted any more.
+    /// The backend has responded: a body that still waits is not sent.
     pub(crate) fn stop_waiting(&self) {
-        let said = &self.gate.said;
-        let _ = said.compare_exchange(WAITING, STOP, Ordering::AcqRel, Ordering::Relaxed);
+        let state = &self.gate.state;
+        let _ = state.compare_exchange(WAITING, STOP, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -245,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_as_long_as_declared_or_an_error() {
+    async fn a_body_of_another_length_than_declared_is_an_error() {
         assert!(matches!(sent("hello", Some(5)).await, (5, Ok(true))));
         assert!(matches!(sent("hello", None).await, (5, Ok(true))));
         assert!(matches!(sent("", Some(0)).await, (0, Ok(true))));

@@ -8,37 +8,36 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::dial::Transport;
-use crate::upload::Upload;
+use super::dial::Transport;
+use super::upload::Upload;
 
-/// What one stream may send before somebody reads it.
+/// Bytes that one stream may receive before they are read.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// What all may send together. The most there is: a smaller one would be used up by a few streams whose clients read
-/// slowly, and hold up all the others (T19). What a stream may hold is bounded above, and how many there are by
-/// `--max-connections`.
+/// Bytes that all streams may receive together: the maximum. A smaller window would be used up by a few streams with slow
+/// clients and stall all the others (T19). Memory stays bounded by the stream window and by `--max-connections`.
 const CONNECTION_WINDOW_BYTES: u32 = i32::MAX as u32;
 /// As for HTTP/1.1.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
-/// Exchanges on one connection; for more there is another one. Servers take at least as many (RFC 9113 §6.5.2), and what
-/// is beyond their limit would wait in the library, however long the others are.
+/// Exchanges on one connection; more open another one. Servers are advised to allow at least this many (RFC 9113 §6.5.2);
+/// streams beyond their limit would wait in the HTTP library for an unbounded time.
 const MAX_STREAMS: usize = 100;
-/// How long nothing may come while exchanges are open before the backend is asked whether it lives. gRPC servers take it
-/// ill, and close the connection with all its calls, if they are pinged more often than every 5 minutes without data
-/// (<https://github.com/grpc/grpc/blob/master/doc/keepalive.md>). A machine that is gone is noticed sooner (`dial`).
+/// Silence before a PING while exchanges are open. gRPC servers close the connection with all its calls if they are pinged
+/// more often than every 5 minutes without data
+/// (<https://github.com/grpc/grpc/blob/master/doc/keepalive.md>). TCP keep-alive notices a dead machine sooner (`dial`).
 const PING_INTERVAL: Duration = Duration::from_secs(310);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The way onto a shared connection.
+/// A handle of a shared connection.
 #[derive(Clone)]
 pub(crate) struct Http2 {
     pub(crate) sender: SendRequest<Upload>,
-    /// Drives it; ends with the last who uses it. One of those is the list of open ones.
+    /// Drives the connection; ends with the last handle. The list of open connections has one, too.
     task: Arc<AbortOnDropHandle<()>>,
 }
 
 impl Http2 {
-    /// Begins to speak HTTP/2.
-    pub(crate) async fn over(transport: Transport) -> hyper::Result<Self> {
+    /// Starts HTTP/2 on a new connection.
+    pub(crate) async fn handshake(transport: Transport) -> hyper::Result<Self> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -60,33 +59,33 @@ impl Http2 {
         !self.sender.is_closed()
     }
 
-    /// Beside the list's own.
+    /// Not counting the list's handle.
     fn has_room(&self) -> bool {
         Arc::strong_count(&self.task) <= MAX_STREAMS
     }
 }
 
-/// Those that are open at the moment.
+/// The open connections.
 #[derive(Default)]
-pub(crate) struct Current(Mutex<Vec<Http2>>);
+pub(crate) struct SharedConnections(Mutex<Vec<Http2>>);
 
-/// The right to make one more. The others wait for it.
-pub(crate) struct Place<'a>(MutexGuard<'a, Vec<Http2>>);
+/// Permission to dial one more. Other exchanges wait for its result.
+pub(crate) struct DialPermit<'a>(MutexGuard<'a, Vec<Http2>>);
 
-impl Current {
-    /// An open one with room, or the right to make one.
-    pub(crate) async fn get(&self) -> Result<Http2, Place<'_>> {
+impl SharedConnections {
+    /// An open connection with room, or the permission to dial one.
+    pub(crate) async fn get(&self) -> Result<Http2, DialPermit<'_>> {
         let mut open = self.0.lock().await;
         open.retain(Http2::is_open);
         match open.iter().find(|connection| connection.has_room()) {
             Some(connection) => Ok(connection.clone()),
-            None => Err(Place(open)),
+            None => Err(DialPermit(open)),
         }
     }
 }
 
-impl Place<'_> {
-    /// For others, too.
+impl DialPermit<'_> {
+    /// Shares the new connection.
     pub(crate) fn add(&mut self, connection: Http2) -> Http2 {
         self.0.push(connection.clone());
         connection

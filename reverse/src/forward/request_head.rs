@@ -1,4 +1,4 @@
-//! How a request's head is rewritten for a backend: target, `Host`, what describes the client, what belongs to one hop.
+//! Rewrites the head of a request for a backend: target, `Host`, forwarding fields, hop-by-hop fields.
 
 use std::str::FromStr;
 
@@ -8,8 +8,8 @@ use http::header::{self, Entry, HeaderName};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Uri};
 
-use crate::backend_url::BackendUrl;
-use crate::rescue::Failure;
+use super::failure::Failure;
+use crate::backend::BackendUrl;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -17,15 +17,15 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
-/// What `Host` a backend sees.
+/// The `Host` that a backend receives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HostHeader {
-    /// The client's.
+    /// The client's `Host`.
     #[default]
     Keep,
-    /// The one of the backend's URL.
+    /// The host and port of the backend's URL.
     Backend,
-    /// Always this one.
+    /// A fixed value.
     Fixed(Authority),
 }
 
@@ -38,20 +38,22 @@ impl FromStr for HostHeader {
             "backend" => Ok(Self::Backend),
             host => match host.parse::<Authority>() {
                 Ok(authority) if !host.contains('@') => Ok(Self::Fixed(authority)),
-                _ => Err(format!("{host:?} is no host; write keep, backend, or a host such as app.internal")),
+                _ => Err(format!(
+                    "{host:?} is not a valid host; write keep, backend, or a host such as app.internal"
+                )),
             },
         }
     }
 }
 
-/// Which version of HTTP the head is for.
+/// The HTTP version of a rewritten head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     Http1,
     Http2,
 }
 
-/// How heads of one mapping are rewritten.
+/// The rewrite of one mapping.
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrite {
     pub(crate) url: BackendUrl,
@@ -61,10 +63,10 @@ pub(crate) struct Rewrite {
 }
 
 impl Rewrite {
-    /// Makes `head` one for the backend.
+    /// Rewrites `head` for the backend.
     ///
     /// # Errors
-    /// [`Failure::Request`]: it cannot be passed on.
+    /// [`Failure::Request`] if it cannot be forwarded.
     pub(crate) fn rewrite(&self, head: &mut http::request::Parts, version: Version) -> Result<(), Failure> {
         let context = head.extensions.remove::<ExchangeContext>().unwrap_or_default();
         strip(&mut head.headers, version);
@@ -72,29 +74,29 @@ impl Rewrite {
         let target = self.target(&head.uri)?;
         head.uri = match version {
             Version::Http1 => {
-                if let Some(authority) = self.own_authority() {
-                    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| UNPASSABLE_HOST)?;
+                if let Some(authority) = self.authority() {
+                    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| INVALID_HOST)?;
                     head.headers.insert(header::HOST, host);
                 }
                 target.into()
             }
             Version::Http2 => {
                 let host = head.headers.remove(header::HOST);
-                let authority = match self.own_authority() {
+                let authority = match self.authority() {
                     Some(authority) => authority.clone(),
                     None => {
-                        let host = host.ok_or(UNPASSABLE_HOST)?;
-                        Authority::try_from(host.as_bytes()).map_err(|_| UNPASSABLE_HOST)?
+                        let host = host.ok_or(INVALID_HOST)?;
+                        Authority::try_from(host.as_bytes()).map_err(|_| INVALID_HOST)?
                     }
                 };
                 let uri = Uri::builder().scheme(self.url.scheme().clone()).authority(authority);
-                uri.path_and_query(target).build().map_err(|_| UNPASSABLE_TARGET)?
+                uri.path_and_query(target).build().map_err(|_| INVALID_TARGET)?
             }
         };
         Ok(())
     }
 
-    /// The gateway has said who the client is; a gateway that does not is helped out.
+    /// Completes the forwarding fields that the gateway did not set.
     fn describe(&self, headers: &mut HeaderMap, context: &ExchangeContext) {
         if let (Entry::Vacant(vacant), Some(client)) = (headers.entry(FORWARDED_FOR), context.client)
             && let Ok(client) = HeaderValue::from_str(&client.to_string())
@@ -113,8 +115,8 @@ impl Rewrite {
         }
     }
 
-    /// What `Host` says in the place of what the client's says.
-    fn own_authority(&self) -> Option<&Authority> {
+    /// The replacement of the client's `Host`, if any.
+    fn authority(&self) -> Option<&Authority> {
         match &self.host_header {
             HostHeader::Keep => None,
             HostHeader::Backend => Some(self.url.authority()),
@@ -122,32 +124,32 @@ impl Rewrite {
         }
     }
 
-    /// What the client asked for, byte for byte, but for the prefix and the base.
+    /// The client's target, byte for byte except for the prefix and the base.
     fn target(&self, uri: &Uri) -> Result<PathAndQuery, Failure> {
-        let Some(asked) = uri.path_and_query() else { return Ok(PathAndQuery::from_static("/")) };
+        let Some(original) = uri.path_and_query() else { return Ok(PathAndQuery::from_static("/")) };
         let base = self.url.base();
         let is_part = !is_everything(&self.path) || !base.is_empty();
-        if is_part && has_dot_segments(asked.path()) {
+        if is_part && has_dot_segments(original.path()) {
             return Err(DOT_SEGMENTS);
         }
         if base.is_empty() && !self.strip_prefix {
-            return Ok(asked.clone());
+            return Ok(original.clone());
         }
-        let rest = match asked.path() {
+        let rest = match original.path() {
             "*" => "",
             path if self.strip_prefix => without_segments(path, segments(&self.path)),
             path => path,
         };
         let slash = if base.is_empty() && rest.is_empty() { "/" } else { "" };
-        let query = asked.query().map(|query| format!("?{query}")).unwrap_or_default();
-        PathAndQuery::try_from(format!("{base}{slash}{rest}{query}")).map_err(|_| UNPASSABLE_TARGET)
+        let query = original.query().map(|query| format!("?{query}")).unwrap_or_default();
+        PathAndQuery::try_from(format!("{base}{slash}{rest}{query}")).map_err(|_| INVALID_TARGET)
     }
 }
 
-const UNPASSABLE_HOST: Failure = Failure::Request("The request names no host that can be passed on.\n");
-const UNPASSABLE_TARGET: Failure = Failure::Request("The request's target cannot be passed on.\n");
+const INVALID_HOST: Failure = Failure::Request("The request has no host that can be forwarded.\n");
+const INVALID_TARGET: Failure = Failure::Request("The request's target cannot be forwarded.\n");
 const DOT_SEGMENTS: Failure =
-    Failure::Request("The path has dot segments, which could lead out of what is served.\n");
+    Failure::Request("The path has dot segments, which could leave the served path.\n");
 
 fn is_everything(path: &PathPattern) -> bool {
     path.is_prefix() && path.tokens().is_empty()
@@ -157,7 +159,7 @@ fn segments(path: &PathPattern) -> usize {
     path.tokens().split('.').filter(|token| !token.is_empty()).count()
 }
 
-/// The path from behind its first `count` segments; routing takes `//` for `/`.
+/// The path without its first `count` segments. Routing treats `//` as `/`.
 fn without_segments(path: &str, count: usize) -> &str {
     let mut rest = path;
     for _ in 0..count {
@@ -167,14 +169,14 @@ fn without_segments(path: &str, count: usize) -> &str {
     rest
 }
 
-/// Where only a part of a backend is served, `..` must not lead to the rest of it, however it is written.
+/// If only a part of a backend is served, `..` must not reach the rest of it, in any spelling.
 fn has_dot_segments(path: &str) -> bool {
     if !path.contains('.') && !path.contains('%') {
         return false;
     }
     let decoded = decoded(path);
     decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
-        // Servlet containers take parameters away first: `..;x` is `..` to them.
+        // Servlet containers remove parameters first: `..;x` is `..` to them.
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
         matches!(name, b"." | b"..")
     })
@@ -200,7 +202,7 @@ fn decoded(path: &str) -> Vec<u8> {
     decoded
 }
 
-/// `TE: trailers` is the one of those fields that a backend must see: without it there are no trailers.
+/// Removes hop-by-hop fields except `TE: trailers`, without which a backend sends no trailers.
 fn strip(headers: &mut HeaderMap, version: Version) {
     let takes_trailers = headers.get_all(header::TE).iter().any(|value| {
         value
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_goes_and_the_base_comes() {
+    fn the_prefix_is_removed_and_the_base_is_added() {
         let stripping = Rewrite { strip_prefix: true, ..rewrite("http://a", "/api/v1/*") };
         let based = rewrite("http://a/base/", "/*");
         let both = Rewrite { url: "http://a/base".parse().unwrap(), ..stripping.clone() };
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn host_is_the_clients_unless_told() {
+    fn host_is_the_clients_unless_configured() {
         let keep = rewrite("http://localhost:3000", "/*");
         let backend = Rewrite { host_header: "backend".parse().unwrap(), ..keep.clone() };
         let fixed = Rewrite { host_header: "app.internal".parse().unwrap(), ..keep.clone() };
@@ -332,27 +334,27 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gateway_says_of_the_client_is_kept_and_completed() {
+    fn forwarding_fields_of_the_gateway_are_kept_and_completed() {
         let rewrite = Rewrite { strip_prefix: true, ..rewrite("http://a", "/api/*") };
-        let mut said = head("/api/x", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-proto", "http")]);
-        let mut unsaid = head("/api/x", &[]);
+        let mut complete = head("/api/x", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-proto", "http")]);
+        let mut incomplete = head("/api/x", &[]);
 
-        rewrite.rewrite(&mut said, Version::Http1).unwrap();
-        rewrite.rewrite(&mut unsaid, Version::Http1).unwrap();
+        rewrite.rewrite(&mut complete, Version::Http1).unwrap();
+        rewrite.rewrite(&mut incomplete, Version::Http1).unwrap();
 
         assert_eq!(
-            (&said.headers["x-forwarded-for"], &said.headers["x-forwarded-proto"]),
+            (&complete.headers["x-forwarded-for"], &complete.headers["x-forwarded-proto"]),
             (&"6.6.6.6".parse().unwrap(), &"http".parse().unwrap())
         );
         assert_eq!(
-            (&unsaid.headers["x-forwarded-for"], &unsaid.headers["x-forwarded-proto"]),
+            (&incomplete.headers["x-forwarded-for"], &incomplete.headers["x-forwarded-proto"]),
             (&"192.0.2.7".parse().unwrap(), &"https".parse().unwrap())
         );
-        assert_eq!(said.headers["x-forwarded-prefix"], "/api");
+        assert_eq!(complete.headers["x-forwarded-prefix"], "/api");
     }
 
     #[test]
-    fn fields_of_one_hop_end_here_but_trailers_are_asked_for() {
+    fn hop_by_hop_fields_are_removed_but_trailers_are_requested() {
         let fields = [
             ("connection", "x-private"),
             ("x-private", "1"),

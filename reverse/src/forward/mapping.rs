@@ -1,11 +1,11 @@
-//! Which requests go to which backend, and what they look like there.
+//! Which requests go to which backend, and how they are rewritten.
 
 use std::sync::Arc;
 
 use h8s_wire::{Host, Interest, MethodPattern};
 
+use super::request_head::Rewrite;
 use crate::backend::Backend;
-use crate::head::Rewrite;
 
 /// One path of some hosts, and its backend.
 pub(crate) struct Mapping {
@@ -19,7 +19,7 @@ impl Mapping {
         &self.backend
     }
 
-    /// What is announced: all methods, and WebSockets.
+    /// The announced interests: all methods, and WebSockets.
     pub(crate) fn interests(&self) -> impl Iterator<Item = Interest> {
         let interest =
             |host: &Host, method| Interest { host: host.clone(), path: self.rewrite.path.clone(), method };

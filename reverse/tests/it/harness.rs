@@ -1,4 +1,4 @@
-//! A daemon's service, called as a responder calls it, in front of a backend.
+//! A service of the daemon in front of a backend, called as a responder calls it.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower_service::Service;
 
-/// What every exchange here may take at most.
+/// Timeout of every exchange in these tests.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A backend as it is unless a test says otherwise.
+/// The default configuration of a backend.
 pub(crate) fn backend(url: &str) -> BackendConfig {
     BackendConfig {
         url: url.parse().unwrap(),
@@ -32,7 +32,7 @@ pub(crate) fn backend(url: &str) -> BackendConfig {
     }
 }
 
-/// Everything of `app.example` from this backend.
+/// All of `app.example` from this backend.
 pub(crate) fn mapping(backend: BackendConfig) -> MappingConfig {
     MappingConfig {
         hosts: vec!["app.example".parse().unwrap()],
@@ -52,7 +52,7 @@ pub(crate) fn service(mapping: MappingConfig) -> ReverseService {
     config.build().unwrap().remove(0).service
 }
 
-/// In front of this backend, with what `set` changes.
+/// A service in front of this backend, with the changes of `set`.
 pub(crate) fn in_front_of(url: &str, set: impl FnOnce(&mut BackendConfig)) -> ReverseService {
     let mut backend = backend(url);
     set(&mut backend);
@@ -83,14 +83,14 @@ pub(crate) async fn call(
     h8s_test_support::within(DEADLINE, service.clone().call(request)).await
 }
 
-/// Why there is no response: the whole request was one that could be refused.
+/// The refusal of a request, if it was refused.
 pub(crate) async fn refusal(service: &ReverseService) -> Option<Refused> {
     let refused = call(service, request("GET", "/", "")).await.err()?;
     Some(*refused.downcast::<Refused>().unwrap())
 }
 
-/// Whether there is no valid response, though somebody may have got the request.
-pub(crate) async fn is_unanswered(service: &ReverseService) -> bool {
+/// Whether there is no valid response, although the backend may have received the request.
+pub(crate) async fn has_no_valid_response(service: &ReverseService) -> bool {
     call(service, request("GET", "/", "")).await.is_err_and(|error| error.is::<GaveUp>())
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// A connection on which one request has been answered.
+/// A connection that has served one request.
 pub(crate) async fn served_once(origin: &RawOrigin, service: &ReverseService) -> RawConnection {
     let serve = async {
         let mut connection = origin.accept().await;
@@ -123,7 +123,7 @@ pub(crate) async fn served_once(origin: &RawOrigin, service: &ReverseService) ->
         connection.send(ok("one")).await;
         connection
     };
-    let (said, connection) = tokio::join!(text(service, "/1"), serve);
-    assert_eq!(said, "one");
+    let (body, connection) = tokio::join!(text(service, "/1"), serve);
+    assert_eq!(body, "one");
     connection
 }

@@ -1,8 +1,8 @@
 //! One HTTP/1.1 connection to a backend.
 //!
-//! A connection has no task of its own: whoever waits for its response drives it, which saves two wake-ups per request.
-//! Only while a request's body is still being sent after the response has begun a task drives it, so that the upload
-//! goes on while nobody reads, until the response has ended.
+//! The task that waits for its response drives it, which saves two wake-ups per request. Only if the request's body is
+//! still being sent after the response has begun, a separate task drives it until the response has ended, so that the
+//! upload continues while the response is not read.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -16,16 +16,16 @@ use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::dial::Transport;
-use crate::turn::Turn;
-use crate::upload::Upload;
+use super::coalescing_waker::CoalescingWaker;
+use super::dial::Transport;
+use super::upload::Upload;
 
-/// A response's head, in bytes and in fields: as much as the gateway takes of a request's, and well within what fits one
+/// The limits of a response's head, in bytes and fields: those of the gateway for a request's, well within one NATS
 /// message.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_FIELDS: usize = 256;
 
-/// How HTTP/1.1 is spoken to a backend.
+/// HTTP/1.1 client with the limits of this daemon.
 pub(crate) fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_header_size(MAX_HEAD_BYTES).max_headers(MAX_FIELDS);
@@ -34,31 +34,31 @@ pub(crate) fn builder() -> http1::Builder {
 
 type Connection = http1::Connection<TokioIo<Transport>, Upload>;
 
-/// A connection that has a request, or is about to have one.
+/// A connection in use, or about to be.
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Upload>,
     driver: Driver,
-    turn: Turn,
+    waker: CoalescingWaker,
 }
 
 enum Driver {
     Own(Pin<Box<Connection>>),
-    /// Ends with us.
-    Apart(#[expect(dead_code, reason = "for its Drop")] AbortOnDropHandle<()>),
+    /// A separate task drives it, which ends with this value.
+    Task(#[expect(dead_code, reason = "for its Drop")] AbortOnDropHandle<()>),
     Ended,
 }
 
 impl Http1 {
-    /// Nothing is sent yet.
-    pub(crate) async fn over(transport: Transport) -> hyper::Result<Self> {
+    /// Prepares a connection; sends nothing.
+    pub(crate) async fn handshake(transport: Transport) -> hyper::Result<Self> {
         let (sender, connection) = builder().handshake(TokioIo::new(transport)).await?;
-        Ok(Self { sender, driver: Driver::Own(Box::pin(connection)), turn: Turn::default() })
+        Ok(Self { sender, driver: Driver::Own(Box::pin(connection)), waker: CoalescingWaker::default() })
     }
 
     /// Sends a request, and drives the connection until the response has begun.
     ///
     /// # Errors
-    /// With the request, if nothing of it has been written.
+    /// Carries the request if none of it was written.
     ///
     /// # Cancel safety
     /// The connection must not be used again.
@@ -66,10 +66,10 @@ impl Http1 {
         &mut self,
         request: Request<Upload>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
-        let Self { sender, driver, turn } = self;
-        let mut response = pin!(turn.hold(|| sender.try_send_request(request)));
+        let Self { sender, driver, waker } = self;
+        let mut response = pin!(waker.hold(|| sender.try_send_request(request)));
         poll_fn(|cx| {
-            turn.poll(cx, |cx| {
+            waker.poll(cx, |cx| {
                 driver.drive(cx);
                 response.as_mut().poll(cx)
             })
@@ -77,14 +77,14 @@ impl Http1 {
         .await
     }
 
-    /// The next of a response's body, driving the connection.
+    /// Polls the next frame of a response's body, and drives the connection.
     pub(crate) fn poll_body(
         &mut self,
         cx: &Context<'_>,
         body: &mut Incoming,
     ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let Self { driver, turn, .. } = self;
-        turn.poll(cx, |cx| {
+        let Self { driver, waker, .. } = self;
+        waker.poll(cx, |cx| {
             if let ready @ Poll::Ready(_) = Pin::new(&mut *body).poll_frame(cx) {
                 return ready;
             }
@@ -93,21 +93,21 @@ impl Http1 {
         })
     }
 
-    /// Lets a task drive it from now on.
-    pub(crate) fn drive_apart(&mut self) {
+    /// Lets a separate task drive the connection from now on.
+    pub(crate) fn drive_in_task(&mut self) {
         if let Driver::Own(connection) = std::mem::replace(&mut self.driver, Driver::Ended) {
             let task = tokio::spawn(async {
-                // Who has its response hears of it.
+                // The reader of the response gets its error.
                 let _ = connection.await;
             });
-            self.driver = Driver::Apart(AbortOnDropHandle::new(task));
+            self.driver = Driver::Task(AbortOnDropHandle::new(task));
         }
     }
 
-    /// Can it take a request now? What the backend has done in the meantime is looked at.
+    /// Whether it can take a request. Processes pending input first, such as a close by the backend.
     pub(crate) fn is_ready(&mut self, cx: &Context<'_>) -> bool {
-        let Self { driver, turn, .. } = self;
-        let _ = turn.poll(cx, |cx| {
+        let Self { driver, waker, .. } = self;
+        let _ = waker.poll(cx, |cx| {
             driver.drive(cx);
             Poll::<()>::Pending
         });
