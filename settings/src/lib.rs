@@ -27,14 +27,16 @@
 //! The rooms: `load` reads the layers, each in its own file (`load/command_line.rs`, `load/configured_value.rs`,
 //! `load/file.rs`, and `load/table.rs` for `[[tables]]`); `value` holds durations, sizes and secrets; `program` holds
 //! what every program needs: shared flags, exit codes, the log, signals, reloads; [`tls`] loads root
-//! certificates.
+//! certificates; `nats_flags` connects to NATS.
 
 mod load;
+mod nats_flags;
 mod program;
 pub mod tls;
 mod value;
 
 pub use load::{Layers, Loaded, list, load, load_with, parsed, tables, text};
+pub use nats_flags::NatsFlags;
 pub use program::{
     ConfigErrors, Exit, FileWatch, LogFormat, ProgramFlags, Reload, ReloadTrigger, Stop, ThreadFlags,
     exit_code, may_colour, timestamp,

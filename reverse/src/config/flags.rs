@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use h8s_nats::{NatsConfig, NatsFlags};
-use h8s_settings::{ConfigErrors, Exit, Loaded, ProgramFlags, ThreadFlags};
+use h8s_nats::ConnectOptions;
+use h8s_settings::{ConfigErrors, Exit, Loaded, NatsFlags, ProgramFlags, ThreadFlags};
 use h8s_wire::{Host, PathPattern, QueueGroup};
 
 use super::{MappingConfig, ReverseConfig, table};
@@ -93,7 +93,7 @@ impl Flags {
     /// # Errors
     ///
     /// All errors, one sentence each.
-    pub fn configs(loaded: Loaded<Self>) -> Result<(ReverseConfig, NatsConfig), Exit> {
+    pub fn configs(loaded: Loaded<Self>) -> Result<(ReverseConfig, ConnectOptions), Exit> {
         let Loaded { flags, mut tables, layers, .. } = loaded;
         let mut errors = ConfigErrors::new();
         let nats = flags.nats.config("h8srd", &mut errors);

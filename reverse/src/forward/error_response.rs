@@ -1,6 +1,6 @@
 //! Maps every failure to a response or to an error for the gateway.
 
-use h8s_nats::{BoxError, GaveUp};
+use h8s_nats::{BoxError, LoggedError};
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::failure::{Failure, RequestLabel, log, log_not_forwarded};
@@ -8,8 +8,9 @@ use super::response_body::ReverseBody;
 use crate::backend::BackendUrl;
 
 /// For the log of the gateway, which responds to the client with a page, problem details or a gRPC status.
-const NO_RESPONSE: GaveUp = GaveUp("no valid response from the service behind this responder");
-const UNPASSABLE: GaveUp = GaveUp("the call cannot be forwarded to the service behind this responder");
+const NO_RESPONSE: LoggedError = LoggedError("no valid response from the service behind this responder");
+const UNPASSABLE: LoggedError =
+    LoggedError("the call cannot be forwarded to the service behind this responder");
 
 /// The response for a failure, or the error for the gateway.
 pub(crate) fn error_response(
