@@ -12,7 +12,7 @@ use h8s_test_support::{Bus, eventually};
 use h8s_wire::{Close, Host, Message, MessageKind, QueueGroup};
 use http::{HeaderMap, Request};
 
-use crate::fixture;
+use crate::harness;
 use crate::websocket_backend::{Backend, Connection};
 
 /// The message limit of the daemons.
