@@ -26,7 +26,7 @@ use h8s_host::{
 };
 use h8s_ingress::{App, Config, Drained, Shutdown};
 use h8s_nats::{Bus, ConnectOptions, Requester, RequesterConfig, Responder};
-use h8s_settings::{Exit, Mistakes};
+use h8s_settings::{ConfigErrors, Exit};
 use h8s_wire::{Host, Interest, MethodPattern};
 use http::Method;
 use tokio::task::JoinSet;
@@ -91,7 +91,7 @@ struct Stack {
 impl Stack {
     async fn start(flags: &Dev) -> Result<Self, Failure> {
         let current = std::env::current_dir().map_err(Failure::Runtime)?;
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         flags.guest.check(&mut mistakes);
         mistakes.into_result()?;
         let arguments = placement::arguments(&flags.components, &current)?;
@@ -156,7 +156,7 @@ impl Stack {
 }
 
 fn connect_options(url: &str) -> Result<ConnectOptions, Exit> {
-    let mut mistakes = Mistakes::new();
+    let mut mistakes = ConfigErrors::new();
     let options = ConnectOptions::new(url).map(ConnectOptions::url_credentials);
     let options = options.map_err(|error| mistakes.push(format!("--nats-url: {error}")));
     mistakes.into_result().map(|()| options.unwrap_or_default())

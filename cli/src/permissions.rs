@@ -7,7 +7,7 @@ mod nsc;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use h8s_settings::{Exit, Mistakes};
+use h8s_settings::{ConfigErrors, Exit};
 use h8s_wire::{Host, Permissions, QueueGroup, Role, Subjects};
 
 const EXAMPLES: &str = "\
@@ -63,7 +63,7 @@ pub(crate) fn main(argv: Vec<OsString>) -> ExitCode {
 impl PermissionFlags {
     /// Checks combinations of flags.
     fn check(&self) -> Result<(), Exit> {
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         if self.role.is_responder() && self.host.is_empty() {
             mistakes.push(format!("--role {} requires --host, as in --host app.example.com.", self.role));
         }

@@ -40,7 +40,7 @@ pub use crate::instance::configuration::{ConfigurationSource, SecretError, Secre
 pub use crate::instance::fault::Fault;
 pub use crate::outgoing::OutgoingSource;
 pub use crate::outgoing::allow_list::{AllowedHost, NoAllowedHost};
-pub use crate::outgoing::roots::RootsError;
 pub use crate::service::ComponentService;
 pub use crate::service::load::{LoadErrors, load};
 pub use crate::service::swap::{SwapError, Swapped, keep_current};
+pub use h8s_settings::tls::RootsError;

@@ -12,22 +12,25 @@ use tokio::time::{Instant, timeout_at};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// The program's name in its errors.
+const NAME: &str = "h8s-host";
+
 /// The exit code for invalid configuration, as for an invalid flag.
 const INVALID_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
-    loaded.flags.log_format.start(h8s_nats::LOG_LEVELS);
+    loaded.flags.program.log_format.start(h8s_nats::LOG_LEVELS);
     let (config, nats) = Flags::configs(loaded).unwrap_or_else(|exit| exit.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
+        Err(error) => return failed(error.into()),
     };
     // Before the components are read, so that no change is missed.
     let reload = runtime.block_on(async { Reload::new(config.watched()) });
     let reload = match reload {
         Ok(reload) => reload,
-        Err(error) => return failed(&error.into()),
+        Err(error) => return failed(error.into()),
     };
     let served = match runtime.block_on(config.build()) {
         Ok(served) => served,
@@ -39,16 +42,11 @@ fn main() -> ExitCode {
     let result = runtime.block_on(serve(&config, &nats, served, reload));
     // Does not wait for name lookups or compilations on blocking threads.
     runtime.shutdown_background();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
+    h8s_settings::exit_code(NAME, result, |error| error.is::<ConnectError>())
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
-    // The message of every error here includes its cause.
-    eprintln!("h8s-host: {error}.");
-    if error.is::<ConnectError>() { ExitCode::from(INVALID_CONFIGURATION) } else { ExitCode::FAILURE }
+fn failed(error: anyhow::Error) -> ExitCode {
+    h8s_settings::exit_code(NAME, Err(error), |error| error.is::<ConnectError>())
 }
 
 async fn serve(
@@ -70,7 +68,7 @@ async fn serve(
     tracing::info!("ready");
     let services: Vec<_> = served.iter().map(|served| served.service.clone()).collect();
     tokio::select! {
-        () = stop.asked() => {}
+        () = stop.requested() => {}
         () = keep_current(&services, &mut reload) => {}
     }
     tracing::info!("draining");

@@ -9,7 +9,6 @@ pub(crate) mod dial;
 pub(crate) mod fault;
 pub(crate) mod handler;
 pub(crate) mod idle_timeout;
-pub(crate) mod roots;
 pub(crate) mod upload;
 
 use std::path::PathBuf;
@@ -19,6 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h8s_settings::tls::{self, RootsError};
 use http::{Method, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -34,7 +34,6 @@ use crate::outgoing::allow_list::{AllowedHost, Destination};
 use crate::outgoing::dial::{CONNECT_TIMEOUT, Dialer};
 use crate::outgoing::fault::{broken_response, failed};
 use crate::outgoing::idle_timeout::IdleTimeout;
-use crate::outgoing::roots::{RootsError, client_config};
 use crate::outgoing::upload::{Ended, Progress, UnderWay, Upload};
 
 /// Concurrent requests of one instance. More are refused at once: a guest that waited for itself would wait forever.
@@ -115,7 +114,13 @@ impl Outgoing {
         if source.allowed.is_empty() {
             return Ok(None);
         }
-        let tls = if needs_roots { Some(client_config(source.ca.as_deref())?) } else { None };
+        let tls = match needs_roots {
+            true => {
+                let roots = tls::roots(source.ca.as_deref(), "--outgoing-ca")?;
+                Some(tls::client_config(roots, &[b"h2", b"http/1.1"]))
+            }
+            false => None,
+        };
         let sockets = Arc::new(Semaphore::new(SOCKETS));
         let dialer = Dialer::new(tls, Arc::clone(&sockets));
         let client = Mutex::new(Current::new(&dialer));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use h8s_nats::ConnectOptions;
-use h8s_settings::{Exit, LogFormat, Mistakes, NatsFlags, Secret};
+use h8s_settings::{ConfigErrors, Exit, NatsFlags, ProgramFlags, Secret, ThreadFlags};
 
 use crate::protection::flags::LimitFlags;
 use crate::websocket::DEFAULT_MAX_WEBSOCKETS;
@@ -66,9 +66,9 @@ pub struct Flags {
     /// Networks of proxies whose X-Forwarded-* and X-Request-Id headers are trusted, comma-separated. None unless set
     #[arg(long, env = "H8S_TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub trusted_proxies: Option<TrustedProxies>,
-    /// Time for exchanges in flight to end after SIGTERM. A second signal stops at once
-    #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
-    pub grace_period: Duration,
+    #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
+    #[command(flatten)]
+    pub program: ProgramFlags,
     /// Maximum open client connections; further ones wait to be accepted
     #[arg(long, help_heading = "Limits", env = "H8S_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
@@ -99,12 +99,9 @@ pub struct Flags {
     /// Format of the access log: one line on standard output per finished exchange
     #[arg(long, env = "H8S_ACCESS_LOG", value_name = "FORMAT", default_value = "off", value_enum)]
     pub access_log: AccessLog,
-    /// Threads that serve clients, each with its own NATS connections. One per processor unless set
-    #[arg(long, env = "H8S_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-    /// Log format. RUST_LOG sets the level (default: info)
-    #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
-    pub log_format: LogFormat,
+    #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
+    #[command(flatten)]
+    pub workers: ThreadFlags,
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
     #[command(flatten, next_help_heading = "NATS")]
     pub nats: NatsFlags,
@@ -187,7 +184,7 @@ impl Flags {
     /// # Errors
     /// All configuration errors together, one sentence each.
     pub fn configs(self) -> Result<(Config, ConnectOptions), Exit> {
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         let nats = self.nats.config("h8sd", &mut mistakes);
         let tls = self.tls(&mut mistakes);
         if self.request_timeout.is_zero() {
@@ -209,8 +206,8 @@ impl Flags {
             authorization_key: self.authorization_key,
             wait_for_responder: self.wait_for_responder,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
-            grace_period: self.grace_period,
-            threads: NonZero::new(h8s_settings::threads(self.threads)),
+            grace_period: self.program.grace_period,
+            threads: NonZero::new(self.workers.count()),
             max_connections: self.max_connections,
             access_log: self.access_log,
             limits,
@@ -218,7 +215,7 @@ impl Flags {
         Ok((config, nats))
     }
 
-    fn websockets(&self, mistakes: &mut Mistakes) -> WebSocketConfig {
+    fn websockets(&self, mistakes: &mut ConfigErrors) -> WebSocketConfig {
         if self.websocket_ping_interval.is_zero() {
             mistakes.push("--websocket-ping-interval must be longer than 0s.");
         }
@@ -235,7 +232,7 @@ impl Flags {
         }
     }
 
-    fn tls(&self, mistakes: &mut Mistakes) -> Option<TlsFiles> {
+    fn tls(&self, mistakes: &mut ConfigErrors) -> Option<TlsFiles> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(_), None) => {
                 mistakes.push("--tls-cert needs --tls-key: give the certificate's private key.");
@@ -276,7 +273,7 @@ mod tests {
         let (flags, default) = (config(&[]).unwrap(), Config::default());
 
         assert_eq!(flags.request_timeout, default.request_timeout);
-        assert_eq!(flags.grace_period, default.grace_period);
+        assert_eq!(flags.program.grace_period, default.grace_period);
         assert_eq!(flags.max_connections, default.max_connections);
         assert_eq!(flags.websockets, default.websockets);
         assert_eq!(flags.limits, default.limits);

@@ -11,13 +11,10 @@ use h8s_nats::ConnectOptions;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// The exit code of a configuration error, as for an invalid flag: a configured resource is missing or in use.
-const MISTAKEN: u8 = 2;
-
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     let loaded = h8s_settings::load::<Flags>(&argv).unwrap_or_else(|exit| exit.exit());
-    loaded.flags.log_format.start(h8s_nats::LOG_LEVELS);
+    loaded.flags.program.log_format.start(h8s_nats::LOG_LEVELS);
     let reloader = Reloader::new(argv, &loaded);
     let (config, nats) = loaded.flags.configs().unwrap_or_else(|exit| exit.exit());
     h8s_ingress::raise_limit(&config);
@@ -27,13 +24,7 @@ fn main() -> ExitCode {
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(serve(config, nats, reloader)));
-    match ended {
-        Ok(Drained::Whole | Drained::Cut) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("h8sd: {error}.");
-            if error.is::<BuildError>() { ExitCode::from(MISTAKEN) } else { ExitCode::FAILURE }
-        }
-    }
+    h8s_settings::exit_code("h8sd", ended.map(drop), |error| error.is::<BuildError>())
 }
 
 async fn serve(config: Config, nats: ConnectOptions, reloader: Reloader) -> anyhow::Result<Drained> {

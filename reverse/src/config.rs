@@ -1,61 +1,65 @@
-//! Everything that one process serves: which hosts and paths, from which backends.
+//! The configuration of one daemon: which hosts and paths it serves, from which backends.
+
+mod flags;
+mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use h8s_settings::Mistakes;
+use h8s_settings::ConfigErrors;
 use h8s_wire::{Host, Interest, PathPattern, QueueGroup};
 
-use crate::backend::{Backend, BackendConfig};
-use crate::forward::ReverseService;
-use crate::head::{HostHeader, Rewrite};
-use crate::mapping::Mapping;
+use crate::backend::{Backend, BackendConfig, BackendError};
+use crate::forward::mapping::Mapping;
+use crate::forward::request_head::{HostHeader, Rewrite};
+use crate::service::ReverseService;
+pub use flags::Flags;
 
-/// Which requests go to a backend, and how.
+/// The requests for one backend, and their rewriting.
 #[derive(Clone, Debug)]
 pub struct MappingConfig {
-    /// For these hosts.
+    /// The hosts.
     pub hosts: Vec<Host>,
-    /// For this path.
+    /// The path.
     pub path: PathPattern,
-    /// Requests lose the path's segments.
+    /// Whether to remove the path's segments from requests.
     pub strip_prefix: bool,
-    /// What `Host` the backend sees.
+    /// The `Host` that the backend receives.
     pub host_header: HostHeader,
-    /// Where they go.
+    /// The backend.
     pub backend: BackendConfig,
 }
 
-/// Everything that a reverse daemon is told.
+/// The configuration of a reverse daemon.
 #[derive(Clone, Debug)]
 pub struct ReverseConfig {
-    /// What to serve.
+    /// The mappings to serve.
     pub mappings: Vec<MappingConfig>,
-    /// Shared by all daemons of the same hosts.
+    /// The NATS queue group, shared by all daemons of the same hosts.
     pub queue_group: QueueGroup,
-    /// How long exchanges may take to end at shutdown.
+    /// How long open exchanges may take to end at shutdown.
     pub grace_period: Duration,
 }
 
-/// A mapping at work.
+/// A mapping in service.
 #[derive(Clone, Debug)]
 pub struct Served {
-    /// What it serves.
+    /// The interests to announce.
     pub interests: Vec<Interest>,
-    /// What answers.
+    /// The service for their requests.
     pub service: ReverseService,
-    /// What to tell people: `app.example.com/* from http://localhost:3000`.
-    pub about: String,
+    /// Description for the log: `app.example.com/* from http://localhost:3000`.
+    pub description: String,
 }
 
 impl ReverseConfig {
-    /// What flags and tables cannot say alone: no two mappings serve the same, and every backend can be used.
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) {
+    /// Checks across mappings: no two serve the same host and path, and every backend is usable.
+    pub(crate) fn check(&self, errors: &mut ConfigErrors) {
         for (at, mapping) in self.mappings.iter().enumerate() {
             for earlier in &self.mappings[..at] {
                 if let Some(host) = shared_host(mapping, earlier) {
-                    mistakes.push(format!(
-                        "{} and {} both answer for {host}{}: give one of them another path or host",
+                    errors.push(format!(
+                        "{} and {} both serve {host}{}: give one of them another path or host",
                         earlier.backend.url, mapping.backend.url, mapping.path,
                     ));
                 }
@@ -66,17 +70,17 @@ impl ReverseConfig {
             if !checked.iter().any(|checked| checked.ca == backend.ca && checked.url == backend.url) {
                 checked.push(backend);
                 if let Err(error) = Backend::new(backend.clone()) {
-                    mistakes.push(error.to_string());
+                    errors.push(error.to_string());
                 }
             }
         }
     }
 
-    /// The services. Backends that are told alike are one.
+    /// Creates the services. Mappings with equal backend configurations share the backend.
     ///
     /// # Errors
-    /// Why a backend cannot be used at all.
-    pub fn build(&self) -> Result<Vec<Served>, crate::BackendError> {
+    /// The configuration of a backend is unusable.
+    pub fn build(&self) -> Result<Vec<Served>, BackendError> {
         let mut backends: Vec<Arc<Backend>> = Vec::new();
         let mut served = Vec::new();
         for config in &self.mappings {
@@ -99,7 +103,7 @@ impl MappingConfig {
     fn serve(&self, backend: Arc<Backend>) -> Served {
         let hosts: Vec<String> =
             self.hosts.iter().map(|host| format!("{}{}", host.name(), self.path)).collect();
-        let about = format!("{} from {}", hosts.join(", "), self.backend.url);
+        let description = format!("{} from {}", hosts.join(", "), self.backend.url);
         let rewrite = Rewrite {
             url: self.backend.url.clone(),
             path: self.path.clone(),
@@ -108,7 +112,7 @@ impl MappingConfig {
         };
         let mapping = Mapping { hosts: self.hosts.clone(), rewrite, backend };
         let interests = mapping.interests().collect();
-        Served { interests, service: ReverseService::new(mapping), about }
+        Served { interests, service: ReverseService::new(mapping), description }
     }
 }
 

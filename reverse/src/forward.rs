@@ -1,143 +1,78 @@
-//! One request to a backend, and its response: what a [`Responder`](h8s_nats::Responder) calls.
+//! Sends one request to a backend, and returns its response.
 //!
-//! Nothing is sent twice once its first byte may have been written. No redirect is followed.
+//! Nothing is sent twice once its first byte may have been written. Redirects are not followed.
 
-use std::future::Future;
-use std::pin::Pin;
+pub(crate) mod error_response;
+pub(crate) mod failure;
+pub(crate) mod mapping;
+pub(crate) mod request_head;
+pub(crate) mod response_body;
+
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use h8s_nats::{Body, BoxError, ExchangeContext, WebSocketUpgrade};
+use h8s_nats::Body;
 use http::header::{self, HeaderMap};
 use http::{HeaderValue, Method, Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::on_informational;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
-use tokio_util::task::TaskTracker;
-use tower_service::Service;
 
-use crate::backend::Way;
-use crate::body::{Http1Body, Idle, Return, ReverseBody};
-use crate::head::Version;
-use crate::http1::Http1;
-use crate::http2::Http2;
-use crate::mapping::Mapping;
-use crate::rescue::{Failure, RequestLabel, rescue};
-use crate::upload::{Progress, Upload};
-use crate::websocket;
+use crate::backend::BackendConnection;
+use crate::backend::http1::Http1;
+use crate::backend::http2::Http2;
+use crate::backend::upload::{Progress, Upload};
+use failure::Failure;
+use mapping::Mapping;
+use request_head::Version;
+use response_body::{Http1Body, Idle, PoolReturn, ReverseBody};
 
-/// For whoever does not say how long they wait, at a prompt for example.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much later than the gateway we give up: it knows how to tell the client, and then tells us.
-const AFTER_THE_GATEWAY: Duration = Duration::from_secs(1);
-
-/// Passes requests on to one backend. Clones are the same.
-#[derive(Clone)]
-pub struct ReverseService(Arc<Shared>);
-
-struct Shared {
-    mapping: Arc<Mapping>,
-    /// WebSockets that are open.
-    tasks: TaskTracker,
-}
-
-impl ReverseService {
-    pub(crate) fn new(mapping: Mapping) -> Self {
-        Self(Arc::new(Shared { mapping: Arc::new(mapping), tasks: TaskTracker::new() }))
-    }
-
-    /// Waits until no WebSocket is open. Meant for a service that gets no more requests.
-    pub async fn idle(&self) {
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
-    }
-
-    /// Looks, in the background, whether the backend is there, so that the log says so before the first client does.
-    pub fn probe(&self) {
-        let mapping = Arc::clone(&self.0.mapping);
-        tokio::spawn(async move { mapping.backend().probe().await });
-    }
-
-    async fn answer(self, mut request: Request<Body>) -> Result<Response<ReverseBody>, BoxError> {
-        let Shared { mapping, tasks } = &*self.0;
-        let given = request.extensions().get::<ExchangeContext>().and_then(|context| context.deadline);
-        let deadline = given.unwrap_or_else(|| Instant::now() + DEFAULT_TIMEOUT) + AFTER_THE_GATEWAY;
-        // The gateway waits while the upload moves, and then drops this call.
-        let is_up_to_gateway = given.is_none() && still_comes(request.body());
-        if let Some(upgrade) = request.extensions_mut().remove::<WebSocketUpgrade>() {
-            // Messages are no body.
-            let request = request.map(drop);
-            return websocket::open(mapping, upgrade, request, deadline, tasks).await;
-        }
-        let permit = mapping.backend().permit().await?;
-        let (head, body) = request.into_parts();
-        let label = RequestLabel::of(&head);
-        let (started, is_grpc) = (Instant::now(), label.is_grpc);
-        let forwarded = async { forward(mapping, Exchange::new(head, body, is_grpc)?, permit).await };
-        let forwarded = match is_up_to_gateway {
-            true => Ok(forwarded.await),
-            false => timeout_at(deadline, forwarded).await,
-        };
-        let forwarded = forwarded.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed())));
-        match forwarded {
-            Ok(response) => Ok(response.map(|body| body.of(label, Arc::clone(mapping)))),
-            Err(failure) => rescue(failure, &label, mapping.backend().url()),
-        }
-    }
-}
-
-async fn forward(
+/// Sends `request` on a connection of the mapping's backend. On a reused connection that the backend has closed, it tries
+/// the next one.
+pub(crate) async fn forward(
     mapping: &Mapping,
-    mut exchange: Exchange,
+    mut request: BackendRequest,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response<ReverseBody>, Failure> {
     loop {
-        let (way, is_used) = mapping.backend().way(exchange.is_grpc).await?;
-        match exchange.send(mapping, way).await? {
-            Ok(answered) => return answered.into_response(mapping, permit).await,
-            // The backend has closed a connection that had nothing to do; nothing of the request was written.
-            Err((unsent, _)) if is_used => exchange = *unsent,
+        let (connection, is_reused) = mapping.backend().connection(request.is_grpc).await?;
+        match request.send(mapping, connection).await? {
+            Ok(received) => return received.into_response(mapping, permit).await,
+            // The backend has closed an idle connection; nothing of the request was written.
+            Err((unsent, _)) if is_reused => request = *unsent,
             Err((_, error)) => return Err(error.into()),
         }
     }
 }
 
-/// Whether it is a stream, of which nobody knows the length, in place of bytes that are there.
-fn still_comes(body: &Body) -> bool {
-    body.size_hint().exact().is_none()
-}
-
-/// A request on its way.
-struct Exchange {
+/// A request for a backend.
+pub(crate) struct BackendRequest {
     head: request::Parts,
     upload: Upload,
-    /// The version of HTTP that its head is made for, once that is known.
+    /// The version for which the head is rewritten, once known.
     version: Option<Version>,
     is_grpc: bool,
-    /// The client waits to be told that its body is wanted.
+    /// The client waits for `100 (Continue)`.
     expects_continue: bool,
     progress: Arc<Progress>,
 }
 
-/// A response; or the request as it was, of which nothing has been written, and why not.
-type Sent = Result<Answered, (Box<Exchange>, hyper::Error)>;
+/// A response; or the request, of which nothing was written, and the error.
+type Sent = Result<Received, (Box<BackendRequest>, hyper::Error)>;
 
-/// A response, and what it comes on.
-struct Answered {
+/// A response, and its connection.
+struct Received {
     response: Response<Incoming>,
-    on: On,
+    connection: UsedConnection,
 }
 
-enum On {
+enum UsedConnection {
     Http1(Http1, Arc<Progress>),
     Http2(Http2),
 }
 
-impl Exchange {
-    fn new(mut head: request::Parts, body: Body, is_grpc: bool) -> Result<Self, Failure> {
+impl BackendRequest {
+    pub(crate) fn new(mut head: request::Parts, body: Body, is_grpc: bool) -> Result<Self, Failure> {
         let declared_bytes = declared_bytes(&head.headers)?;
         if body.is_end_stream() && declared_bytes.is_some_and(|declared| declared > 0) {
             return Err(BODY_LENGTH);
@@ -148,16 +83,18 @@ impl Exchange {
         Ok(Self { head, upload, version: None, is_grpc, expects_continue, progress })
     }
 
-    /// Makes the head one for the backend, in this version. It can be made once only.
-    fn write(&mut self, mapping: &Mapping, version: Version) -> Result<(), Failure> {
+    /// Rewrites the head for the backend, for one version only.
+    fn rewrite(&mut self, mapping: &Mapping, version: Version) -> Result<(), Failure> {
         match self.version.replace(version) {
             Some(written) if written == version => return Ok(()),
-            Some(_) => return Err(Failure::Response("it has changed its protocol in the meantime")),
+            Some(_) => {
+                return Err(Failure::Response("the backend changed its protocol between two attempts"));
+            }
             None => {}
         }
         mapping.rewrite.rewrite(&mut self.head, version)?;
         if version == Version::Http1 {
-            frame(&mut self.head, &self.upload);
+            set_framing(&mut self.head, &self.upload);
             if self.expects_continue {
                 self.expect_continue();
             }
@@ -170,12 +107,12 @@ impl Exchange {
         self.upload.wait_to_continue();
     }
 
-    async fn send(mut self, mapping: &Mapping, way: Way) -> Result<Sent, Failure> {
-        let version = match &way {
-            Way::Http1(_) => Version::Http1,
-            Way::Http2(_) => Version::Http2,
+    async fn send(mut self, mapping: &Mapping, connection: BackendConnection) -> Result<Sent, Failure> {
+        let version = match &connection {
+            BackendConnection::Http1(_) => Version::Http1,
+            BackendConnection::Http2(_) => Version::Http2,
         };
-        self.write(mapping, version)?;
+        self.rewrite(mapping, version)?;
         let Self { head, upload, is_grpc, expects_continue, progress, .. } = self;
         let mut request = Request::from_parts(head, upload);
         if expects_continue && version == Version::Http1 {
@@ -186,16 +123,16 @@ impl Exchange {
                 }
             });
         }
-        let (sent, on) = match way {
-            Way::Http1(mut connection) => {
-                (connection.send(request).await, On::Http1(connection, Arc::clone(&progress)))
+        let (sent, connection) = match connection {
+            BackendConnection::Http1(mut connection) => {
+                (connection.send(request).await, UsedConnection::Http1(connection, Arc::clone(&progress)))
             }
-            Way::Http2(mut connection) => {
-                (connection.sender.try_send_request(request).await, On::Http2(connection))
+            BackendConnection::Http2(mut connection) => {
+                (connection.sender.try_send_request(request).await, UsedConnection::Http2(connection))
             }
         };
         match sent {
-            Ok(response) => Ok(Ok(Answered { response, on })),
+            Ok(response) => Ok(Ok(Received { response, connection })),
             Err(mut error) => match error.take_message() {
                 Some(request) => {
                     let (head, upload) = request.into_parts();
@@ -209,8 +146,8 @@ impl Exchange {
     }
 }
 
-impl Answered {
-    /// The backend's response as the gateway gets it.
+impl Received {
+    /// The response for the gateway.
     async fn into_response(
         self,
         mapping: &Mapping,
@@ -218,27 +155,27 @@ impl Answered {
     ) -> Result<Response<ReverseBody>, Failure> {
         let (mut head, incoming) = self.response.into_parts();
         if !(200..600).contains(&head.status.as_u16()) {
-            return Err(Failure::Response("it switched protocols, which nobody had asked for"));
+            return Err(Failure::Response("the backend switched protocols without a request for it"));
         }
         let backend = mapping.backend();
-        let body = match self.on {
-            On::Http1(connection, upload) => {
-                let keep = backend.pool.keep(&head.headers);
+        let body = match self.connection {
+            UsedConnection::Http1(connection, upload) => {
+                let keep = backend.pool.keep_for(&head.headers);
                 let idle = Idle::new(backend.config().idle_timeout);
                 let pool = Arc::clone(&backend.pool);
-                let back = Return { pool, keep, _permit: permit };
-                Http1Body::begin(incoming, connection, back, upload, idle).await
+                let pool = PoolReturn { pool, keep, _permit: permit };
+                Http1Body::begin(incoming, connection, pool, upload, idle).await
             }
-            On::Http2(connection) => ReverseBody::http2(incoming, connection, permit),
+            UsedConnection::Http2(connection) => ReverseBody::http2(incoming, connection, permit),
         };
         h8s_wire::reserved::strip_hop_by_hop(&mut head.headers);
         Ok(Response::from_parts(head, body))
     }
 }
 
-/// Says how a request's body ends, where hyper would leave that to the method. Servers want a length of those methods
+/// Sets the framing of a request's body, which hyper would derive from the method. Servers expect a length from methods
 /// that usually have a body (RFC 9110 §8.6).
-fn frame(head: &mut request::Parts, upload: &Upload) {
+fn set_framing(head: &mut request::Parts, upload: &Upload) {
     if head.headers.contains_key(header::CONTENT_LENGTH) {
         return;
     }
@@ -251,41 +188,15 @@ fn frame(head: &mut request::Parts, upload: &Upload) {
     }
 }
 
-const CONTENT_LENGTH: Failure = Failure::Request("The request's content-length is not one number.\n");
+const CONTENT_LENGTH: Failure = Failure::Request("The request's content-length is not a single number.\n");
 const BODY_LENGTH: Failure =
-    Failure::Request("The request's body is not as long as its content-length says.\n");
+    Failure::Request("The length of the request's body differs from its content-length.\n");
 
-/// RFC 9110 §8.6: digits, once. Whatever else it might mean, a backend could take it for something else (T5).
+/// RFC 9110 §8.6: digits, once. A backend could interpret anything else differently (T5).
 fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let is_number = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
     let number = value.to_str().ok().filter(|_| is_number && values.next().is_none());
     number.and_then(|number| number.parse().ok()).map(Some).ok_or(CONTENT_LENGTH)
-}
-
-type Answering = Pin<Box<dyn Future<Output = Result<Response<ReverseBody>, BoxError>> + Send>>;
-
-impl Service<Request<Body>> for ReverseService {
-    type Response = Response<ReverseBody>;
-    /// [`Refused`](h8s_nats::Refused) or [`LoggedError`](h8s_nats::LoggedError).
-    type Error = BoxError;
-    type Future = Answering;
-
-    /// Always ready: what is too much is refused by the call, so that the gateway can ask elsewhere.
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Answering {
-        Box::pin(self.clone().answer(request))
-    }
-}
-
-impl std::fmt::Debug for ReverseService {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReverseService")
-            .field("backend", &self.0.mapping.backend().url())
-            .finish_non_exhaustive()
-    }
 }

@@ -1,42 +1,26 @@
-//! The reverse daemon of h8s: h8srd, and the library it is made of.
+//! The reverse daemon of h8s: `h8srd`, and its library.
 //!
-//! From NATS to a backend and back:
+//! A request on its way from NATS to a backend and back passes these rooms:
 //!
-//! - [`Flags`]: what `h8srd` is told (`flags.rs`, `table.rs`), which comes to a [`ReverseConfig`] (`config.rs`)
-//! - [`ReverseService`]: what a [`Responder`](h8s_nats::Responder) calls for each request (`forward.rs`) of one
-//!   mapping (`mapping.rs`)
-//! - the request is rewritten (`head.rs`), and its body counted (`upload.rs`)
-//! - the backend (`backend.rs`) at its URL (`backend_url.rs`) is dialled (`dial.rs`, `tls.rs`) unless it has just been
-//!   found away (`health.rs`); it is spoken to in HTTP/1.1 (`http1.rs`,
-//!   `turn.rs`, idle connections in `pool.rs`) or HTTP/2 (`http2.rs`)
-//! - its response's body goes back (`body.rs`), or an error does (`rescue.rs`)
-//! - a WebSocket gets a connection of its own (`websocket.rs`)
+//! - `config`: [`Flags`] and the `[[backend]]` tables make a [`ReverseConfig`], which builds the services
+//! - `service`: [`ReverseService`], which a [`Responder`](h8s_nats::Responder) calls for each request of one mapping
+//! - `forward`: rewrites the request's head, sends it on a connection of the backend, and returns the response's body, or
+//!   an error response
+//! - `websocket`: opens a WebSocket with the backend, and forwards messages in both directions
+//! - `backend`: dials, pools and shares the connections of one backend, and knows whether it can be reached
+//!
+//! Each room uses the ones below it only; `forward` and `websocket` both use `backend`, and `websocket` uses `forward`.
 
 mod backend;
-mod backend_url;
-mod body;
 mod config;
-mod dial;
-mod flags;
 mod forward;
-mod head;
-mod health;
-mod http1;
-mod http2;
-mod mapping;
-mod pool;
-mod rescue;
-mod table;
-mod tls;
-mod turn;
-mod upload;
+mod service;
+mod sync;
 mod websocket;
 
-pub use backend::{BackendConfig, BackendError, Protocol};
-pub use backend_url::{BackendUrl, BackendUrlError};
-pub use body::{Cut, ReverseBody};
-pub use config::{MappingConfig, ReverseConfig, Served};
-pub use flags::Flags;
-pub use forward::ReverseService;
-pub use head::HostHeader;
-pub use tls::RootsError;
+pub use backend::{BackendConfig, BackendError, BackendUrl, BackendUrlError, Protocol};
+pub use config::{Flags, MappingConfig, ReverseConfig, Served};
+pub use forward::request_head::HostHeader;
+pub use forward::response_body::{ResponseBodyError, ReverseBody};
+pub use h8s_settings::tls::RootsError;
+pub use service::ReverseService;

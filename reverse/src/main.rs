@@ -7,18 +7,15 @@ use h8s_reverse::{Flags, ReverseConfig, Served};
 use h8s_settings::Stop;
 use tokio::time::{Instant, timeout_at};
 
-/// Much less memory kept after bursts than the system's allocator keeps.
+/// Keeps much less memory after bursts than the system's allocator.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// As for a mistaken flag: what it was told to use is not there, or no use.
-const MISTAKEN: u8 = 2;
-
 fn main() -> ExitCode {
     let loaded = Flags::load(std::env::args_os()).unwrap_or_else(|exit| exit.exit());
-    loaded.flags.log_format.start(h8s_nats::LOG_LEVELS);
-    let threads = h8s_settings::threads(loaded.flags.threads);
+    loaded.flags.program.log_format.start(h8s_nats::LOG_LEVELS);
+    let threads = loaded.flags.workers.count();
     let (config, nats) = Flags::configs(loaded).unwrap_or_else(|exit| exit.exit());
     let ended = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -26,14 +23,7 @@ fn main() -> ExitCode {
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(serve(&config, &nats)));
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Every error here tells its cause itself.
-            eprintln!("h8srd: {error}.");
-            if error.is::<ConnectError>() { ExitCode::from(MISTAKEN) } else { ExitCode::FAILURE }
-        }
-    }
+    h8s_settings::exit_code("h8srd", ended, |error| error.is::<ConnectError>())
 }
 
 async fn serve(config: &ReverseConfig, nats: &ConnectOptions) -> anyhow::Result<()> {
@@ -41,8 +31,8 @@ async fn serve(config: &ReverseConfig, nats: &ConnectOptions) -> anyhow::Result<
     let served = config.build()?;
     let link = Bus::connect(nats.clone()).await?;
     let mut responder = Responder::builder(link).queue_group(config.queue_group.as_str());
-    for Served { interests, service, about } in &served {
-        tracing::info!("serving {about}");
+    for Served { interests, service, description } in &served {
+        tracing::info!("serving {description}");
         service.probe();
         for interest in interests {
             responder = responder.serve(interest.clone(), service.clone());
@@ -50,12 +40,12 @@ async fn serve(config: &ReverseConfig, nats: &ConnectOptions) -> anyhow::Result<
     }
     let responder = responder.start().await?;
     tracing::info!("ready");
-    stop.asked().await;
+    stop.requested().await;
     tracing::info!("draining");
     let deadline = Instant::now() + config.grace_period;
     let drained = async {
         responder.drain(config.grace_period).await;
-        // Answers are out; WebSockets may still be saying goodbye to their backends.
+        // Responses are sent; WebSockets may still be closing their backends.
         for Served { service, .. } in &served {
             let _ = timeout_at(deadline, service.idle()).await;
         }

@@ -1,16 +1,16 @@
 //! A WebSocket between a client and a backend.
 //!
-//! The backend is asked before the client has its answer ([`ask`], [`handshake`]): its refusal is the client's. Then a
-//! task passes messages on ([`bridge`]) between the gateway's messages and the backend's frames ([`codec`], [`stream`])
-//! until it [ends](ending) on both sides. Whoever holds the backend's connection holds state: nobody else can go on
-//! with it, and a daemon that is gone closes its clients with 1012.
+//! The backend is [asked to upgrade](upgrade_request) with a [`handshake`] before the client has its response, so that the
+//! client gets the backend's refusal. Then a task [forwards messages](bridge) between the gateway and the backend's frames
+//! ([`codec`], [`stream`]) until both sides have [ended](ending). The backend's connection is state that no other daemon
+//! can take over: when this daemon is gone, its clients are closed with 1012.
 
-mod ask;
 mod bridge;
 mod codec;
 mod ending;
 mod handshake;
 mod stream;
+mod upgrade_request;
 
 use std::sync::Arc;
 
@@ -22,19 +22,19 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use crate::backend_url::BackendUrl;
-use crate::body::ReverseBody;
-use crate::dial::Transport;
-use crate::head::Version;
-use crate::mapping::Mapping;
-use crate::rescue::{Failure, RequestLabel, rescue, said};
-use ask::{Answer, ask};
+use crate::backend::{BackendUrl, Transport};
+use crate::forward::error_response::{error_response, text_response};
+use crate::forward::failure::{Failure, RequestLabel};
+use crate::forward::mapping::Mapping;
+use crate::forward::request_head::Version;
+use crate::forward::response_body::ReverseBody;
 use bridge::Bridge;
 use ending::Ending;
 use handshake::Handshake;
 use stream::Stream;
+use upgrade_request::{UpgradeResponse, request_upgrade};
 
-/// Asks the backend whether it takes this WebSocket: until `deadline`, when the gateway has long given up. `tasks` has what is open.
+/// Opens a WebSocket with the backend, at the latest by `deadline`. Open ones run in `tasks`.
 ///
 /// # Cancel safety
 /// The backend's connection is dropped.
@@ -46,54 +46,56 @@ pub(crate) async fn open(
     tasks: &TaskTracker,
 ) -> Result<Response<ReverseBody>, BoxError> {
     if upgrade.is_reopened() {
-        // What holds state is not asked for again. If it is, the backend that knew this client is gone all the same.
-        return Ok(said(StatusCode::SERVICE_UNAVAILABLE, "The connection cannot be taken over.\n"));
+        // The connection that knew this client is gone.
+        return Ok(text_response(StatusCode::SERVICE_UNAVAILABLE, "The connection cannot be taken over.\n"));
     }
     let permit = mapping.backend().websocket_permit().ok_or(Refused::Busy)?;
     let (head, ()) = request.into_parts();
     let label = RequestLabel::of(&head);
     let started = Instant::now();
-    let asked = timeout_at(deadline, ask_backend(mapping, head)).await;
-    match asked.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed()))) {
-        Ok(Asked::Accepted(backend)) => Ok(backend.accept(mapping, upgrade, permit, tasks)?),
-        Ok(Asked::Refused(response)) => Ok(response.map(|body| body.of(label, Arc::clone(mapping)))),
-        Err(failure) => rescue(failure, &label, mapping.backend().url()),
+    let outcome = timeout_at(deadline, upgrade_with_backend(mapping, head)).await;
+    match outcome.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed()))) {
+        Ok(UpgradeOutcome::Accepted(backend)) => Ok(backend.accept(mapping, upgrade, permit, tasks)?),
+        Ok(UpgradeOutcome::Refused(response)) => {
+            Ok(response.map(|body| body.with_label(label, Arc::clone(mapping))))
+        }
+        Err(failure) => error_response(failure, &label, mapping.backend().url()),
     }
 }
 
-/// What a backend said.
-enum Asked {
+/// The outcome of an upgrade.
+enum UpgradeOutcome {
     Accepted(Accepted),
     Refused(Response<ReverseBody>),
 }
 
-/// A backend that has taken a WebSocket.
+/// A WebSocket that the backend has accepted.
 struct Accepted {
-    /// For the client's 101.
+    /// Fields of the client's 101.
     headers: HeaderMap,
     protocol: Option<String>,
     stream: Stream<Transport>,
 }
 
-async fn ask_backend(mapping: &Mapping, mut head: Parts) -> Result<Asked, Failure> {
+async fn upgrade_with_backend(mapping: &Mapping, mut head: Parts) -> Result<UpgradeOutcome, Failure> {
     mapping.rewrite.rewrite(&mut head, Version::Http1)?;
     let handshake = Handshake::begin(&mut head);
     let backend = mapping.backend();
     let transport = backend.dial_http1().await?;
-    match ask(transport, Request::from_parts(head, ()), backend.config().idle_timeout).await? {
-        Answer::Switched(mut headers, stream) => {
+    match request_upgrade(transport, Request::from_parts(head, ()), backend.config().idle_timeout).await? {
+        UpgradeResponse::Switched(mut headers, stream) => {
             let protocol = handshake.check(&mut headers).map_err(Failure::Response)?;
-            Ok(Asked::Accepted(Accepted { headers, protocol, stream }))
+            Ok(UpgradeOutcome::Accepted(Accepted { headers, protocol, stream }))
         }
-        Answer::Response(response) if response.status().is_success() => {
-            Err(Failure::Response("it neither accepted a WebSocket nor refused it"))
+        UpgradeResponse::Response(response) if response.status().is_success() => {
+            Err(Failure::Response("the backend neither accepted nor refused the WebSocket"))
         }
-        Answer::Response(response) => Ok(Asked::Refused(response)),
+        UpgradeResponse::Response(response) => Ok(UpgradeOutcome::Refused(response)),
     }
 }
 
 impl Accepted {
-    /// The client's answer; from then on a task of `tasks` passes messages on.
+    /// The client's response. A task in `tasks` forwards messages from then on.
     fn accept(
         self,
         mapping: &Arc<Mapping>,
@@ -110,7 +112,7 @@ impl Accepted {
     }
 }
 
-/// One connection until nothing of it is left.
+/// Runs one connection until both sides are closed.
 async fn serve(
     mapping: Arc<Mapping>,
     socket: WebSocket,
@@ -120,20 +122,20 @@ async fn serve(
     let backend = mapping.backend();
     let connection = socket.connection();
     let mut bridge = Bridge::new(socket, stream, backend.max_message_bytes());
-    let ending = bridge.converse().await;
-    note(&ending, connection, backend.url());
+    let ending = bridge.forward().await;
+    log(&ending, connection, backend.url());
     bridge.end(&ending).await;
 }
 
-/// A backend that breaks the rules is its operator's to mend; everything else is how WebSockets end.
-fn note(ending: &Ending, connection: ConnectionId, backend: &BackendUrl) {
+/// A protocol error is a fault of the backend; other endings are normal.
+fn log(ending: &Ending, connection: ConnectionId, backend: &BackendUrl) {
     match ending {
         Ending::Broken(error) => {
-            tracing::warn!(%backend, %connection, cause = %error, "a backend sent what is no WebSocket");
+            tracing::warn!(%backend, %connection, cause = %error, "backend violated the WebSocket protocol");
         }
         Ending::BackendTooLarge => {
-            tracing::warn!(%backend, %connection, "a backend's message is larger than --max-message-size");
+            tracing::warn!(%backend, %connection, "message from the backend exceeds --max-message-size");
         }
-        _ => tracing::debug!(%backend, %connection, ?ending, "a WebSocket ends"),
+        _ => tracing::debug!(%backend, %connection, ?ending, "WebSocket closed"),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A program defines an ordinary `#[derive(clap::Parser)]` struct; its long flag names are the keys of
 //! the file that `--config FILE` names. Flags beat the environment, the environment beats the file, the
-//! file beats the defaults, and [`load`](load()) reports every mistake it finds rather than the first.
+//! file beats the defaults, and [`load`](load()) reports every error it finds rather than the first.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -24,36 +24,21 @@
 //! println!("{:?}", settings.flags.request_timeout);
 //! ```
 //!
-//! Where to look: [`load`](load()) is in `load.rs`; what one flag was given, and by whom, in `given.rs`; the
-//! command line in `command_line.rs`; the file in `file.rs`, its further tables in `table.rs`; the log that `--log-format`
-//! asks for in `log.rs`; how many threads there are in `threads.rs`; the signals that end a program in `stop.rs`; what
-//! makes it read its files again in `reload.rs` and `file_watch.rs`.
+//! The rooms: `load` reads the layers, each in its own file (`load/command_line.rs`, `load/configured_value.rs`,
+//! `load/file.rs`, and `load/table.rs` for `[[tables]]`); `value` holds durations, sizes and secrets; `program` holds
+//! what every program needs: shared flags, exit codes, the log, signals, reloads; [`tls`] loads root
+//! certificates; `nats_flags` connects to NATS.
 
-mod command_line;
-mod duration;
-mod exit;
-mod file;
-mod file_watch;
-mod given;
 mod load;
-mod log;
 mod nats_flags;
-mod reload;
-mod secret;
-mod size;
-mod stop;
-mod table;
-mod threads;
+mod program;
+pub mod tls;
+mod value;
 
-pub use duration::duration;
-pub use exit::{Exit, Mistakes};
-pub use file_watch::FileWatch;
-pub use load::{Loaded, load, load_with};
-pub use log::{LogFormat, may_colour, timestamp};
+pub use load::{Layers, Loaded, list, load, load_with, parsed, tables, text};
 pub use nats_flags::NatsFlags;
-pub use reload::{Asked, Reload};
-pub use secret::{EmptySecret, Secret};
-pub use size::size;
-pub use stop::Stop;
-pub use table::{list, parsed, tables, text};
-pub use threads::threads;
+pub use program::{
+    ConfigErrors, Exit, FileWatch, LogFormat, ProgramFlags, Reload, ReloadTrigger, Stop, ThreadFlags,
+    exit_code, may_colour, timestamp,
+};
+pub use value::{EmptySecret, Secret, duration, size};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use h8s_nats::ConnectOptions;
 
-use crate::{Mistakes, Secret};
+use crate::{ConfigErrors, Secret};
 
 /// How to connect to NATS. Flatten these into the program's own flags.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,7 +53,7 @@ enum Credential {
 impl NatsFlags {
     /// The options to connect with; `name` is the program's. Checks everything that can be checked without connecting,
     /// and adds each problem to `mistakes`.
-    pub fn config(&self, name: &str, mistakes: &mut Mistakes) -> ConnectOptions {
+    pub fn config(&self, name: &str, mistakes: &mut ConfigErrors) -> ConnectOptions {
         let mut options = match ConnectOptions::new(&self.nats_url) {
             Ok(options) => options,
             Err(error) => {
@@ -173,7 +173,7 @@ mod tests {
 
     fn config(flags: &[&str]) -> Result<ConnectOptions, String> {
         let flags = Flags::try_parse_from(std::iter::once(&"test").chain(flags)).unwrap();
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         let config = flags.nats.config("test", &mut mistakes);
         mistakes.into_result().map(|()| config).map_err(|exit| exit.to_string())
     }

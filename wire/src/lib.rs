@@ -64,5 +64,5 @@ pub use subject::{
 };
 pub use websocket::{
     Beat, Close, Closed, ConnectionEntry, ConnectionError, Established, MAX_CLOSE_REASON_BYTES, Message,
-    MessageKind, Page, push, subprotocol,
+    MessageKind, Page, handshake as websocket_handshake, push, subprotocol,
 };

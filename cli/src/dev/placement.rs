@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use h8s_settings::{Exit, Mistakes};
+use h8s_settings::{ConfigErrors, Exit};
 use h8s_wire::PathPattern;
 use toml::Table;
 
@@ -34,7 +34,7 @@ pub(crate) struct Placement {
 /// # Errors
 /// All invalid arguments.
 pub(crate) fn arguments(texts: &[String], current: &Path) -> Result<Vec<ComponentArgument>, Exit> {
-    let mut mistakes = Mistakes::new();
+    let mut mistakes = ConfigErrors::new();
     if texts.is_empty() && !holds_component(current) {
         mistakes.push(NO_COMPONENT);
     }
@@ -78,7 +78,7 @@ pub(crate) fn placements(
     arguments: &[ComponentArgument],
     files: Vec<PathBuf>,
 ) -> Result<Vec<Placement>, Exit> {
-    let mut mistakes = Mistakes::new();
+    let mut mistakes = ConfigErrors::new();
     let without_path = arguments.iter().filter(|argument| argument.path.is_none()).count();
     let mut placements: Vec<Placement> = Vec::new();
     for (argument, file) in arguments.iter().zip(files) {

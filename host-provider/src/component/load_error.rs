@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::component::exports::NEEDED;
 use crate::instance::configuration::SecretError;
-use crate::outgoing::roots::RootsError;
+use h8s_settings::tls::RootsError;
 
 /// Larger files are refused unread, because a file is read into memory as a whole. 256 MiB.
 pub(super) const FILE_BYTES: u64 = 256 << 20;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use h8s_nats::ConnectOptions;
-use h8s_settings::{Exit, Loaded, LogFormat, Mistakes, NatsFlags};
+use h8s_settings::{ConfigErrors, Exit, Loaded, NatsFlags, ProgramFlags};
 use h8s_wire::{Host, MethodPattern, PathPattern};
 
 use crate::config::guest_flags::GuestFlags;
@@ -69,13 +69,9 @@ pub struct Flags {
     /// Compile at every start, without a cache
     #[arg(long, env = "H8S_NO_CACHE", conflicts_with = "cache_dir")]
     pub no_cache: bool,
-    /// Grace period for requests under way at SIGTERM. A second signal ends at once
-    // Less than the 30 s after which Kubernetes and most others kill.
-    #[arg(long, env = "H8S_GRACE_PERIOD", value_name = "DURATION", default_value = "25s", value_parser = h8s_settings::duration)]
-    pub grace_period: Duration,
-    /// Log format. Verbosity is set with RUST_LOG (default: info)
-    #[arg(long, env = "H8S_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_enum)]
-    pub log_format: LogFormat,
+    #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
+    #[command(flatten)]
+    pub program: ProgramFlags,
     #[allow(missing_docs, reason = "a doc comment here would replace the program's own help")]
     #[command(flatten)]
     pub nats: NatsFlags,
@@ -98,7 +94,7 @@ impl Flags {
     /// An [`Exit`] with all errors, one sentence each.
     pub fn configs(loaded: Loaded<Self>) -> Result<(HostConfig, ConnectOptions), Exit> {
         let Loaded { flags, mut tables, .. } = loaded;
-        let mut mistakes = Mistakes::new();
+        let mut mistakes = ConfigErrors::new();
         let nats = flags.nats.config("h8s-host", &mut mistakes);
         flags.guest.check(&mut mistakes);
         let mut components: Vec<ServedSource> =
@@ -113,7 +109,7 @@ impl Flags {
         // Creates a directory, so only if the program will start.
         let cache = if mistakes.is_empty() { flags.cache(&mut mistakes) } else { None };
         mistakes.into_result()?;
-        let (watch, grace_period) = (flags.watch, flags.grace_period);
+        let (watch, grace_period) = (flags.watch, flags.program.grace_period);
         Ok((HostConfig { components, cache, watch, grace_period }, nats))
     }
 
@@ -145,7 +141,7 @@ impl Flags {
         }
     }
 
-    fn cache(&self, mistakes: &mut Mistakes) -> Option<CodeCache> {
+    fn cache(&self, mistakes: &mut ConfigErrors) -> Option<CodeCache> {
         if self.no_cache {
             return None;
         }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 
-use h8s_settings::Mistakes;
+use h8s_settings::ConfigErrors;
 
 use crate::component::ComponentSource;
 use crate::instance::configuration::{ConfigurationSource, SecretSource};
@@ -34,7 +34,7 @@ pub struct GuestFlags {
 
 impl GuestFlags {
     /// Adds the errors that clap did not report.
-    pub fn check(&self, mistakes: &mut Mistakes) {
+    pub fn check(&self, mistakes: &mut ConfigErrors) {
         for mistake in self.secret.iter().filter_map(|secret| secret.read().err()) {
             mistakes.push(format!("--secret {mistake}"));
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use h8s_settings::{Mistakes, list, parsed, text};
+use h8s_settings::{ConfigErrors, list, parsed, text};
 use h8s_wire::MethodPattern;
 use toml::{Table, Value};
 
@@ -27,12 +27,16 @@ const MAX_CONCURRENCY: usize = 10_000;
 const MAX_MEMORY_BYTES: u64 = 4 << 30;
 
 /// The components of a file. Keys missing from a table default to the flags.
-pub(crate) fn components(tables: Option<Value>, flags: &Flags, mistakes: &mut Mistakes) -> Vec<ServedSource> {
+pub(crate) fn components(
+    tables: Option<Value>,
+    flags: &Flags,
+    mistakes: &mut ConfigErrors,
+) -> Vec<ServedSource> {
     let tables = h8s_settings::tables(tables, NAME, mistakes);
     tables.into_iter().filter_map(|(place, table)| component(place, table, flags, mistakes)).collect()
 }
 
-fn component(place: usize, table: Table, flags: &Flags, mistakes: &mut Mistakes) -> Option<ServedSource> {
+fn component(place: usize, table: Table, flags: &Flags, mistakes: &mut ConfigErrors) -> Option<ServedSource> {
     let Some(file) = table.get("file").and_then(Value::as_str).map(PathBuf::from) else {
         mistakes.push(format!("[[{NAME}]] {place}: file is missing; it names the .wasm file"));
         return None;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use h8s_nats::StartError;
-use h8s_settings::{Asked, Reload};
+use h8s_settings::{Reload, ReloadTrigger};
 
 use crate::component::deployment::Deployment;
 use crate::component::exports::Exports;
@@ -109,10 +109,10 @@ impl ComponentService {
 /// that compiling leaves processors to the running components. Never returns.
 pub async fn keep_current(services: &[ComponentService], reload: &mut Reload) {
     loop {
-        let trigger = reload.asked().await;
+        let trigger = reload.triggered().await;
         let is_meant = |service: &&ComponentService| match &trigger {
-            Asked::Signal => true,
-            Asked::Changed(files) => files.iter().any(|file| file == service.file()),
+            ReloadTrigger::Signal => true,
+            ReloadTrigger::FilesChanged(files) => files.iter().any(|file| file == service.file()),
         };
         for service in services.iter().filter(is_meant) {
             service.refresh().await;

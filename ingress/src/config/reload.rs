@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use h8s_settings::{Asked, Exit, FileWatch, Loaded, Reload};
+use h8s_settings::{Exit, FileWatch, Loaded, Reload, ReloadTrigger};
 
 use crate::observability::metrics::ReloadResult;
 use crate::{Config, Flags, ReloadHandle, TlsFiles, Upstream};
@@ -100,11 +100,11 @@ impl Reloading {
     pub async fn run<U: Upstream>(self, handle: ReloadHandle<U>) -> std::convert::Infallible {
         let Self { mut reload, mut reloader } = self;
         loop {
-            match reload.asked().await {
-                Asked::Changed(files) if files.iter().all(|file| reloader.is_tls(file)) => {
+            match reload.triggered().await {
+                ReloadTrigger::FilesChanged(files) if files.iter().all(|file| reloader.is_tls(file)) => {
                     reloader.renew_certificate(&handle);
                 }
-                Asked::Signal | Asked::Changed(_) => {
+                ReloadTrigger::Signal | ReloadTrigger::FilesChanged(_) => {
                     let before = reloader.tls.clone();
                     reloader.reload(&handle);
                     if reloader.tls != before {
@@ -127,9 +127,9 @@ impl Flags {
         let own = [
             ("listen", self.listen != now.listen),
             ("admin-listen", self.admin_listen != now.admin_listen),
-            ("grace-period", self.grace_period != now.grace_period),
-            ("threads", self.threads != now.threads),
-            ("log-format", self.log_format != now.log_format),
+            ("grace-period", self.program.grace_period != now.program.grace_period),
+            ("threads", self.workers.threads != now.workers.threads),
+            ("log-format", self.program.log_format != now.program.log_format),
         ];
         let own = own.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name);
         own.chain(self.nats.differing(&now.nats)).collect()

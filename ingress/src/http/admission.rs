@@ -64,9 +64,6 @@ pub(crate) enum Rejection {
     HeadTooLarge,
 }
 
-/// Only version 13 of the WebSocket protocol exists (RFC 6455 §4.2.2).
-pub(crate) const WEBSOCKET_VERSION: HeaderValue = HeaderValue::from_static("13");
-
 /// Checks for every request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {

@@ -5,10 +5,11 @@
 
 use bytes::Bytes;
 use h8s_nats::{ExchangeError, Refused};
+use h8s_wire::websocket_handshake::VERSION;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
-use crate::http::admission::{Rejection, WEBSOCKET_VERSION};
+use crate::http::admission::Rejection;
 use crate::http::forwarded::REQUEST_ID;
 use crate::http::grpc;
 use crate::http::request_body::RequestBodyError;
@@ -245,7 +246,7 @@ fn page<B: UpstreamBody>(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if verdict.status == StatusCode::UPGRADE_REQUIRED {
         // RFC 6455 §4.2.2; RFC 9110 §15.5.22. hyper drops the latter two over HTTP/2.
-        headers.insert(header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
+        headers.insert(header::SEC_WEBSOCKET_VERSION, VERSION);
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }

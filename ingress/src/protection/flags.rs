@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use h8s_settings::Mistakes;
+use h8s_settings::ConfigErrors;
 
 use crate::Limits;
 use crate::protection::limits::MOST_HEAD_BYTES;
@@ -46,7 +46,7 @@ pub struct LimitFlags {
 }
 
 impl LimitFlags {
-    pub(crate) fn limits(&self, mistakes: &mut Mistakes) -> Limits {
+    pub(crate) fn limits(&self, mistakes: &mut ConfigErrors) -> Limits {
         for (flag, timeout) in [
             ("--handshake-timeout", self.handshake_timeout),
             ("--header-timeout", self.header_timeout),

@@ -1,9 +1,10 @@
 //! The response that opens a WebSocket: 101 over HTTP/1.1, 200 over HTTP/2.
 
+use h8s_wire::websocket_handshake as handshake;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::upgrade::{UpgradeRequest, strip_handshake, tokens};
+use super::upgrade::UpgradeRequest;
 use crate::http::error_response::ResponseFault;
 use crate::http::header_policy;
 
@@ -19,7 +20,7 @@ pub(crate) fn accepted<B: Default>(
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
     header_policy::strip_response(headers);
-    strip_handshake(headers);
+    handshake::strip(headers);
     check_protocol(headers, &asked.offered)?;
     if let Some(accept) = asked.accept {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -33,7 +34,7 @@ pub(crate) fn accepted<B: Default>(
 fn check_protocol(headers: &HeaderMap, offered: &[HeaderValue]) -> Result<(), ResponseFault> {
     let mut chosen = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let Some(protocol) = chosen.next() else { return Ok(()) };
-    let is_offered = offered.iter().flat_map(tokens).any(|offered| offered == protocol.as_bytes());
+    let is_offered = offered.iter().flat_map(handshake::tokens).any(|offered| offered == protocol.as_bytes());
     if is_offered && chosen.next().is_none() { Ok(()) } else { Err(ResponseFault::Subprotocol) }
 }
 

@@ -11,7 +11,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::connection::Connection;
 use super::outbox::Outbox;
-use super::{Ending, Slot, UpgradeRequest, WebSockets, handshake, socket, upgrade};
+use super::{Ending, Slot, UpgradeRequest, WebSockets, handshake, socket};
 use crate::Upstream;
 use crate::config::handle::Policy;
 use crate::http::admission::Rejection;
@@ -90,7 +90,7 @@ impl<U: Upstream> GatewayService<U> {
         let admitted = admission.admit_websocket(&head, &websockets.allowed_origins, &self.upstream)?;
         let slot = self.websockets.slot().ok_or(Rejection::TooManyWebSockets)?;
         context.describe(&mut head, &admitted);
-        upgrade::strip_handshake(&mut head.headers);
+        h8s_wire::websocket_handshake::strip(&mut head.headers);
         head.method = Method::CONNECT;
         Ok((slot, admitted.host, Request::from_parts(head, ())))
     }

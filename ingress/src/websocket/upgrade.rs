@@ -1,17 +1,11 @@
 //! Recognises and validates WebSocket requests: RFC 6455 §4.2.1 over HTTP/1.1, RFC 8441 §5 over HTTP/2.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use h8s_wire::websocket_handshake::{self as handshake, VERSION};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Version};
 use hyper::ext::Protocol;
 
-use crate::http::admission::{Rejection, WEBSOCKET_VERSION};
-
-/// Appended to the client's key (RFC 6455 §1.3).
-const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/// RFC 6455 §4.1: a nonce.
-const KEY_BYTES: usize = 16;
+use crate::http::admission::Rejection;
 
 /// A request for a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +22,15 @@ pub(crate) fn asked<B>(request: &Request<B>, has_body: bool) -> Result<Option<Up
     let accept = match (request.version(), request.extensions().get::<Protocol>()) {
         (Version::HTTP_2, Some(protocol)) if protocol.as_str().eq_ignore_ascii_case("websocket") => None,
         (Version::HTTP_2, Some(_)) => return Err(Rejection::Protocol),
-        (Version::HTTP_11, _) if request.method() == Method::GET && is_upgrade(headers) => Some(()),
+        (Version::HTTP_11, _) if request.method() == Method::GET && handshake::is_upgrade(headers) => {
+            Some(())
+        }
         _ => return Ok(None),
     };
     if has_body {
         return Err(Rejection::Upgrade("the handshake has a body"));
     }
-    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(&WEBSOCKET_VERSION) {
+    if handshake::only(headers, &header::SEC_WEBSOCKET_VERSION) != Ok(Some(&VERSION)) {
         return Err(Rejection::WebSocketVersion);
     }
     let accept = accept.map(|()| accept_for(headers)).transpose()?;
@@ -42,51 +38,11 @@ pub(crate) fn asked<B>(request: &Request<B>, has_body: bool) -> Result<Option<Up
     Ok(Some(UpgradeRequest { accept, offered }))
 }
 
-/// Removes the fields of handshake and framing, which concern only the client and the gateway.
-pub(crate) fn strip_handshake(headers: &mut HeaderMap) {
-    for name in [
-        header::SEC_WEBSOCKET_KEY,
-        header::SEC_WEBSOCKET_VERSION,
-        header::SEC_WEBSOCKET_EXTENSIONS,
-        header::SEC_WEBSOCKET_ACCEPT,
-        header::CONTENT_LENGTH,
-    ] {
-        headers.remove(name);
-    }
-}
-
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    lists(headers, &header::UPGRADE, b"websocket") && lists(headers, &header::CONNECTION, b"upgrade")
-}
-
-/// Whether a list, possibly over several fields, contains this token.
-fn lists(headers: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
-    headers.get_all(name).iter().flat_map(tokens).any(|listed| listed.eq_ignore_ascii_case(token))
-}
-
-/// The parts of a comma-separated value.
-pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    let parts = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    parts.filter(|part| !part.is_empty())
-}
-
-/// The value of a field that occurs exactly once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
-}
-
 fn accept_for(headers: &HeaderMap) -> Result<HeaderValue, Rejection> {
-    let key = only(headers, &header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
-    let is_nonce = |key: &&[u8]| STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == KEY_BYTES);
-    let key = key
-        .filter(is_nonce)
-        .ok_or(Rejection::Upgrade("Sec-WebSocket-Key is missing, repeated or invalid"))?;
-    let mut hash = sha1_smol::Sha1::new();
-    hash.update(key);
-    hash.update(ACCEPT_GUID);
-    let accept = STANDARD.encode(hash.digest().bytes());
-    Ok(HeaderValue::from_str(&accept).expect("base64 is visible ASCII"))
+    let key = handshake::only(headers, &header::SEC_WEBSOCKET_KEY).ok().flatten().map(HeaderValue::as_bytes);
+    let key = key.filter(|key| handshake::is_key(key));
+    let key = key.ok_or(Rejection::Upgrade("Sec-WebSocket-Key is missing, repeated or invalid"))?;
+    Ok(handshake::accept(key))
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
-//! One open WebSocket: from the client to the backend and back, until one of them ends it.
+//! One open WebSocket: forwards messages in both directions until one side ends it.
 //!
-//! Each direction has one message in hand, in order, and asks for the next when that is on its way: who does not take
-//! what the other says makes the other wait. Held at most, per connection: a message for the backend, and what of the
-//! next the client has sent (a window of 1 MiB); a message for the client, and the one behind it, which is read so that
-//! pings behind a slow client's message are answered. The codec adds its two small queues, and keeps the buffer of the
-//! largest message that it has read.
+//! Each direction holds one message and reads the next when that one is written, so that a slow receiver slows its
+//! sender. Per connection at most these are buffered: a message for the backend, and one window of the client's next
+//! messages (512 KiB); a message for the client, and the next one, which is read so that pings behind a slow client's
+//! message are answered. The codec adds two small queues, and keeps the buffer of the largest message that it has read.
 
 use std::future::pending;
 use std::pin::pin;
@@ -15,14 +14,13 @@ use h8s_wire::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::codec::{Codec, Said};
-use super::ending::{Ending, Farewell};
+use super::codec::{BackendEvent, Codec};
+use super::ending::{BackendClose, Ending};
 
-/// How long a backend may take to answer a close frame and to end the connection. A server that lives does it at once,
-/// and a drain waits for it.
+/// Time for a backend to reply to a close frame and to end the connection. A drain waits for it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// A WebSocket of a client, and its backend connection.
 pub(crate) struct Bridge<T> {
     socket: WebSocket,
     sender: WebSocketSender,
@@ -36,40 +34,40 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Bridge<T> {
         Self { socket, sender, backend, max_message_bytes }
     }
 
-    /// Passes messages on until one side ends. Then [`end`](Self::end) it.
-    pub(crate) async fn converse(&mut self) -> Ending {
+    /// Forwards messages until one side ends. Call [`end`](Self::end) then.
+    pub(crate) async fn forward(&mut self) -> Ending {
         let Self { socket, sender, backend, max_message_bytes } = self;
         tokio::select! {
             biased;
             ending = async {
-                // In turns who is first: neither direction keeps the other from this task's share of the processor.
+                // In random order, so that neither direction starves the other.
                 tokio::select! {
                     ending = upstream(socket, backend, *max_message_bytes) => ending,
                     ending = downstream(backend, sender) => ending,
                 }
             } => ending,
-            // Behind both, so that what they queued in one turn is written together.
+            // Polled last, so that frames queued in one poll are written together.
             never = backend.keep_flushed() => match never {},
         }
     }
 
-    /// Tells both sides, and closes what is open.
+    /// Closes both sides.
     pub(crate) async fn end(self, ending: &Ending) {
         let Self { socket, backend, .. } = self;
         let client = async move {
-            // Without anything to say, the gateway learns that its own close has been handled.
+            // Without a close, dropping the socket confirms the gateway's own close.
             if let Some(close) = ending.for_client() {
                 socket.close(close).await;
             }
         };
         let backend = timeout(CLOSE_TIMEOUT, async move {
             match ending.for_backend() {
-                Farewell::Say(close) => {
+                BackendClose::Send(close) => {
                     backend.close(&close);
                     backend.finish().await;
                 }
-                Farewell::Said => backend.finish().await,
-                Farewell::None => backend.abandon().await,
+                BackendClose::AlreadySent => backend.finish().await,
+                BackendClose::None => backend.abandon().await,
             }
         });
         let ((), _closed_in_time) = tokio::join!(client, backend);
@@ -90,7 +88,7 @@ async fn upstream<T: AsyncRead + AsyncWrite + Unpin>(
             return Ending::ClientTooLarge;
         }
         backend.queue(message);
-        // Asking for the next says that this one is handled.
+        // Reading the next message acknowledges this one.
         tokio::select! {
             biased;
             () = backend.room() => {}
@@ -105,32 +103,32 @@ async fn downstream<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> Ending {
     let mut ahead = None;
     loop {
-        let said = match ahead.take() {
-            Some(said) => said,
+        let event = match ahead.take() {
+            Some(event) => event,
             None => backend.next().await,
         };
-        let Said::Message(message) = said else { return Ending::from(said) };
+        let BackendEvent::Message(message) = event else { return Ending::from(event) };
         send(sender, message, backend, &mut ahead).await;
     }
 }
 
-/// Sends one message to the client, and reads meanwhile what comes behind it.
+/// Sends one message to the client, and reads the next one meanwhile.
 async fn send<T: AsyncRead + AsyncWrite + Unpin>(
     sender: &WebSocketSender,
     message: Message,
     backend: &Codec<T>,
-    ahead: &mut Option<Said>,
+    ahead: &mut Option<BackendEvent>,
 ) {
     let mut sending = pin!(sender.send(message));
     let sent = loop {
         tokio::select! {
             biased;
             sent = &mut sending => break sent,
-            said = backend.next(), if ahead.is_none() => *ahead = Some(said),
+            event = backend.next(), if ahead.is_none() => *ahead = Some(event),
         }
     };
     if sent.is_err() {
-        // The other direction knows how the connection ended.
+        // The other direction reports the ending.
         pending::<()>().await;
     }
 }

@@ -1,7 +1,6 @@
-//! A backend's WebSocket as messages, for two who use it at once: one reads, one writes, both in the same task.
+//! A backend's WebSocket as messages, shared by a reader and a writer in the same task.
 //!
-//! Pings are answered as they are read. What waits to be written is at most one message, [`ROOM_BYTES`] and
-//! [`PONGS_BYTES`].
+//! Pings are answered as they are read. At most one message, [`ROOM_BYTES`] and [`PONGS_BYTES`] wait to be written.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -16,39 +15,39 @@ use tokio::task::coop::consume_budget;
 use tokio_websockets::proto::ProtocolError;
 use tokio_websockets::{ClientBuilder, CloseCode, Config, Error, Limits, WebSocketStream};
 
-/// How much may wait to be written when one more message is taken: enough that small ones share a system call.
+/// Bytes that may wait to be written when another message is queued. Small messages share a system call.
 const ROOM_BYTES: usize = 16 * 1024;
-/// How much of pongs may wait. A backend that pings on without reading them is not read any further.
+/// Bytes of pongs that may wait. Beyond it a backend is not read until it has taken them.
 const PONGS_BYTES: usize = 16 * 1024;
-/// What a pong takes beside its payload: RFC 6455 §5.2, with a mask.
+/// Bytes of a pong beside its payload: RFC 6455 §5.2, with a mask.
 const PONG_OVERHEAD_BYTES: usize = 6;
-/// Larger messages go in frames of this size: some servers limit frames, and a frame is copied to be masked.
+/// Larger messages are split into frames of this size: some servers limit frames, and masking copies a frame.
 const FRAME_BYTES: usize = 1024 * 1024;
 
-/// What a backend says.
+/// An event from the backend.
 #[derive(Debug)]
-pub(crate) enum Said {
+pub(crate) enum BackendEvent {
     Message(Message),
-    /// Its close frame; 1005 without a code.
+    /// A close frame; 1005 without a code.
     Close(Close),
-    /// Nothing more, and no close frame.
+    /// The connection ended without a close frame.
     Vanished,
-    /// What is no WebSocket. It is told so, when the rest is flushed.
+    /// A protocol error. Its close frame is sent with the next flush.
     Broken(Error),
-    /// More than is taken. It is told so.
+    /// A message beyond the limit. Its close frame is sent with the next flush.
     TooLarge,
 }
 
-/// See the module.
+/// The codec of one connection.
 #[derive(Debug)]
 pub(crate) struct Codec<T>(Mutex<State<T>>);
 
 #[derive(Debug)]
 struct State<T> {
     stream: WebSocketStream<T>,
-    /// Something may wait to be written.
+    /// Bytes may wait to be written.
     is_dirty: bool,
-    /// Pongs since nothing waited.
+    /// Bytes of pongs since the last flush.
     pongs_bytes: usize,
 }
 
@@ -61,12 +60,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Codec<T> {
         Self(Mutex::new(State { stream, is_dirty: false, pongs_bytes: 0 }))
     }
 
-    /// The next that the backend says; what comes after the first that is no message means nothing.
+    /// The next event. Do not read after the first one that is not a message.
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(crate) async fn next(&self) -> Said {
-        // A backend that says much would otherwise have this thread for itself.
+    pub(crate) async fn next(&self) -> BackendEvent {
+        // Otherwise a busy backend would occupy this thread.
         consume_budget().await;
         poll_fn(|cx| self.state().poll_next(cx)).await
     }
@@ -79,14 +78,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Codec<T> {
         });
     }
 
-    /// Waits until the backend has taken nearly everything.
+    /// Waits until at most [`ROOM_BYTES`] wait to be written.
     pub(crate) async fn room(&self) {
         consume_budget().await;
         poll_fn(|cx| self.state().poll_room(cx)).await;
     }
 
-    /// Writes whatever waits, each time it is polled. Never returns. Poll it after those who queue: it does not wake up
-    /// for what is queued later.
+    /// Writes the queued bytes each time it is polled. Never returns. Poll it after the writers: it is not woken by frames
+    /// queued later.
     pub(crate) async fn keep_flushed(&self) -> Infallible {
         poll_fn(|cx| {
             let mut state = self.state();
@@ -98,29 +97,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Codec<T> {
         .await
     }
 
-    /// Queues the last frame of this direction, unless that has been said.
+    /// Queues the close frame, unless one was sent.
     pub(crate) fn close(&self, close: &Close) {
         let code = CloseCode::try_from(close.code).ok().filter(|_| close.is_sendable());
         self.state().queue(tokio_websockets::Message::close(code, &close.reason));
     }
 
-    /// After a close frame of one side: writes what is left, waits for that of the other, and then for the end of the
-    /// connection, which is the server's to make (RFC 6455 §7.1.1).
+    /// After a close frame of one side: flushes, waits for the close frame of the other side, and for the server to end the
+    /// connection (RFC 6455 §7.1.1).
     pub(crate) async fn finish(self) {
         self.flush().await;
-        while let Said::Message(_) = self.next().await {}
+        while let BackendEvent::Message(_) = self.next().await {}
         self.flush().await;
         let mut io = self.into_io();
         read_to_end(&mut io).await;
         let _ = io.shutdown().await;
     }
 
-    /// Without a close frame: writes what is left, and leaves.
+    /// Ends the connection without a close frame, after a flush.
     pub(crate) async fn abandon(self) {
         self.flush().await;
         let mut io = self.into_io();
         let _ = io.shutdown().await;
-        // A socket that is closed with unread bytes is reset, and what was written may be lost with it.
+        // Closing a socket with unread bytes resets it, which may lose written bytes.
         read_to_end(&mut io).await;
     }
 
@@ -133,20 +132,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Codec<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        // Both who use it are in one task: nobody waits here.
+        // Never contended: reader and writer are in one task.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> State<T> {
     fn queue(&mut self, message: tokio_websockets::Message) {
-        // It fails only where one side has said its close: nobody is left to hear more.
+        // Fails only after a close frame, when further frames are pointless.
         let _ = Pin::new(&mut self.stream).start_send(message);
         self.is_dirty = true;
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // What cannot be written is told by the reading side.
+        // The reading side reports write errors.
         Pin::new(&mut self.stream).poll_ready(cx).map(drop)
     }
 
@@ -157,7 +156,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> State<T> {
         Poll::Ready(())
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Said> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<BackendEvent> {
         loop {
             if self.pongs_bytes > PONGS_BYTES {
                 ready!(self.poll_flush(cx));
@@ -165,44 +164,44 @@ impl<T: AsyncRead + AsyncWrite + Unpin> State<T> {
             let message = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => return Poll::Ready(self.failed(error)),
-                None => return Poll::Ready(Said::Vanished),
+                None => return Poll::Ready(BackendEvent::Vanished),
             };
             if message.is_ping() {
                 self.is_dirty = true;
                 self.pongs_bytes += message.as_payload().len() + PONG_OVERHEAD_BYTES;
             } else if let Some((code, reason)) = message.as_close() {
                 self.is_dirty = true;
-                return Poll::Ready(Said::Close(Close::new(code.into(), reason)));
+                return Poll::Ready(BackendEvent::Close(Close::new(code.into(), reason)));
             } else if !message.is_pong() {
-                return Poll::Ready(self.said(message));
+                return Poll::Ready(self.check(message));
             }
         }
     }
 
-    fn said(&mut self, message: tokio_websockets::Message) -> Said {
+    fn check(&mut self, message: tokio_websockets::Message) -> BackendEvent {
         let kind = if message.is_text() { MessageKind::Text } else { MessageKind::Binary };
         let message = Message { kind, data: message.into_payload().into() };
-        // The library takes a text whose last fragment is empty without looking at how the one before ended.
+        // The library does not check a text whose last fragment is empty.
         if message.is_valid() {
-            return Said::Message(message);
+            return BackendEvent::Message(message);
         }
         self.queue(tokio_websockets::Message::close(
             Some(CloseCode::INVALID_FRAME_PAYLOAD_DATA),
             "invalid utf-8",
         ));
-        Said::Broken(Error::Protocol(ProtocolError::InvalidUtf8))
+        BackendEvent::Broken(Error::Protocol(ProtocolError::InvalidUtf8))
     }
 
-    fn failed(&mut self, error: Error) -> Said {
+    fn failed(&mut self, error: Error) -> BackendEvent {
         self.is_dirty = true;
         match error {
-            Error::Io(_) | Error::AlreadyClosed => Said::Vanished,
+            Error::Io(_) | Error::AlreadyClosed => BackendEvent::Vanished,
             Error::PayloadTooLong { .. } => {
-                // Said already where one frame is too large, and not where many are.
+                // The library has sent it for one large frame, but not for many small ones.
                 self.queue(tokio_websockets::Message::close(Some(CloseCode::MESSAGE_TOO_BIG), "too large"));
-                Said::TooLarge
+                BackendEvent::TooLarge
             }
-            error => Said::Broken(error),
+            error => BackendEvent::Broken(error),
         }
     }
 }
@@ -225,14 +224,14 @@ mod tests {
 
     const LIMIT_BYTES: usize = 1024;
 
-    /// The codec, and the backend's end of its connection, which holds so many bytes each way.
+    /// The codec, and the backend's end of its connection, which buffers `buffer_bytes` each way.
     fn connected(buffer_bytes: usize) -> (Codec<DuplexStream>, DuplexStream) {
         let (io, backend) = duplex(buffer_bytes);
         (Codec::new(io, LIMIT_BYTES), backend)
     }
 
     #[tokio::test]
-    async fn there_is_room_until_nothing_is_taken() {
+    async fn there_is_room_until_the_backend_stops_reading() {
         let (codec, mut backend) = connected(64);
         let message = Message::binary(vec![7; LIMIT_BYTES]);
         let mut queued = 0;
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_said_before_writing_failed_is_heard() {
+    async fn messages_sent_before_a_write_error_are_read() {
         let (mut backend, reader) = duplex(64);
         backend.write_all(b"\x81\x02no\x88\x02\x0f\xa1").await.unwrap();
         let (closed, writer) = duplex(64);
@@ -261,25 +260,27 @@ mod tests {
         codec.queue(Message::text("too late"));
         codec.flush().await;
 
-        assert!(matches!(codec.next().await, Said::Message(said) if said == Message::text("no")));
-        assert!(matches!(codec.next().await, Said::Close(close) if close == Close::new(4001, "")));
+        assert!(
+            matches!(codec.next().await, BackendEvent::Message(message) if message == Message::text("no"))
+        );
+        assert!(matches!(codec.next().await, BackendEvent::Close(close) if close == Close::new(4001, "")));
     }
 
     #[tokio::test]
-    async fn a_connection_that_just_ends_has_vanished() {
+    async fn a_connection_without_a_close_frame_has_vanished() {
         for cut in [&b""[..], b"\x81", b"\x81\x05hell", b"\x01\x02no"] {
             let (codec, mut backend) = connected(64);
             backend.write_all(cut).await.unwrap();
             drop(backend);
-            assert!(matches!(codec.next().await, Said::Vanished), "{cut:?}");
+            assert!(matches!(codec.next().await, BackendEvent::Vanished), "{cut:?}");
         }
     }
 
     #[tokio::test]
-    async fn closes_that_no_frame_may_say_are_said_without_a_code() {
+    async fn closes_with_a_reserved_code_are_sent_without_a_code() {
         for (close, frame) in [
             (Close::new(4000, "a"), &b"\x88\x83"[..]),
-            (Close::new(1005, "unsaid"), b"\x88\x80"),
+            (Close::new(1005, "unsent"), b"\x88\x80"),
             (Close::new(1006, ""), b"\x88\x80"),
             (Close::new(2999, ""), b"\x88\x80"),
             (Close::new(0, ""), b"\x88\x80"),

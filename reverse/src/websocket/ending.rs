@@ -1,37 +1,37 @@
-//! How a WebSocket ends, and what each side is told of it.
+//! The ending of a WebSocket, and the close for each side.
 
 use h8s_nats::Incoming;
 use h8s_wire::Close;
 
-use super::codec::Said;
+use super::codec::BackendEvent;
 
 /// RFC 6455 §7.4.1.
 const GOING_AWAY: u16 = 1001;
 const TOO_LARGE: u16 = 1009;
-/// Not 1014, which says more, but which Chromium takes for a broken frame.
+/// Not 1014, which is more specific, because Chromium treats it as an invalid frame.
 const FAILED: u16 = 1011;
 
-/// The first of these that happens decides.
+/// The first of these to happen.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// The client has closed, or the gateway for it; 1006 if it vanished.
+    /// Closed by the client, or by the gateway for it; 1006 without a close frame.
     Client(Close),
-    /// The client said more than the backend is to get at once.
+    /// The client's message exceeds the limit.
     ClientTooLarge,
-    /// This daemon drains, or the way to the gateway is gone: the client has another close already.
+    /// This daemon drains, or lost the gateway: the client has another close already.
     Gone,
-    /// The backend has closed.
+    /// Closed by the backend.
     Backend(Close),
     /// The backend's connection ended without a close frame.
     Vanished,
-    /// The backend sent what is no WebSocket.
+    /// The backend violated the protocol.
     Broken(tokio_websockets::Error),
-    /// The backend said more than is taken at once.
+    /// The backend's message exceeds the limit.
     BackendTooLarge,
 }
 
 impl Ending {
-    /// By what came from the client last.
+    /// By the last event from the client.
     pub(crate) fn of_client(last: Incoming) -> Self {
         match last {
             Incoming::Close(close) => Self::Client(close),
@@ -39,7 +39,7 @@ impl Ending {
         }
     }
 
-    /// What the client is told, if there is somebody to tell.
+    /// The close for the client, unless it has one.
     pub(crate) fn for_client(&self) -> Option<Close> {
         match self {
             Self::Client(_) | Self::Gone => None,
@@ -52,38 +52,38 @@ impl Ending {
         }
     }
 
-    /// What the backend is told.
-    pub(crate) fn for_backend(&self) -> Farewell {
+    /// The close for the backend.
+    pub(crate) fn for_backend(&self) -> BackendClose {
         match self {
-            Self::Client(close) if close.code == Close::ABNORMAL => Farewell::None,
-            Self::Client(close) => Farewell::Say(close.clone()),
-            Self::ClientTooLarge => Farewell::Say(Close::new(TOO_LARGE, "the message is too large")),
-            Self::Gone => Farewell::Say(Close::new(GOING_AWAY, "going away")),
-            Self::Backend(_) | Self::Broken(_) | Self::BackendTooLarge => Farewell::Said,
-            Self::Vanished => Farewell::None,
+            Self::Client(close) if close.code == Close::ABNORMAL => BackendClose::None,
+            Self::Client(close) => BackendClose::Send(close.clone()),
+            Self::ClientTooLarge => BackendClose::Send(Close::new(TOO_LARGE, "the message is too large")),
+            Self::Gone => BackendClose::Send(Close::new(GOING_AWAY, "going away")),
+            Self::Backend(_) | Self::Broken(_) | Self::BackendTooLarge => BackendClose::AlreadySent,
+            Self::Vanished => BackendClose::None,
         }
     }
 }
 
-impl From<Said> for Ending {
-    fn from(last: Said) -> Self {
+impl From<BackendEvent> for Ending {
+    fn from(last: BackendEvent) -> Self {
         match last {
-            Said::Close(close) => Self::Backend(close),
-            Said::Broken(error) => Self::Broken(error),
-            Said::TooLarge => Self::BackendTooLarge,
-            Said::Vanished | Said::Message(_) => Self::Vanished,
+            BackendEvent::Close(close) => Self::Backend(close),
+            BackendEvent::Broken(error) => Self::Broken(error),
+            BackendEvent::TooLarge => Self::BackendTooLarge,
+            BackendEvent::Vanished | BackendEvent::Message(_) => Self::Vanished,
         }
     }
 }
 
 /// The last frame for a backend.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Farewell {
-    /// This one.
-    Say(Close),
-    /// It is on its way already: an answer to the backend's own, or to what the backend did wrong.
-    Said,
-    /// There is none: the connection breaks off, as it did on the other side.
+pub(crate) enum BackendClose {
+    /// Send this close.
+    Send(Close),
+    /// Sent already: the reply to the backend's close, or to its protocol error.
+    AlreadySent,
+    /// End the connection without a close frame, as on the other side.
     None,
 }
 
@@ -92,32 +92,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_close_goes_to_the_other_side_as_it_came() {
+    fn a_close_is_forwarded_unchanged() {
         let close = Close::new(4321, "enough");
         let ending = Ending::of_client(Incoming::Close(close.clone()));
-        assert_eq!((ending.for_client(), ending.for_backend()), (None, Farewell::Say(close.clone())));
+        assert_eq!((ending.for_client(), ending.for_backend()), (None, BackendClose::Send(close.clone())));
 
-        let ending = Ending::from(Said::Close(close.clone()));
-        assert_eq!((ending.for_client(), ending.for_backend()), (Some(close), Farewell::Said));
+        let ending = Ending::from(BackendEvent::Close(close.clone()));
+        assert_eq!((ending.for_client(), ending.for_backend()), (Some(close), BackendClose::AlreadySent));
     }
 
     #[test]
-    fn who_vanishes_has_no_last_word() {
+    fn a_side_without_a_close_frame_gets_none() {
         let ending = Ending::of_client(Incoming::Close(Close::new(Close::ABNORMAL, "")));
-        assert_eq!((ending.for_client(), ending.for_backend()), (None, Farewell::None));
+        assert_eq!((ending.for_client(), ending.for_backend()), (None, BackendClose::None));
 
-        let ending = Ending::from(Said::Vanished);
-        assert_eq!((ending.for_client().unwrap().code, ending.for_backend()), (FAILED, Farewell::None));
+        let ending = Ending::from(BackendEvent::Vanished);
+        assert_eq!((ending.for_client().unwrap().code, ending.for_backend()), (FAILED, BackendClose::None));
     }
 
     #[test]
-    fn a_daemon_that_leaves_says_so_to_the_backend() {
+    fn a_draining_daemon_closes_the_backend_as_going_away() {
         for last in [
             Incoming::Moved,
             Incoming::Disconnected { closed: true },
             Incoming::Disconnected { closed: false },
         ] {
-            let Farewell::Say(close) = Ending::of_client(last).for_backend() else { panic!("nothing said") };
+            let BackendClose::Send(close) = Ending::of_client(last).for_backend() else { panic!("no close") };
             assert_eq!(close.code, GOING_AWAY);
         }
     }

@@ -1,7 +1,7 @@
-//! The bytes of a connection that was HTTP and is a WebSocket now.
+//! The byte stream of a connection after its upgrade from HTTP to WebSocket.
 //!
-//! A failed write is not the end of it: a backend that has said its last and closed may still have words in our
-//! receive buffer, with the reason among them. They are read first, and the failure is told behind them.
+//! A failed write does not end it: after a backend has closed, its last messages, with the reason among them, may still be
+//! in the receive buffer. They are read first; the write error follows.
 
 use std::io;
 use std::pin::Pin;
@@ -10,13 +10,13 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// See the module.
+/// Reads the bytes behind the response head first, and reports write errors to the reader.
 #[derive(Debug)]
 pub(crate) struct Stream<T> {
-    /// What came with the response's head.
+    /// Bytes received with the response's head.
     first: Bytes,
     io: T,
-    /// Why nothing can be written any more: for whoever reads, when there is nothing left to read.
+    /// The write error, for the reader when no bytes are left.
     failed: Option<io::Error>,
 }
 
@@ -25,7 +25,7 @@ impl<T> Stream<T> {
         Self { first, io, failed: None }
     }
 
-    /// What was written, or is taken for it.
+    /// The number of bytes written, or discarded after an error.
     fn written(&mut self, offered: usize, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         result.map(|result| match result {
             Ok(0) if offered > 0 => self.lost(offered, io::ErrorKind::WriteZero.into()),
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes nothing.
+    /// Refuses every write.
     struct Broken;
 
     impl AsyncWrite for Broken {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_said_before_a_write_failed_is_read_and_then_the_failure() {
+    async fn bytes_received_before_a_write_error_are_read_before_the_error() {
         let (mut peer, reader) = duplex(64);
         let mut stream = Stream::new(Bytes::from_static(b"101 "), join(reader, Broken));
         peer.write_all(b"last words").await.unwrap();

@@ -1,18 +1,18 @@
-//! Limits, timeouts, and backends that are not there.
+//! Limits, timeouts, and unreachable backends.
 
 use std::time::Duration;
 
 use h8s_nats::{ExchangeContext, LoggedError, Refused};
-use h8s_reverse::Cut;
+use h8s_reverse::ResponseBodyError;
 use h8s_test_support::raw_origin::RawOrigin;
 use h8s_test_support::{eventually, soon};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use crate::stand::{call, get, in_front_of, is_unanswered, ok, refusal, request, served_once};
+use crate::harness::{call, get, has_no_valid_response, in_front_of, ok, refusal, request, served_once};
 
 #[tokio::test]
-async fn at_the_limit_one_waits_its_turn_and_the_next_is_refused() {
+async fn at_the_limit_one_request_waits_and_the_next_is_refused() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |backend| backend.max_connections = 1);
     let asking = |path: &'static str| {
@@ -23,7 +23,7 @@ async fn at_the_limit_one_waits_its_turn_and_the_next_is_refused() {
     let mut connection = origin.accept().await;
     connection.request().await;
     let second = asking("/2");
-    // On this runtime's one thread the second has queued up by then.
+    // On this single-threaded runtime the second has queued by then.
     tokio::task::yield_now().await;
     let refused = refusal(&service).await;
 
@@ -37,7 +37,7 @@ async fn at_the_limit_one_waits_its_turn_and_the_next_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_turn_for_more_than_a_second() {
+async fn a_request_waits_for_a_permit_for_a_second_at_most() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |backend| backend.max_connections = 1);
     let held = tokio::spawn({
@@ -54,7 +54,7 @@ async fn nobody_waits_for_a_turn_for_more_than_a_second() {
 }
 
 #[tokio::test]
-async fn a_backend_that_is_away_is_unreachable_and_found_again() {
+async fn an_unreachable_backend_is_used_again_once_reachable() {
     let origin = RawOrigin::bind().await;
     let (url, address) = (origin.url(), origin.address());
     drop(origin);
@@ -62,14 +62,14 @@ async fn a_backend_that_is_away_is_unreachable_and_found_again() {
 
     let away = refusal(&service).await;
     let origin = RawOrigin::bind_to(address).await.serve(|_| ok("back"));
-    eventually("it is back", async || call(&service, request("GET", "/", "")).await.is_ok()).await;
+    eventually("reachable again", async || call(&service, request("GET", "/", "")).await.is_ok()).await;
 
     assert_eq!((away, origin.faults().len()), (Some(Refused::Unreachable), 0));
 }
 
 #[tokio::test]
 async fn a_backend_that_does_not_finish_connecting_is_unreachable_in_time() {
-    // It never answers the TLS handshake.
+    // The backend never completes the TLS handshake.
     let origin = RawOrigin::bind().await;
     let (_, ca) = crate::tls::certificate();
     let url = origin.url().replace("http:", "https:");
@@ -82,41 +82,41 @@ async fn a_backend_that_does_not_finish_connecting_is_unreachable_in_time() {
 }
 
 #[tokio::test]
-async fn a_backend_that_never_answers_is_left_after_the_gateway_has_given_up() {
+async fn a_backend_without_a_response_is_dropped_after_the_gateways_deadline() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |_| {});
-    let mut asked = request("GET", "/", "");
+    let mut expiring = request("GET", "/", "");
     let deadline = Some(Instant::now() + Duration::from_millis(10));
-    asked.extensions_mut().insert(ExchangeContext::default().deadline(deadline));
+    expiring.extensions_mut().insert(ExchangeContext::default().deadline(deadline));
 
-    let asked =
+    let call_task =
         tokio::spawn(
-            async move { call(&service, asked).await.is_err_and(|error| error.is::<LoggedError>()) },
+            async move { call(&service, expiring).await.is_err_and(|error| error.is::<LoggedError>()) },
         );
     let mut connection = origin.accept().await;
     connection.request().await;
 
-    assert!(asked.await.unwrap());
+    assert!(call_task.await.unwrap());
     assert_eq!(connection.read_to_end().await, b"");
 }
 
 #[tokio::test]
-async fn a_body_in_which_nothing_moves_is_cut() {
+async fn a_body_without_progress_is_aborted() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |backend| backend.idle_timeout = Duration::from_millis(50));
-    let asked = tokio::spawn(async move { get(&service, "/").await });
+    let call_task = tokio::spawn(async move { get(&service, "/").await });
     let mut connection = origin.accept().await;
     connection.request().await;
     connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome").await;
 
-    let cut = soon(asked.await.unwrap().collect()).await.unwrap_err();
+    let error = soon(call_task.await.unwrap().collect()).await.unwrap_err();
 
-    assert!(matches!(cut, Cut::Idle(_)), "{cut}");
+    assert!(matches!(error, ResponseBodyError::Idle(_)), "{error}");
     assert_eq!(connection.read_to_end().await, b"");
 }
 
 #[tokio::test]
-async fn what_is_no_response_ends_the_connection() {
+async fn an_invalid_response_ends_the_connection() {
     let long = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(70_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: a\r\n".repeat(300));
     for answer in [
@@ -136,7 +136,7 @@ async fn what_is_no_response_ends_the_connection() {
     ] {
         let origin = RawOrigin::bind().await;
         let service = in_front_of(&origin.url(), |_| {});
-        let asked = tokio::spawn(async move { is_unanswered(&service).await });
+        let call_task = tokio::spawn(async move { has_no_valid_response(&service).await });
         let mut connection = origin.accept().await;
         connection.request().await;
         connection.send(answer).await;
@@ -147,12 +147,12 @@ async fn what_is_no_response_ends_the_connection() {
         }
 
         let shown = answer.get(..60).unwrap_or(answer);
-        assert!(asked.await.unwrap(), "{shown:?}");
+        assert!(call_task.await.unwrap(), "{shown:?}");
     }
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_an_error() {
+async fn an_interrupted_body_is_an_error() {
     for broken in [
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
@@ -160,27 +160,27 @@ async fn a_body_that_breaks_off_is_an_error() {
     ] {
         let origin = RawOrigin::bind().await;
         let service = in_front_of(&origin.url(), |_| {});
-        let asked = tokio::spawn(async move { get(&service, "/").await.collect().await });
+        let call_task = tokio::spawn(async move { get(&service, "/").await.collect().await });
         let mut connection = origin.accept().await;
         connection.request().await;
         connection.send(broken).await;
         drop(connection);
 
-        let cut = soon(asked).await.unwrap().unwrap_err();
+        let error = soon(call_task).await.unwrap().unwrap_err();
 
-        assert!(matches!(cut, Cut::Backend(_)), "{broken:?}: {cut}");
+        assert!(matches!(error, ResponseBodyError::Backend(_)), "{broken:?}: {error}");
     }
 }
 
 #[tokio::test]
-async fn a_request_that_may_have_been_written_is_not_sent_again() {
+async fn a_request_that_may_have_been_written_is_not_retried() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |_| {});
     let mut connection = served_once(&origin, &service).await;
 
-    let asked = tokio::spawn(async move { is_unanswered(&service).await });
+    let call_task = tokio::spawn(async move { has_no_valid_response(&service).await });
     connection.request().await;
     drop(connection);
 
-    assert!(asked.await.unwrap());
+    assert!(call_task.await.unwrap());
 }

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test and what it sets up may fail by a panic")]
 
+mod harness;
 mod limits;
 mod pool;
 mod slow_uploads;
-mod stand;
 mod tls;
 mod websocket;
 mod websocket_backend;

@@ -1,4 +1,4 @@
-//! Connections over HTTP/1.1 are kept for the next request, exactly as long as they are good.
+//! HTTP/1.1 connections are kept for the next request while they are usable.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use h8s_test_support::raw_origin::RawOrigin;
 use h8s_test_support::{eventually, soon};
 use http_body_util::BodyExt;
 
-use crate::stand::{call, get, in_front_of, ok, request, served_once, text, whole};
+use crate::harness::{call, get, in_front_of, ok, request, served_once, text, whole};
 
 #[tokio::test]
-async fn one_connection_has_many_requests() {
+async fn one_connection_serves_many_requests() {
     let origin = RawOrigin::bind().await.serve(|request| match request.head.method.as_str() {
         "HEAD" => b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n".to_vec(),
         "PUT" => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
@@ -28,7 +28,7 @@ async fn one_connection_has_many_requests() {
 }
 
 #[tokio::test]
-async fn requests_at_once_have_a_connection_each() {
+async fn concurrent_requests_use_a_connection_each() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |_| {});
 
@@ -51,7 +51,7 @@ async fn requests_at_once_have_a_connection_each() {
 }
 
 #[tokio::test]
-async fn a_backend_that_closes_gets_a_new_connection() {
+async fn a_closed_connection_is_replaced() {
     let origin =
         RawOrigin::answering("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
     let service = in_front_of(&origin.url(), |_| {});
@@ -67,20 +67,20 @@ async fn a_connection_that_was_closed_while_idle_is_not_used() {
     let service = in_front_of(&origin.url(), |_| {});
     let connection = served_once(&origin, &service).await;
     drop(connection);
-    // When this one is there, the runtime has heard of the end of the other.
+    // When this connection is accepted, the runtime has processed the end of the other.
     let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     tokio::net::TcpStream::connect(other.local_addr().unwrap()).await.unwrap();
 
-    let asked = tokio::spawn(async move { text(&service, "/2").await });
+    let call_task = tokio::spawn(async move { text(&service, "/2").await });
     let mut connection = origin.accept().await;
     let second = connection.request().await;
     connection.send(ok("two")).await;
 
-    assert_eq!((second.head.target.as_str(), asked.await.unwrap().as_str()), ("/2", "two"));
+    assert_eq!((second.head.target.as_str(), call_task.await.unwrap().as_str()), ("/2", "two"));
 }
 
 #[tokio::test]
-async fn idle_connections_are_closed_in_time() {
+async fn idle_connections_are_closed_after_keep_alive() {
     let origin = RawOrigin::answering(ok("ok")).await;
     let service = in_front_of(&origin.url(), |backend| backend.keep_alive = Duration::from_millis(50));
 
@@ -90,7 +90,7 @@ async fn idle_connections_are_closed_in_time() {
 }
 
 #[tokio::test]
-async fn a_connection_is_left_before_the_backend_leaves_it() {
+async fn a_connection_is_closed_before_the_backend_closes_it() {
     let origin =
         RawOrigin::answering("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok").await;
     let service = in_front_of(&origin.url(), |_| {});
@@ -102,14 +102,14 @@ async fn a_connection_is_left_before_the_backend_leaves_it() {
 }
 
 #[tokio::test]
-async fn who_leaves_in_mid_body_takes_the_connection_along() {
+async fn a_dropped_body_closes_the_connection() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |_| {});
-    let asked = tokio::spawn(async move { get(&service, "/").await });
+    let call_task = tokio::spawn(async move { get(&service, "/").await });
     let mut connection = origin.accept().await;
     connection.request().await;
     connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome").await;
-    let mut response = asked.await.unwrap();
+    let mut response = call_task.await.unwrap();
     soon(response.frame()).await.unwrap().unwrap();
 
     drop(response);
@@ -118,14 +118,14 @@ async fn who_leaves_in_mid_body_takes_the_connection_along() {
 }
 
 #[tokio::test]
-async fn who_leaves_before_the_response_takes_the_connection_along() {
+async fn a_dropped_request_closes_the_connection() {
     let origin = RawOrigin::bind().await;
     let service = in_front_of(&origin.url(), |_| {});
-    let asked = tokio::spawn(async move { get(&service, "/").await });
+    let call_task = tokio::spawn(async move { get(&service, "/").await });
     let mut connection = origin.accept().await;
     connection.request().await;
 
-    asked.abort();
+    call_task.abort();
 
     assert_eq!(connection.read_to_end().await, b"");
 }

@@ -1,4 +1,4 @@
-//! Uploads that take longer than the gateway waits for an answer: how long that is, the gateway alone knows.
+//! Uploads that take longer than the gateway's response timeout, which only the gateway knows.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,13 +14,13 @@ use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
-use crate::stand::ok;
+use crate::harness::ok;
 use crate::websocket_fixture::{daemon, gateway, host, within};
 
-/// Long enough for a busy machine to move a piece in time.
+/// Long enough for one piece on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is sent into its channel, until that is closed.
+/// The pieces sent into a channel, until it is closed.
 struct Pieces(mpsc::Receiver<Bytes>);
 
 impl Body for Pieces {
@@ -42,7 +42,7 @@ fn upload() -> (Request<Pieces>, mpsc::Sender<Bytes>) {
 }
 
 over_both_buses! {
-    async fn an_upload_that_moves_is_answered(bus) {
+    async fn an_upload_with_progress_gets_a_response(bus) {
         let origin = RawOrigin::bind().await;
         let _daemon = daemon(&bus, &origin.url(), |_| {}).await;
         let (gateway, host) = (gateway(&bus, TIMEOUT).await, host());
@@ -54,23 +54,23 @@ over_both_buses! {
                 pieces.send(Bytes::from_static(b"piece ")).await.unwrap();
             }
         });
-        // when the backend answers what it has read
+        // when the backend responds with the body that it has read
         let backend = async {
             let mut connection = origin.accept().await;
             let read = connection.request().await.body;
             connection.send(ok(std::str::from_utf8(&read).unwrap())).await;
         };
         let (response, ()) = within(async { tokio::join!(gateway.send(&host, request), backend) }).await;
-        // then the client has it
+        // then the client receives it
         let body = within(response.unwrap().into_body().collect()).await.unwrap().to_bytes();
         assert_eq!(body, "piece ".repeat(8));
     }
 
-    async fn a_backend_is_left_when_the_gateway_gives_up(bus) {
+    async fn a_backend_is_dropped_when_the_gateway_gives_up(bus) {
         let origin = RawOrigin::bind().await;
         let _daemon = daemon(&bus, &origin.url(), |_| {}).await;
         let (gateway, host) = (gateway(&bus, TIMEOUT).await, host());
-        // given an upload that stands still
+        // given an upload without progress
         let (request, pieces) = upload();
         pieces.send(Bytes::from_static(b"first")).await.unwrap();
         // when

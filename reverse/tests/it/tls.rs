@@ -22,12 +22,12 @@ use tokio::sync::Barrier;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::stand::{call, get, in_front_of, is_unanswered, refusal, request, text, whole};
+use crate::harness::{call, get, has_no_valid_response, in_front_of, refusal, request, text, whole};
 
-/// More than one connection has.
+/// More exchanges than one connection takes.
 const TOGETHER: usize = 150;
 
-/// A certificate for `localhost`, which is its own root, as a server has it and as a client's file.
+/// A self-signed certificate for `localhost`: the server's configuration, and the client's root file.
 pub(crate) fn certificate() -> (Arc<rustls::ServerConfig>, NamedTempFile) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     let file = NamedTempFile::new().unwrap();
@@ -43,15 +43,15 @@ pub(crate) fn certificate() -> (Arc<rustls::ServerConfig>, NamedTempFile) {
     (Arc::new(config), file)
 }
 
-/// A backend that says how it was asked, over TLS or HTTP/2.
+/// A backend that responds with the request line that it received, over TLS or HTTP/2.
 struct Server {
     port: u16,
-    /// Of which some may be over.
+    /// Including closed ones.
     connections: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
 impl Server {
-    /// `protocols` are what it offers by ALPN; without TLS it speaks HTTP/2.
+    /// It offers `protocols` by ALPN; without TLS it speaks HTTP/2.
     async fn start(tls: Option<(Arc<rustls::ServerConfig>, &[&[u8]])>) -> Self {
         let acceptor = tls.map(|(config, protocols)| {
             let mut config = (*config).clone();
@@ -113,12 +113,12 @@ async fn describe(
     }
     let body = body.collect().await.unwrap().to_bytes();
     let body = String::from_utf8_lossy(&body);
-    let said = format!("{:?} {} {} {body}", head.version, head.method, head.uri);
+    let text = format!("{:?} {} {} {body}", head.version, head.method, head.uri);
     let trailers = HeaderMap::from_iter([(
         http::HeaderName::from_static("x-trailer"),
         http::HeaderValue::from_static("7"),
     )]);
-    let body = Full::new(Bytes::from(said)).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let body = Full::new(Bytes::from(text)).with_trailers(std::future::ready(Some(Ok(trailers))));
     let response = Response::builder()
         .header("x-te", head.headers.get("te").cloned().unwrap_or(http::HeaderValue::from_static("-")));
     assert!(head.version != Version::HTTP_2 || !head.headers.contains_key("connection"));
@@ -126,7 +126,7 @@ async fn describe(
 }
 
 #[tokio::test]
-async fn over_tls_what_is_agreed_upon_is_spoken() {
+async fn over_tls_the_negotiated_protocol_is_used() {
     let (config, ca) = certificate();
     for (offered, spoken) in
         [(&[&b"h2"[..], b"http/1.1"][..], "HTTP/2.0"), (&[b"http/1.1"], "HTTP/1.1"), (&[], "HTTP/1.1")]
@@ -142,7 +142,7 @@ async fn over_tls_what_is_agreed_upon_is_spoken() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_unknown_origin_is_not_taken() {
+async fn a_certificate_of_an_unknown_root_is_refused() {
     let ((config, _), (_, other)) = (certificate(), certificate());
     let server = Server::start(Some((config, &[b"h2"]))).await;
     let service = in_front_of(&server.url("https"), |backend| backend.ca = Some(other.path().to_owned()));
@@ -155,11 +155,11 @@ async fn over_http2_all_exchanges_share_one_connection() {
     let server = Server::start(None).await;
     let service = in_front_of(&server.url("http"), |backend| backend.protocol = Protocol::Http2);
 
-    let asked = (0..50).map(|number| {
+    let calls = (0..50).map(|number| {
         let service = service.clone();
         tokio::spawn(async move { text(&service, &format!("/{number}")).await })
     });
-    let texts = futures_util::future::join_all(asked).await;
+    let texts = futures_util::future::join_all(calls).await;
 
     for (number, text) in texts.into_iter().enumerate() {
         assert_eq!(text.unwrap(), format!("HTTP/2.0 GET http://app.example/{number} "));
@@ -168,19 +168,19 @@ async fn over_http2_all_exchanges_share_one_connection() {
 }
 
 #[tokio::test]
-async fn more_than_one_connection_takes_have_another() {
+async fn exchanges_beyond_one_connection_use_another() {
     let server = Server::start(None).await;
     let service = in_front_of(&server.url("http"), |backend| {
         backend.protocol = Protocol::Http2;
         backend.max_connections = 1000;
     });
 
-    // Each is answered when all of them are there.
-    let asked = (0..TOGETHER).map(|_| {
+    // The backend responds when it has received all of them.
+    let calls = (0..TOGETHER).map(|_| {
         let service = service.clone();
         tokio::spawn(async move { text(&service, "/together").await })
     });
-    for text in futures_util::future::join_all(asked).await {
+    for text in futures_util::future::join_all(calls).await {
         assert_eq!(text.unwrap(), "HTTP/2.0 GET http://app.example/together ");
     }
 
@@ -188,12 +188,12 @@ async fn more_than_one_connection_takes_have_another() {
 }
 
 #[tokio::test]
-async fn who_asks_for_what_a_backend_does_not_speak_harms_nobody_else() {
+async fn requests_in_an_unsupported_protocol_do_not_affect_others() {
     let (config, ca) = certificate();
     let server = Server::start(Some((config, &[b"http/1.1"]))).await;
     let service = in_front_of(&server.url("https"), |backend| {
         backend.ca = Some(ca.path().to_owned());
-        // Each needs a connection of its own.
+        // Each needs a separate connection.
         backend.keep_alive = Duration::ZERO;
     });
     let mut grpc = request("POST", "/", "");
@@ -207,7 +207,7 @@ async fn who_asks_for_what_a_backend_does_not_speak_harms_nobody_else() {
 }
 
 #[tokio::test]
-async fn grpc_takes_http2_in_cleartext_too_and_has_trailers() {
+async fn grpc_uses_http2_in_cleartext_and_has_trailers() {
     let server = Server::start(None).await;
     let service = in_front_of(&server.url("http"), |_| {});
     let mut call_request = request("POST", "/package.Service/Method", "message");
@@ -223,11 +223,11 @@ async fn grpc_takes_http2_in_cleartext_too_and_has_trailers() {
 }
 
 #[tokio::test]
-async fn a_backend_that_does_not_speak_http2_gives_no_valid_answer() {
+async fn a_backend_without_http2_gives_no_valid_response() {
     let origin = RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let service = in_front_of(&origin.url(), |backend| backend.protocol = Protocol::Http2);
 
-    assert!(is_unanswered(&service).await);
+    assert!(has_no_valid_response(&service).await);
 }
 
 #[tokio::test]
@@ -238,6 +238,6 @@ async fn a_lost_http2_connection_is_replaced() {
 
     server.drop_connections();
 
-    eventually("the next one answers", async || !is_unanswered(&service).await).await;
+    eventually("the next one answers", async || !has_no_valid_response(&service).await).await;
     assert_eq!(server.connections(), 2);
 }

@@ -1,4 +1,4 @@
-//! WebSockets to a backend: the handshake, messages, and who waits for whom.
+//! WebSockets to a backend: the handshake, messages, and backpressure.
 
 use h8s_nats::{ExchangeError, Refused, UpgradeOutcome};
 use h8s_test_support::over_both_buses;
@@ -9,13 +9,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::tls::certificate;
 use crate::websocket_backend::{field, switching};
-use crate::websocket_fixture::{Stand, gateway, host, refused, upgrade, within};
+use crate::websocket_fixture::{Fixture, gateway, host, refused, upgrade, within};
 
 const MIB: usize = 1024 * 1024;
 
 over_both_buses! {
-    async fn the_backend_is_asked_as_a_client_would_ask(bus) {
-        let stand = Stand::start(&bus).await;
+    async fn the_backend_receives_the_clients_handshake(bus) {
+        let fixture = Fixture::start(&bus).await;
         let mut request = upgrade("/a%2Fb//c?x=%20&&y");
         for (name, value) in [
             ("origin", "https://app.example"), ("cookie", "a=1"), ("authorization", "Basic eDp5"),
@@ -25,12 +25,12 @@ over_both_buses! {
         }
 
         let answer = async {
-            let (head, mut connection) = stand.backend.asked().await;
+            let (head, mut connection) = fixture.backend.accept_request().await;
             let fields = "Sec-WebSocket-Protocol: superchat\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Hop: 1\r\n";
             connection.raw(switching(&head, fields).replace("Upgrade\r\n", "Upgrade, X-Hop\r\n")).await;
             (head, connection)
         };
-        let (opened, (head, connection)) = tokio::join!(stand.open(request), answer);
+        let (opened, (head, connection)) = tokio::join!(fixture.open(request), answer);
 
         assert!(head.starts_with("GET /a%2Fb//c?x=%20&&y HTTP/1.1\r\n"), "{head}");
         for (name, value) in [
@@ -47,13 +47,13 @@ over_both_buses! {
         assert_eq!(fields, [("sec-websocket-protocol", "superchat"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]);
         drop(session);
         connection.end().await;
-        stand.end_quietly().await;
+        fixture.end_quietly().await;
     }
 
     async fn a_refusal_is_the_clients_response(bus) {
-        let stand = Stand::start(&bus).await;
+        let fixture = Fixture::start(&bus).await;
         let refuse = async {
-            let (_, mut connection) = stand.backend.asked().await;
+            let (_, mut connection) = fixture.backend.accept_request().await;
             let body = "not you".repeat(100_000);
             let length = body.len();
             let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\nX-Why: because\r\n\r\n");
@@ -62,16 +62,16 @@ over_both_buses! {
         };
 
         let ((status, headers, body), connection) =
-            tokio::join!(async { refused(stand.open(upgrade("/")).await).await }, refuse);
+            tokio::join!(async { refused(fixture.open(upgrade("/")).await).await }, refuse);
 
         assert_eq!((status, &headers["x-why"]), (403, &"because".parse().unwrap()));
         assert_eq!(body.unwrap(), "not you".repeat(100_000));
         connection.end().await;
-        stand.end_quietly().await;
+        fixture.end_quietly().await;
     }
 
-    async fn an_answer_that_is_none_is_a_502(bus) {
-        let stand = Stand::start(&bus).await;
+    async fn an_invalid_response_is_a_502(bus) {
+        let fixture = Fixture::start(&bus).await;
         type Answering = fn(&str) -> String;
         let answers: [(&str, Answering); 7] = [
             ("a page", |_| "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".into()),
@@ -84,53 +84,53 @@ over_both_buses! {
         ];
         for (what, answer) in answers {
             let answer = async {
-                let (head, mut connection) = stand.backend.asked().await;
+                let (head, mut connection) = fixture.backend.accept_request().await;
                 connection.raw(answer(&head)).await;
                 connection.end().await;
             };
-            let (asked, ()) = tokio::join!(stand.open(upgrade("/")), answer);
-            let error = asked.map(drop).unwrap_err();
+            let (opened, ()) = tokio::join!(fixture.open(upgrade("/")), answer);
+            let error = opened.map(drop).unwrap_err();
             assert!(matches!(error, ExchangeError::Aborted { .. }), "{what}: {error}");
         }
-        stand.end_quietly().await;
+        fixture.end_quietly().await;
     }
 
-    async fn a_backend_that_does_not_answer_is_left_when_the_client_is(bus) {
-        let stand = Stand::start(&bus).await;
+    async fn a_backend_without_a_response_is_dropped_with_its_client(bus) {
+        let fixture = Fixture::start(&bus).await;
 
         let connection = tokio::select! {
-            _ = stand.open(upgrade("/")) => panic!("nobody answers"),
-            (_, connection) = stand.backend.asked() => connection,
+            _ = fixture.open(upgrade("/")) => panic!("the backend has not responded"),
+            (_, connection) = fixture.backend.accept_request() => connection,
         };
 
-        // Dropping the question withdraws it.
+        // Dropping the request cancels it.
         connection.end().await;
-        stand.end_quietly().await;
+        fixture.end_quietly().await;
     }
 
-    async fn a_backend_that_does_not_answer_in_time_is_left(bus) {
-        let stand = Stand::start(&bus).await;
+    async fn a_backend_without_a_response_in_time_is_dropped(bus) {
+        let fixture = Fixture::start(&bus).await;
         let hasty = gateway(&bus, std::time::Duration::from_secs(1)).await;
         let host = host();
 
         let (answer, (_, connection)) =
-            tokio::join!(within(hasty.open_websocket(&host, upgrade("/"))), stand.backend.asked());
+            tokio::join!(within(hasty.open_websocket(&host, upgrade("/"))), fixture.backend.accept_request());
 
         assert!(answer.is_err(), "{answer:?}");
         connection.end().await;
-        stand.end_quietly().await;
+        fixture.end_quietly().await;
     }
 
-    async fn a_backend_is_spoken_to_over_tls(bus) {
+    async fn a_backend_is_reached_over_tls(bus) {
         let (config, file) = certificate();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        let stand = Stand::with(&bus, |backend| {
+        let fixture = Fixture::with(&bus, |backend| {
             backend.url = url.parse().unwrap();
             backend.ca = Some(file.path().to_owned());
         })
         .await;
-        let address = stand.backend.address();
+        let address = fixture.backend.address();
         let decrypting = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
@@ -138,54 +138,54 @@ over_both_buses! {
             let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
         });
 
-        let (mut client, mut backend) = stand.opened().await;
-        client.say("there").await;
-        assert_eq!(backend.hear().await, "there");
-        backend.say("and back").await;
-        assert_eq!(client.hear().await, "and back");
+        let (mut client, mut backend) = fixture.opened().await;
+        client.send_text("there").await;
+        assert_eq!(backend.receive_text().await, "there");
+        backend.send_text("and back").await;
+        assert_eq!(client.receive_text().await, "and back");
         client.close(4000, "bye").await;
         assert_eq!(backend.closed().await, (4000, "bye".into()));
         backend.end().await;
-        stand.end_quietly().await;
+        fixture.end_quietly().await;
         within(decrypting).await.unwrap();
     }
 
     async fn an_outage_of_nats_is_survived(mut bus) {
-        let stand = Stand::start(&bus).await;
-        let (mut client, mut backend) = stand.opened().await;
+        let fixture = Fixture::start(&bus).await;
+        let (mut client, mut backend) = fixture.opened().await;
 
         bus.stop().await;
-        backend.say("while NATS is away").await;
+        backend.send_text("while NATS is away").await;
         bus.restart().await;
 
-        assert_eq!(client.hear().await, "while NATS is away");
-        client.say("and back").await;
-        assert_eq!(backend.hear().await, "and back");
+        assert_eq!(client.receive_text().await, "while NATS is away");
+        client.send_text("and back").await;
+        assert_eq!(backend.receive_text().await, "and back");
     }
 
-    async fn a_backend_that_is_not_there_is_unreachable(bus) {
+    async fn a_closed_port_is_unreachable(bus) {
         let gone = crate::websocket_backend::Backend::bind().await.url();
-        let stand = Stand::with(&bus, |config| config.url = gone.parse().unwrap()).await;
-        let answer = stand.open(upgrade("/")).await;
+        let fixture = Fixture::with(&bus, |config| config.url = gone.parse().unwrap()).await;
+        let answer = fixture.open(upgrade("/")).await;
         assert!(matches!(answer, Err(ExchangeError::Refused(Refused::Unreachable))), "{answer:?}");
     }
 
-    async fn there_are_no_more_than_there_may_be(bus) {
-        let stand = Stand::with(&bus, |config| config.max_websockets = 1).await;
-        let (first, connection) = stand.opened().await;
+    async fn websockets_beyond_the_limit_are_refused(bus) {
+        let fixture = Fixture::with(&bus, |config| config.max_websockets = 1).await;
+        let (first, connection) = fixture.opened().await;
 
-        let answer = stand.open(upgrade("/")).await;
+        let answer = fixture.open(upgrade("/")).await;
         assert!(matches!(answer, Err(ExchangeError::Refused(Refused::Busy))), "{answer:?}");
 
         drop(first);
         connection.end().await;
-        within(stand.service.idle()).await;
-        let (_second, _connection) = stand.opened().await;
+        within(fixture.service.idle()).await;
+        let (_second, _connection) = fixture.opened().await;
     }
 
-    async fn messages_arrive_as_they_were_sent(bus) {
-        let stand = Stand::start(&bus).await;
-        let (mut client, mut backend) = stand.opened().await;
+    async fn messages_arrive_unchanged(bus) {
+        let fixture = Fixture::start(&bus).await;
+        let (mut client, mut backend) = fixture.opened().await;
         let large: Vec<u8> = (0..5 * MIB).map(|n| (n % 251) as u8).collect();
 
         for (opcode, data) in [
@@ -205,19 +205,19 @@ over_both_buses! {
         backend.frame(Frame::new(Opcode::Text, b"h\xc3").unfinished()).await;
         backend.frame(Frame::new(Opcode::Ping, "?")).await;
         backend.frame(Frame::new(Opcode::Continuation, b"\xa9!")).await;
-        assert_eq!(client.hear().await, "hé!");
+        assert_eq!(client.receive_text().await, "hé!");
         assert_eq!(backend.next().await.map(|frame| (frame.opcode, frame.payload)), Some((Opcode::Pong, b"?".to_vec())));
     }
 
     async fn ten_thousand_messages_stay_in_order_both_ways(bus) {
-        let stand = Stand::start(&bus).await;
-        let (client, mut backend) = stand.opened().await;
+        let fixture = Fixture::start(&bus).await;
+        let (client, mut backend) = fixture.opened().await;
         let mut client = client;
         let echo = async {
             for n in 0..10_000 {
-                let text = backend.hear().await;
+                let text = backend.receive_text().await;
                 assert_eq!(text, n.to_string());
-                backend.say(&text).await;
+                backend.send_text(&text).await;
             }
         };
         let talk = async {
@@ -232,39 +232,39 @@ over_both_buses! {
                 client.session.send(h8s_wire::MessageKind::Text, n.to_string().into(), false).await;
             }
             for n in heard..10_000 {
-                assert_eq!(client.hear().await, n.to_string());
+                assert_eq!(client.receive_text().await, n.to_string());
             }
         };
         tokio::join!(echo, talk);
     }
 
     async fn t19_a_backend_that_does_not_read_stops_its_client(bus) {
-        let stand = Stand::start(&bus).await;
-        let (mut client, mut backend) = stand.opened().await;
+        let fixture = Fixture::start(&bus).await;
+        let (mut client, mut backend) = fixture.opened().await;
         let message = Message::binary(vec![7; 64 * 1024]);
         let mut sent = 0;
-        // What the two sockets' buffers take, and a window.
+        // The buffers of the two sockets, and a window.
         while tokio::time::timeout(std::time::Duration::from_secs(1), client.send(&message)).await.is_ok() {
             sent += 1;
-            assert!(sent < 32 * MIB / (64 * 1024), "nobody stops the client");
+            assert!(sent < 32 * MIB / (64 * 1024), "the client is not stopped");
         }
         for _ in 0..sent {
             assert_eq!(backend.message().await, (Opcode::Binary, message.data.to_vec()));
         }
-        client.say("after all").await;
-        assert_eq!(backend.hear().await, "after all");
+        client.send_text("after all").await;
+        assert_eq!(backend.receive_text().await, "after all");
     }
 
     async fn t19_a_client_that_does_not_read_stops_its_backend_and_no_other(bus) {
-        let stand = Stand::start(&bus).await;
-        let (mut stalled, mut flooding) = stand.opened().await;
-        let (mut client, mut backend) = stand.opened().await;
+        let fixture = Fixture::start(&bus).await;
+        let (mut stalled, mut flooding) = fixture.opened().await;
+        let (mut client, mut backend) = fixture.opened().await;
         let frame = Frame::new(Opcode::Binary, vec![7; 32 * 1024 - 4]).unmasked().encode();
         let sent = flooding.flood(&frame, 64 * MIB).await;
-        assert!(sent < 32 * MIB, "nobody stops the backend: {sent} bytes");
+        assert!(sent < 32 * MIB, "the backend is not stopped: {sent} bytes");
 
-        backend.say("meanwhile").await;
-        assert_eq!(client.hear().await, "meanwhile");
+        backend.send_text("meanwhile").await;
+        assert_eq!(client.receive_text().await, "meanwhile");
 
         for _ in 0..sent / frame.len() {
             assert_eq!(stalled.message().await.data.len(), 32 * 1024 - 4);
@@ -272,8 +272,8 @@ over_both_buses! {
     }
 
     async fn pings_are_answered_while_the_client_does_not_read(bus) {
-        let stand = Stand::start(&bus).await;
-        let (mut client, mut backend) = stand.opened().await;
+        let fixture = Fixture::start(&bus).await;
+        let (mut client, mut backend) = fixture.opened().await;
         // More than a window.
         let message = vec![7; 3 * MIB];
         backend.frame(Frame::new(Opcode::Binary, &message)).await;
@@ -285,19 +285,19 @@ over_both_buses! {
         assert_eq!(client.message().await.data.len(), message.len());
     }
 
-    async fn pongs_that_are_not_read_are_not_collected(bus) {
-        let stand = Stand::start(&bus).await;
-        let (mut client, mut backend) = stand.opened().await;
+    async fn unread_pongs_are_not_buffered_without_limit(bus) {
+        let fixture = Fixture::start(&bus).await;
+        let (mut client, mut backend) = fixture.opened().await;
         let ping = Frame::new(Opcode::Ping, [7; 125]).unmasked().encode();
 
-        // What the sockets' buffers take both ways: in the end pings wait for pongs to be read.
+        // The buffers of the sockets in both directions; then pings wait until pongs are read.
         let sent = backend.flood(&ping, 256 * MIB).await;
-        assert!(sent < 64 * MIB, "nobody stops the backend: {sent} bytes");
+        assert!(sent < 64 * MIB, "the backend is not stopped: {sent} bytes");
 
         for _ in 0..sent / ping.len() {
             assert_eq!(backend.next().await.expect("a pong").opcode, Opcode::Pong);
         }
-        client.say("all is well").await;
-        assert_eq!(backend.hear().await, "all is well");
+        client.send_text("all is well").await;
+        assert_eq!(backend.receive_text().await, "all is well");
     }
 }

@@ -1,4 +1,4 @@
-//! The server's side of a WebSocket, written for these tests alone: it sees every frame as it travels, and can send any.
+//! The server side of a WebSocket for these tests: it sees every frame, and can send any.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::websocket_fixture::within;
 
-/// What keys are answered with (RFC 6455 §1.3).
+/// Hashed with every key (RFC 6455 §1.3).
 const ACCEPT_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A listening backend.
@@ -30,7 +30,7 @@ impl Backend {
     }
 
     /// The next connection, and the head of the request on it.
-    pub(crate) async fn asked(&self) -> (String, Connection) {
+    pub(crate) async fn accept_request(&self) -> (String, Connection) {
         let (stream, _) = within(self.0.accept()).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let mut connection = Connection { stream, buffer: BytesMut::new() };
@@ -46,7 +46,7 @@ impl Backend {
 
     /// The next connection, accepted with these fields.
     pub(crate) async fn accept_with(&self, fields: &str) -> Connection {
-        let (head, mut connection) = self.asked().await;
+        let (head, mut connection) = self.accept_request().await;
         connection.raw(switching(&head, fields)).await;
         connection
     }
@@ -95,7 +95,7 @@ impl Connection {
         self.raw(frame.unmasked().encode()).await;
     }
 
-    pub(crate) async fn say(&mut self, text: &str) {
+    pub(crate) async fn send_text(&mut self, text: &str) {
         self.frame(Frame::new(Opcode::Text, text)).await;
     }
 
@@ -103,12 +103,12 @@ impl Connection {
         self.frame(Frame::new(Opcode::Close, [&code.to_be_bytes(), reason.as_bytes()].concat())).await;
     }
 
-    /// Writes what is taken at once, until nothing is for a while. How much that was.
+    /// Writes until the peer stops reading. Returns the number of bytes.
     pub(crate) async fn flood(&mut self, bytes: &[u8], most: usize) -> usize {
         let pause = std::time::Duration::from_millis(500);
         let mut sent = 0;
         while sent < most {
-            // Whole pieces or, at the end, a part of one: nothing is said after it.
+            // Whole pieces or, at the end, a part of one: no frame follows.
             match tokio::time::timeout(pause, self.stream.write(&bytes[sent % bytes.len()..])).await {
                 Ok(written) => sent += written.unwrap(),
                 Err(_) => break,
@@ -142,13 +142,13 @@ impl Connection {
         (opcode, data)
     }
 
-    pub(crate) async fn hear(&mut self) -> String {
+    pub(crate) async fn receive_text(&mut self) -> String {
         let (opcode, data) = self.message().await;
         assert_eq!(opcode, Opcode::Text);
         String::from_utf8(data).unwrap()
     }
 
-    /// A close frame, its code (1005 without) and reason; and then, answered or not, the end of the connection.
+    /// The close frame's code (1005 without one) and reason. Waits for the end of the connection.
     pub(crate) async fn closed(&mut self) -> (u16, String) {
         let frame = self.next().await.expect("a close frame");
         assert_eq!(frame.opcode, Opcode::Close, "{frame:?}");

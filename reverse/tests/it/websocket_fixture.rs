@@ -1,4 +1,4 @@
-//! A client's session at a gateway, a daemon, and a backend behind it.
+//! A client's session at a gateway, a daemon, and its backend.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use h8s_test_support::{Bus, eventually};
 use h8s_wire::{Close, Host, Message, MessageKind, QueueGroup};
 use http::{HeaderMap, Request};
 
-use crate::stand;
+use crate::harness;
 use crate::websocket_backend::{Backend, Connection};
 
-/// The largest message that the daemons here take.
+/// The message limit of the daemons.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 6 * 1024 * 1024;
 
-/// All of them but the client.
-pub(crate) struct Stand {
+/// Gateway, daemon and backend.
+pub(crate) struct Fixture {
     pub(crate) gateway: Requester,
-    /// `None` once it is gone.
+    /// `None` after its end.
     pub(crate) daemon: Option<Responder>,
     pub(crate) service: ReverseService,
     pub(crate) backend: Backend,
 }
 
-impl Stand {
+impl Fixture {
     pub(crate) async fn start(bus: &Bus) -> Self {
         Self::with(bus, |_| {}).await
     }
@@ -39,7 +39,7 @@ impl Stand {
         Self { gateway, daemon: Some(daemon), service, backend }
     }
 
-    /// A client with its WebSocket, and the backend's side of it.
+    /// An open WebSocket: the client, and the backend's side.
     pub(crate) async fn opened(&self) -> (Client, Connection) {
         let (opened, connection) = tokio::join!(self.open(upgrade("/chat")), self.backend.accept());
         let UpgradeOutcome::Accepted { session, .. } = opened.unwrap() else { panic!("refused") };
@@ -50,7 +50,7 @@ impl Stand {
         within(self.gateway.open_websocket(&host(), request)).await
     }
 
-    /// Nothing is left of any connection: no task at the daemon, no exchange at the gateway.
+    /// Waits until no connection is left: no task at the daemon, no exchange at the gateway.
     pub(crate) async fn end_quietly(self) {
         within(self.service.idle()).await;
         eventually("the gateway's exchanges are over", async || self.gateway.open_exchanges() == 0).await;
@@ -62,10 +62,10 @@ pub(crate) async fn daemon(
     backend: &str,
     set: impl FnOnce(&mut BackendConfig),
 ) -> (Responder, ReverseService) {
-    let mut backend = BackendConfig { max_message_bytes: MAX_MESSAGE_BYTES, ..stand::backend(backend) };
+    let mut backend = BackendConfig { max_message_bytes: MAX_MESSAGE_BYTES, ..harness::backend(backend) };
     set(&mut backend);
     let config = ReverseConfig {
-        mappings: vec![stand::mapping(backend)],
+        mappings: vec![harness::mapping(backend)],
         queue_group: QueueGroup::default(),
         grace_period: Duration::from_secs(5),
     };
@@ -81,7 +81,7 @@ pub(crate) async fn gateway(bus: &Bus, request_timeout: Duration) -> Requester {
     let config =
         RequesterConfig::default().request_timeout(request_timeout).max_message_bytes(64 * 1024 * 1024);
     let requester = Requester::start(link(bus).await, config).await.unwrap();
-    // Before it is ready it says yes to everything.
+    // Before it is ready it accepts every request.
     eventually("WebSockets are announced", async || {
         requester.is_ready() && requester.serves_websocket(&host(), "/chat")
     })
@@ -101,12 +101,12 @@ pub(crate) fn upgrade(target: &str) -> Request<()> {
     Request::builder().uri(target).header("host", "app.example").body(()).unwrap()
 }
 
-/// Twice what the busiest machine needs for anything here.
+/// Twice the time that the slowest test needs on a busy machine.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     h8s_test_support::within(Duration::from_secs(20), future).await
 }
 
-/// What the gateway sees of a refusal.
+/// A refusal as the gateway receives it.
 pub(crate) async fn refused(
     answer: Result<UpgradeOutcome, ExchangeError>,
 ) -> (u16, HeaderMap, Result<String, BoxError>) {
@@ -117,7 +117,7 @@ pub(crate) async fn refused(
     (head.status.as_u16(), head.headers, text.map_err(Into::into))
 }
 
-/// The client's side of one connection.
+/// The client's side of a connection.
 pub(crate) struct Client {
     pub(crate) session: UpstreamSession,
 }
@@ -128,7 +128,7 @@ impl Client {
         Self { session }
     }
 
-    /// Sends a message whole, in parts, as room allows. Nothing may come meanwhile.
+    /// Sends a message in parts, as the window allows. No other event is expected meanwhile.
     pub(crate) async fn send(&mut self, message: &Message) {
         let mut rest = message.data.clone();
         loop {
@@ -144,11 +144,11 @@ impl Client {
         }
     }
 
-    pub(crate) async fn say(&mut self, text: &str) {
+    pub(crate) async fn send_text(&mut self, text: &str) {
         self.send(&Message::text(text)).await;
     }
 
-    pub(crate) async fn hear(&mut self) -> String {
+    pub(crate) async fn receive_text(&mut self) -> String {
         let message = self.message().await;
         assert_eq!(message.kind, MessageKind::Text);
         String::from_utf8(message.data.to_vec()).unwrap()
@@ -168,12 +168,12 @@ impl Client {
         }
     }
 
-    /// What the gateway does when the client has closed, or vanished.
+    /// Closes as the gateway does when the client has closed or vanished.
     pub(crate) async fn close(self, code: u16, reason: &str) {
         within(self.session.close(Close::new(code, reason))).await;
     }
 
-    /// The next that is not about room.
+    /// The next event other than a window update.
     async fn event(&mut self) -> UpstreamEvent {
         loop {
             match within(self.session.next()).await {

@@ -1,4 +1,4 @@
-//! Precedence, and every kind of mistake, with an environment of the test's own.
+//! Precedence, and every kind of error, with an injected environment.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -66,15 +66,15 @@ fn read_with(content: &str, line: &str, env: &[(&str, &str)]) -> Result<Loaded<F
     read(&format!("--config {} {line}", file.path().display()), env)
 }
 
-/// What is said about wrong settings, with the temporary file's path removed.
-fn mistakes_of<F: std::fmt::Debug>(result: Result<Loaded<F>, Exit>) -> Vec<String> {
+/// The lines about invalid settings, without the temporary file's path.
+fn errors_of<F: std::fmt::Debug>(result: Result<Loaded<F>, Exit>) -> Vec<String> {
     let exit = result.unwrap_err();
     assert_eq!(exit.code(), 2, "{exit}");
     exit.to_string().lines().map(|line| line.replace(std::env::temp_dir().to_str().unwrap(), "")).collect()
 }
 
 #[test]
-fn defaults_hold_when_nobody_says_otherwise() {
+fn defaults_apply_without_other_values() {
     let loaded = read::<Flags>("", &[]).unwrap();
 
     assert_eq!(loaded.flags.listen, "127.0.0.1:8080".parse().unwrap());
@@ -152,12 +152,12 @@ fn tables_are_handed_back_untouched() {
 }
 
 #[test]
-fn all_mistakes_of_all_layers_are_reported_together() {
+fn all_errors_of_all_layers_are_reported_together() {
     let file = "request-timeout = 5\nlisten_on = 'x'\nhost-filters = { a = 1 }";
     let line = "--listen nowhere --mode quick --colour red --offset";
     let env = [("MAX_BODY", "10 apples"), ("TRACK", "perhaps")];
 
-    let said = mistakes_of(read_with(file, line, &env)).join("\n");
+    let errors = errors_of(read_with(file, line, &env)).join("\n");
 
     for expected in [
         "--listen \"nowhere\": invalid socket address syntax (the default is 127.0.0.1:8080).",
@@ -170,17 +170,54 @@ fn all_mistakes_of_all_layers_are_reported_together() {
         "listen_on is not a known key",
         "host-filters is a table; write host-filters = \"value\", or a list of values.",
     ] {
-        assert!(said.contains(expected), "{expected}\nis missing in\n{said}");
+        assert!(errors.contains(expected), "{expected}\nis missing in\n{errors}");
     }
-    assert_eq!(said.lines().count(), 9, "{said}");
+    assert_eq!(errors.lines().count(), 9, "{errors}");
 }
 
 #[test]
-fn several_unknown_flags_are_all_named_with_what_may_be_meant() {
-    let said = mistakes_of(read::<Flags>("--lisen 127.0.0.1:1 --zzz=1 --mode slow", &[]));
+fn a_table_overrides_the_flags_of_all_layers() {
+    let file =
+        "offset = 1\nmode = 'fast'\n[[component]]\noffset = 2\ntrack-interest = true\nhost-filters = ['b']";
+    let loaded = read_with(file, "--offset 3 --host-filters a", &[("TIMEOUT", "2s")]).unwrap();
+    let table = loaded.tables["component"][0].as_table().unwrap();
+    let mut errors = ConfigErrors::new();
+    let keys = ["offset", "track-interest", "host-filters"];
+
+    let flags: Flags = loaded.layers.overridden("[[component]] 1", table, &keys, &mut errors).unwrap();
+
+    assert!(errors.is_empty() && flags.track_interest && !loaded.flags.track_interest);
+    assert_eq!((flags.offset, flags.host_filters, flags.mode.as_str()), (Some(2), vec!["b".into()], "fast"));
+    assert_eq!((flags.request_timeout, loaded.flags.offset), (Duration::from_secs(2), Some(3)));
+}
+
+#[test]
+fn errors_in_a_table_are_all_reported_under_its_label() {
+    let file = "[[component]]\noffset = 'x'\nofset = 1\nrequest-timeout = 5\nmode = { a = 1 }";
+    let loaded = read_with(file, "", &[]).unwrap();
+    let table = loaded.tables["component"][0].as_table().unwrap();
+    let mut errors = ConfigErrors::new();
+
+    let keys = ["offset", "request-timeout", "mode"];
+    assert!(loaded.layers.overridden::<Flags>("[[component]] 1", table, &keys, &mut errors).is_none());
+
+    let errors = errors.into_result().unwrap_err().to_string();
+    for expected in [
+        "[[component]] 1: offset = \"x\": ",
+        "[[component]] 1: ofset: unknown key; the keys are offset, request-timeout, mode",
+        "[[component]] 1: request-timeout = \"5\": the unit is missing; write 5s",
+        "[[component]] 1: mode: write a value",
+    ] {
+        assert!(errors.contains(expected), "{expected}\nis missing in\n{errors}");
+    }
+}
+
+#[test]
+fn several_unknown_flags_are_all_named_with_suggestions() {
+    let errors = errors_of(read::<Flags>("--lisen 127.0.0.1:1 --zzz=1 --mode slow", &[]));
 
     assert_eq!(
-        said,
+        errors,
         [
             "--lisen is not a flag of this program; did you mean --listen?",
             "--zzz is not a flag of this program; see --help.",
@@ -190,71 +227,74 @@ fn several_unknown_flags_are_all_named_with_what_may_be_meant() {
 }
 
 #[test]
-fn a_key_with_a_slip_is_answered_with_the_right_one() {
-    let said = mistakes_of(read_with("max_body_size = 1\n[[componnent]]\nfile = 'a'", "", &[])).join("\n");
+fn a_misspelled_key_gets_a_suggestion() {
+    let errors = errors_of(read_with("max_body_size = 1\n[[componnent]]\nfile = 'a'", "", &[])).join("\n");
 
-    assert!(said.contains("max_body_size is not a known key; did you mean max-body-size?"), "{said}");
-    assert!(said.contains("componnent is not a known key; did you mean component?"), "{said}");
+    assert!(errors.contains("max_body_size is not a known key; did you mean max-body-size?"), "{errors}");
+    assert!(errors.contains("componnent is not a known key; did you mean component?"), "{errors}");
 }
 
 #[test]
 fn a_file_cannot_name_another() {
-    let said = mistakes_of(read_with("config = 'other.toml'", "", &[])).join("\n");
+    let errors = errors_of(read_with("config = 'other.toml'", "", &[])).join("\n");
 
-    assert!(said.contains("config is not a known key"), "{said}");
+    assert!(errors.contains("config is not a known key"), "{errors}");
 }
 
 #[test]
-fn a_broken_file_is_named_with_its_line_beside_the_other_mistakes() {
-    let said = mistakes_of(read_with("offset = 1\noffset = 2", "--listen x", &[]));
+fn an_invalid_file_is_named_with_its_line_beside_the_other_errors() {
+    let errors = errors_of(read_with("offset = 1\noffset = 2", "--listen x", &[]));
 
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].contains(", line 2: not valid TOML (") && said[0].contains("duplicate key"), "{said:?}");
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(
+        errors[0].contains(", line 2: not valid TOML (") && errors[0].contains("duplicate key"),
+        "{errors:?}"
+    );
 }
 
 #[test]
-fn a_missing_file_is_a_mistake() {
-    let said = mistakes_of(read::<Flags>("--config /nowhere/at/all.toml", &[]));
+fn a_missing_file_is_an_error() {
+    let errors = errors_of(read::<Flags>("--config /nowhere/at/all.toml", &[]));
 
-    assert_eq!(said.len(), 1);
-    assert!(said[0].starts_with("--config /nowhere/at/all.toml: cannot be read"), "{said:?}");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].starts_with("--config /nowhere/at/all.toml: cannot be read"), "{errors:?}");
 }
 
 #[test]
 fn every_missing_required_flag_is_named_with_its_remedies() {
-    let said = mistakes_of(read::<Strict>("", &[]));
+    let errors = errors_of(read::<Strict>("", &[]));
 
     assert_eq!(
-        said,
+        errors,
         ["--backend-url is missing; give it or set BACKEND.", "--hostname is missing; give it.",]
     );
-    assert_eq!(mistakes_of(read::<Strict>("--hostname x", &[])).len(), 1);
+    assert_eq!(errors_of(read::<Strict>("--hostname x", &[])).len(), 1);
     assert_eq!(read::<Strict>("--hostname x", &[("BACKEND", "y")]).unwrap().flags.backend_url, "y");
 }
 
 #[test]
-fn flags_that_do_not_fit_together_are_judged_over_all_layers() {
-    let said = mistakes_of(read::<Flags>("--tls-cert a.pem", &[])).join("\n");
-    assert!(said.contains("--tls-key"), "{said}");
+fn conflicts_between_flags_are_checked_over_all_layers() {
+    let errors = errors_of(read::<Flags>("--tls-cert a.pem", &[])).join("\n");
+    assert!(errors.contains("--tls-key"), "{errors}");
 
     let flags = read_with("tls-key = 'a.key'", "--tls-cert a.pem", &[]).unwrap().flags;
     assert_eq!((flags.tls_cert, flags.tls_key), (Some("a.pem".into()), Some("a.key".into())));
 }
 
 #[test]
-fn a_flag_given_twice_is_a_mistake() {
-    let said = mistakes_of(read::<Flags>("--offset 1 --offset 2", &[]));
+fn a_flag_given_twice_is_an_error() {
+    let errors = errors_of(read::<Flags>("--offset 1 --offset 2", &[]));
 
-    assert!(said[0].contains("cannot be used multiple times"), "{said:?}");
+    assert!(errors[0].contains("cannot be used multiple times"), "{errors:?}");
 }
 
 #[test]
-fn secrets_show_neither_in_mistakes_nor_in_help() {
+fn secrets_appear_neither_in_errors_nor_in_help() {
     let flags = read::<Flags>("--authorization-key hunter2", &[]).unwrap().flags;
     assert!(!format!("{flags:?}").contains("hunter2"));
 
-    let said = mistakes_of(read_with("authorization-key = ''", "", &[])).join("\n");
-    assert!(said.contains("authorization-key = [secret]: an empty secret protects nothing"), "{said}");
+    let errors = errors_of(read_with("authorization-key = ''", "", &[])).join("\n");
+    assert!(errors.contains("authorization-key = [secret]: an empty secret protects nothing"), "{errors}");
 
     let masked = Flags::command().mut_args(mask_secrets);
     let key = masked.get_arguments().find(|arg| arg.get_long() == Some("authorization-key")).unwrap();
@@ -279,12 +319,12 @@ fn help_and_version_pass_through_with_code_0() {
 
 #[cfg(unix)]
 #[test]
-fn a_value_that_is_not_utf8_is_a_mistake() {
+fn a_value_that_is_not_utf8_is_an_error() {
     use std::os::unix::ffi::OsStringExt as _;
     let value = OsString::from_vec(b"\xff\xfe".to_vec());
 
     let argv = [OsString::from("program"), "--listen".into(), value];
-    let said = mistakes_of(load_from::<Flags>(argv, &[], &|_| None));
+    let errors = errors_of(load_from::<Flags>(argv, &[], &|_| None));
 
-    assert!(said[0].starts_with("--listen") && said[0].contains("UTF-8"), "{said:?}");
+    assert!(errors[0].starts_with("--listen") && errors[0].contains("UTF-8"), "{errors:?}");
 }

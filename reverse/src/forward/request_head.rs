@@ -1,0 +1,382 @@
+//! Rewrites the head of a request for a backend: target, `Host`, forwarding fields, hop-by-hop fields.
+
+use std::str::FromStr;
+
+use h8s_nats::ExchangeContext;
+use h8s_wire::{PathPattern, reserved};
+use http::header::{self, Entry, HeaderName};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Uri};
+
+use super::failure::Failure;
+use crate::backend::BackendUrl;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// The `Host` that a backend receives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's `Host`.
+    #[default]
+    Keep,
+    /// The host and port of the backend's URL.
+    Backend,
+    /// A fixed value.
+    Fixed(Authority),
+}
+
+impl FromStr for HostHeader {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "keep" => Ok(Self::Keep),
+            "backend" => Ok(Self::Backend),
+            host => match host.parse::<Authority>() {
+                Ok(authority) if !host.contains('@') => Ok(Self::Fixed(authority)),
+                _ => Err(format!(
+                    "{host:?} is not a valid host; write keep, backend, or a host such as app.internal"
+                )),
+            },
+        }
+    }
+}
+
+/// The HTTP version of a rewritten head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http1,
+    Http2,
+}
+
+/// The rewrite of one mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct Rewrite {
+    pub(crate) url: BackendUrl,
+    pub(crate) path: PathPattern,
+    pub(crate) host_header: HostHeader,
+    pub(crate) strip_prefix: bool,
+}
+
+impl Rewrite {
+    /// Rewrites `head` for the backend.
+    ///
+    /// # Errors
+    /// [`Failure::Request`] if it cannot be forwarded.
+    pub(crate) fn rewrite(&self, head: &mut http::request::Parts, version: Version) -> Result<(), Failure> {
+        let context = head.extensions.remove::<ExchangeContext>().unwrap_or_default();
+        strip(&mut head.headers, version);
+        self.describe(&mut head.headers, &context);
+        let target = self.target(&head.uri)?;
+        head.uri = match version {
+            Version::Http1 => {
+                if let Some(authority) = self.authority() {
+                    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| INVALID_HOST)?;
+                    head.headers.insert(header::HOST, host);
+                }
+                target.into()
+            }
+            Version::Http2 => {
+                let host = head.headers.remove(header::HOST);
+                let authority = match self.authority() {
+                    Some(authority) => authority.clone(),
+                    None => {
+                        let host = host.ok_or(INVALID_HOST)?;
+                        Authority::try_from(host.as_bytes()).map_err(|_| INVALID_HOST)?
+                    }
+                };
+                let uri = Uri::builder().scheme(self.url.scheme().clone()).authority(authority);
+                uri.path_and_query(target).build().map_err(|_| INVALID_TARGET)?
+            }
+        };
+        Ok(())
+    }
+
+    /// Completes the forwarding fields that the gateway did not set.
+    fn describe(&self, headers: &mut HeaderMap, context: &ExchangeContext) {
+        if let (Entry::Vacant(vacant), Some(client)) = (headers.entry(FORWARDED_FOR), context.client)
+            && let Ok(client) = HeaderValue::from_str(&client.to_string())
+        {
+            vacant.insert(client);
+        }
+        let scheme = if context.is_secure { "https" } else { "http" };
+        headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(scheme));
+        if let Some(host) = headers.get(header::HOST).cloned() {
+            headers.entry(FORWARDED_HOST).or_insert(host);
+        }
+        if self.strip_prefix && !is_everything(&self.path) {
+            let prefix = self.path.to_string();
+            let prefix = HeaderValue::from_str(prefix.trim_end_matches('*').trim_end_matches('/'));
+            headers.extend(prefix.ok().map(|prefix| (FORWARDED_PREFIX, prefix)));
+        }
+    }
+
+    /// The replacement of the client's `Host`, if any.
+    fn authority(&self) -> Option<&Authority> {
+        match &self.host_header {
+            HostHeader::Keep => None,
+            HostHeader::Backend => Some(self.url.authority()),
+            HostHeader::Fixed(authority) => Some(authority),
+        }
+    }
+
+    /// The client's target, byte for byte except for the prefix and the base.
+    fn target(&self, uri: &Uri) -> Result<PathAndQuery, Failure> {
+        let Some(original) = uri.path_and_query() else { return Ok(PathAndQuery::from_static("/")) };
+        let base = self.url.base();
+        let is_part = !is_everything(&self.path) || !base.is_empty();
+        if is_part && has_dot_segments(original.path()) {
+            return Err(DOT_SEGMENTS);
+        }
+        if base.is_empty() && !self.strip_prefix {
+            return Ok(original.clone());
+        }
+        let rest = match original.path() {
+            "*" => "",
+            path if self.strip_prefix => without_segments(path, segments(&self.path)),
+            path => path,
+        };
+        let slash = if base.is_empty() && rest.is_empty() { "/" } else { "" };
+        let query = original.query().map(|query| format!("?{query}")).unwrap_or_default();
+        PathAndQuery::try_from(format!("{base}{slash}{rest}{query}")).map_err(|_| INVALID_TARGET)
+    }
+}
+
+const INVALID_HOST: Failure = Failure::Request("The request has no host that can be forwarded.\n");
+const INVALID_TARGET: Failure = Failure::Request("The request's target cannot be forwarded.\n");
+const DOT_SEGMENTS: Failure =
+    Failure::Request("The path has dot segments, which could leave the served path.\n");
+
+fn is_everything(path: &PathPattern) -> bool {
+    path.is_prefix() && path.tokens().is_empty()
+}
+
+fn segments(path: &PathPattern) -> usize {
+    path.tokens().split('.').filter(|token| !token.is_empty()).count()
+}
+
+/// The path without its first `count` segments. Routing treats `//` as `/`.
+fn without_segments(path: &str, count: usize) -> &str {
+    let mut rest = path;
+    for _ in 0..count {
+        let segment = rest.trim_start_matches('/');
+        rest = &segment[segment.find('/').unwrap_or(segment.len())..];
+    }
+    rest
+}
+
+/// If only a part of a backend is served, `..` must not reach the rest of it, in any spelling.
+fn has_dot_segments(path: &str) -> bool {
+    if !path.contains('.') && !path.contains('%') {
+        return false;
+    }
+    let decoded = decoded(path);
+    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
+        // Servlet containers remove parameters first: `..;x` is `..` to them.
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        matches!(name, b"." | b"..")
+    })
+}
+
+fn decoded(path: &str) -> Vec<u8> {
+    let mut rest = path.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped =
+            after.get(..2).filter(|_| byte == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(escaped) => {
+                decoded.push(escaped);
+                rest = &after[2..];
+            }
+            None => {
+                decoded.push(byte);
+                rest = after;
+            }
+        }
+    }
+    decoded
+}
+
+/// Removes hop-by-hop fields except `TE: trailers`, without which a backend sends no trailers.
+fn strip(headers: &mut HeaderMap, version: Version) {
+    let takes_trailers = headers.get_all(header::TE).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    });
+    reserved::strip_hop_by_hop(headers);
+    if takes_trailers {
+        headers.insert(header::TE, TRAILERS);
+        if version == Version::Http1 {
+            // RFC 9110 §10.1.4
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, request};
+
+    fn rewrite(url: &str, path: &str) -> Rewrite {
+        Rewrite {
+            url: url.parse().unwrap(),
+            path: path.parse().unwrap(),
+            host_header: HostHeader::Keep,
+            strip_prefix: false,
+        }
+    }
+
+    fn head(target: &str, headers: &[(&'static str, &str)]) -> request::Parts {
+        let mut request = Request::builder().uri(target).header("host", "app.example:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let context = ExchangeContext::default().client(Some([192, 0, 2, 7].into())).is_secure(true);
+        request.extension(context).body(()).unwrap().into_parts().0
+    }
+
+    fn target(rewrite: &Rewrite, path: &str) -> Result<String, String> {
+        let mut head = head(&format!("https://app.example:8080{path}"), &[]);
+        match rewrite.rewrite(&mut head, Version::Http1) {
+            Ok(()) => Ok(head.uri.to_string()),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    #[test]
+    fn targets_pass_byte_for_byte() {
+        let rewrite = rewrite("http://localhost:3000", "/*");
+
+        for path in
+            ["/", "/a%2Fb//c/?x=%20&&y", "//", "/../a/./%2e%2E", "/?", "/a?b?c", "/%00%ff;a=1,b", "/{}\""]
+        {
+            assert_eq!(target(&rewrite, path).as_deref(), Ok(path));
+        }
+        let mut asterisk = head("*", &[]);
+        rewrite.rewrite(&mut asterisk, Version::Http1).unwrap();
+        assert_eq!(asterisk.uri, "*");
+    }
+
+    #[test]
+    fn the_prefix_is_removed_and_the_base_is_added() {
+        let stripping = Rewrite { strip_prefix: true, ..rewrite("http://a", "/api/v1/*") };
+        let based = rewrite("http://a/base/", "/*");
+        let both = Rewrite { url: "http://a/base".parse().unwrap(), ..stripping.clone() };
+
+        for (rewrite, path, seen) in [
+            (&stripping, "/api/v1/users?x", "/users?x"),
+            (&stripping, "/api/v1", "/"),
+            (&stripping, "/api/v1/", "/"),
+            (&stripping, "//%61pi//v1//x/", "//x/"),
+            (&stripping, "/api/v1?x", "/?x"),
+            (&based, "/x/?y", "/base/x/?y"),
+            (&based, "/", "/base/"),
+            (&both, "/api/v1/x", "/base/x"),
+            (&both, "/api/v1", "/base"),
+        ] {
+            assert_eq!(target(rewrite, path).as_deref(), Ok(seen), "{path}");
+        }
+    }
+
+    #[test]
+    fn t13_dot_segments_do_not_lead_out_of_a_prefix() {
+        let rewrite = rewrite("http://a", "/api/*");
+
+        for path in [
+            "/api/../admin",
+            "/api/%2e%2E/x",
+            "/api/..%2fx",
+            "/api/..%5Cx",
+            "/api/.",
+            "/api/..\\x",
+            "/api/..;/x",
+            "/api/%2e.%3Ba=1/x",
+        ] {
+            assert!(target(&rewrite, path).is_err(), "{path}");
+        }
+        let based = self::rewrite("http://a/public", "/*");
+        assert!(target(&based, "/../admin").is_err() && target(&based, "/%2e%2e/admin").is_err());
+        for path in ["/api/..x", "/api/...", "/api/a.b", "/api/%2", "/api/%zz"] {
+            assert_eq!(target(&rewrite, path).as_deref(), Ok(path));
+        }
+    }
+
+    #[test]
+    fn host_is_the_clients_unless_configured() {
+        let keep = rewrite("http://localhost:3000", "/*");
+        let backend = Rewrite { host_header: "backend".parse().unwrap(), ..keep.clone() };
+        let fixed = Rewrite { host_header: "app.internal".parse().unwrap(), ..keep.clone() };
+
+        for (rewrite, seen) in
+            [(keep, "app.example:8080"), (backend, "localhost:3000"), (fixed, "app.internal")]
+        {
+            let (mut one, mut two) = (head("/", &[]), head("/x", &[]));
+            rewrite.rewrite(&mut one, Version::Http1).unwrap();
+            rewrite.rewrite(&mut two, Version::Http2).unwrap();
+
+            assert_eq!(one.headers["host"], seen);
+            assert_eq!(one.headers["x-forwarded-host"], "app.example:8080");
+            assert_eq!((two.uri.to_string(), two.headers.get("host")), (format!("http://{seen}/x"), None));
+        }
+        assert!("a b".parse::<HostHeader>().is_err() && "u@a".parse::<HostHeader>().is_err());
+    }
+
+    #[test]
+    fn forwarding_fields_of_the_gateway_are_kept_and_completed() {
+        let rewrite = Rewrite { strip_prefix: true, ..rewrite("http://a", "/api/*") };
+        let mut complete = head("/api/x", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-proto", "http")]);
+        let mut incomplete = head("/api/x", &[]);
+
+        rewrite.rewrite(&mut complete, Version::Http1).unwrap();
+        rewrite.rewrite(&mut incomplete, Version::Http1).unwrap();
+
+        assert_eq!(
+            (&complete.headers["x-forwarded-for"], &complete.headers["x-forwarded-proto"]),
+            (&"6.6.6.6".parse().unwrap(), &"http".parse().unwrap())
+        );
+        assert_eq!(
+            (&incomplete.headers["x-forwarded-for"], &incomplete.headers["x-forwarded-proto"]),
+            (&"192.0.2.7".parse().unwrap(), &"https".parse().unwrap())
+        );
+        assert_eq!(complete.headers["x-forwarded-prefix"], "/api");
+    }
+
+    #[test]
+    fn hop_by_hop_fields_are_removed_but_trailers_are_requested() {
+        let fields = [
+            ("connection", "x-private"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("te", "gzip, trailers"),
+            ("trailer", "x-sum"),
+        ];
+        let (mut one, mut two) = (head("/", &fields), head("/", &fields));
+        let rewrite = rewrite("http://a", "/*");
+
+        rewrite.rewrite(&mut one, Version::Http1).unwrap();
+        rewrite.rewrite(&mut two, Version::Http2).unwrap();
+
+        let gone = ["x-private", "keep-alive", "transfer-encoding", "upgrade"];
+        assert!(gone.iter().all(|name| !one.headers.contains_key(*name) && !two.headers.contains_key(*name)));
+        for head in [&one, &two] {
+            assert_eq!(
+                (&head.headers["te"], &head.headers["trailer"]),
+                (&"trailers".parse().unwrap(), &"x-sum".parse().unwrap())
+            );
+        }
+        assert_eq!(
+            (&one.headers["connection"], two.headers.get("connection")),
+            (&"te".parse().unwrap(), None)
+        );
+    }
+}
