@@ -1,6 +1,6 @@
 //! A native responder as a process of its own.
 
-use h8s_nats::{HttpService, Link, NatsConfig, Responder};
+use h8s_nats::{Bus, ConnectOptions, HttpService, Responder};
 use h8s_wire::{Interest, MethodPattern};
 
 use crate::lanes::runtime;
@@ -21,8 +21,8 @@ pub fn run(nats_url: &str, host: &str, path: &str, service: impl HttpService) {
 /// When one of them cannot be served.
 pub fn run_at(nats_url: &str, host: &str, paths: &[String], service: impl HttpService) {
     runtime().block_on(async {
-        let config = NatsConfig::anonymous(nats_url).expect("a bus has a URL");
-        let link = Link::connect(&config).await.expect("the bus can be connected to");
+        let config = ConnectOptions::new(nats_url).expect("a bus has a URL");
+        let link = Bus::connect(config).await.expect("the bus can be connected to");
         let interest = |path: &String| Interest {
             host: host.parse().expect("it is a host"),
             path: path.parse().expect("it is a pattern"),

@@ -12,8 +12,8 @@ use h8s_host::{
     ServedSource, connect,
 };
 use h8s_ingress::{App, Config, Drained, Shutdown};
-use h8s_nats::{Identity, Link, NatsConfig, Requester, RequesterConfig, Responder};
-use h8s_settings::{Exit, Mistakes, Secret};
+use h8s_nats::{Bus, ConnectOptions, Requester, RequesterConfig, Responder};
+use h8s_settings::{Exit, Mistakes};
 use h8s_wire::{Host, Interest, MethodPattern};
 use http::Method;
 use tokio::task::JoinSet;
@@ -69,7 +69,8 @@ impl Stack {
         let is_embedded = given.is_none();
         let (nats, nats_url) = bus(given)?;
 
-        let requester = Requester::start(Link::connect(&nats).await?, RequesterConfig::default()).await?;
+        let requester =
+            Requester::start(Bus::connect(nats.clone()).await?, RequesterConfig::default()).await?;
         let config = Config {
             listen: vec![flags.listen],
             grace_period: GRACE_PERIOD,
@@ -83,8 +84,8 @@ impl Stack {
         let (files, origins) = read(&wanted, flags.quiet).await?;
         let placements = placement::placements(&wanted, files)?;
         let components = components(&placements, &flags.guest).await?;
-        let link = Link::connect(&nats).await?;
-        connect(&components, &link, &nats.subjects).await?;
+        let link = Bus::connect(nats.clone()).await?;
+        connect(&components, &link, nats.subjects()).await?;
         let responder = serve(link, &components).await?;
         heard(&requester, &components).await;
 
@@ -124,27 +125,15 @@ impl Stack {
     }
 }
 
-fn nats_config(url: &str) -> Result<NatsConfig, Exit> {
+fn nats_config(url: &str) -> Result<ConnectOptions, Exit> {
     let mut mistakes = Mistakes::new();
-    let config = NatsConfig::anonymous(url).map_err(|mistake| mistakes.push(mistake)).unwrap_or_default();
-    mistakes.into_result().map(|()| NatsConfig { identity: identity(&config), ..config })
-}
-
-/// What stands before the `@` of a URL: a user with a password, or a token.
-fn identity(config: &NatsConfig) -> Identity {
-    let first = config.servers.first();
-    let Some(name) = first.and_then(|url| url.username()) else { return Identity::Anonymous };
-    let secret = |text: &str| text.parse::<Secret>().ok();
-    match first.and_then(|url| url.password()) {
-        Some(password) => {
-            secret(password).map_or(Identity::Anonymous, |password| Identity::User(name.to_owned(), password))
-        }
-        None => secret(name).map_or(Identity::Anonymous, Identity::Token),
-    }
+    let options = ConnectOptions::new(url).map(ConnectOptions::url_credentials);
+    let options = options.map_err(|error| mistakes.push(format!("--nats-url: {error}")));
+    mistakes.into_result().map(|()| options.unwrap_or_default())
 }
 
 /// The NATS that was asked for, or one of our own; and how to call it.
-fn bus(given: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure> {
+fn bus(given: Option<ConnectOptions>) -> Result<(ConnectOptions, String), Failure> {
     let config = match given {
         Some(config) => config,
         None => {
@@ -155,10 +144,8 @@ fn bus(given: Option<NatsConfig>) -> Result<(NatsConfig, String), Failure> {
             nats_config(&url)?
         }
     };
-    // Put together from its parts, so that no password is shown.
-    let urls = config.servers.iter().map(|url| format!("{}://{}:{}", url.scheme(), url.host(), url.port()));
-    let shown = urls.collect::<Vec<_>>().join(",");
-    Ok((NatsConfig { name: "h8s dev".into(), ..config }, shown))
+    let shown = config.servers().join(",");
+    Ok((config.name("h8s dev"), shown))
 }
 
 /// Every component's file: directories are built, one after the other, as each uses all processors.
@@ -221,7 +208,7 @@ fn cache() -> Option<CodeCache> {
     opened.inspect_err(|error| tracing::warn!(cause = %error, "compiling at every start")).ok()
 }
 
-async fn serve(link: Link, components: &[Served]) -> Result<Responder, Failure> {
+async fn serve(link: Bus, components: &[Served]) -> Result<Responder, Failure> {
     let mut responder = Responder::builder(link);
     for Served { interests, service } in components {
         for interest in interests {

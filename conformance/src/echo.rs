@@ -28,7 +28,7 @@ impl Service<Request<Body>> for Echo {
             *refusal.status_mut() = StatusCode::UPGRADE_REQUIRED;
             return ready(Ok(refusal));
         };
-        let (response, websocket) = upgrade.accept(Accept::default());
+        let (response, websocket) = upgrade.accept(Accept::default()).expect("accepted once");
         tokio::spawn(echo(websocket));
         ready(Ok(response.map(|()| Full::default())))
     }

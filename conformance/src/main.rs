@@ -3,7 +3,7 @@
 mod echo;
 
 use anyhow::{Context as _, Result};
-use h8s_nats::{Link, NatsConfig, Responder};
+use h8s_nats::{Bus, ConnectOptions, Responder};
 use h8s_wire::{Interest, MethodPattern};
 
 use crate::echo::Echo;
@@ -17,7 +17,7 @@ async fn main() -> Result<()> {
     let (Some(url), Some(host)) = (arguments.next(), arguments.next()) else {
         anyhow::bail!("what to connect to and what to answer for is missing: native-echo <NATS URL> <HOST>");
     };
-    let link = Link::connect(&NatsConfig::anonymous(&url).map_err(anyhow::Error::msg)?).await?;
+    let link = Bus::connect(ConnectOptions::new(&url)?).await?;
     let interest = Interest {
         host: host.parse().with_context(|| format!("{host:?} is no host"))?,
         path: "/*".parse().expect("it is a pattern"),

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use h8s_nats::{Connections, ExchangeContext, Link, Patience, Refused, WebSocketUpgrade};
+use h8s_nats::{Bus, Connections, ExchangeContext, Refused, ResponseTimeout, WebSocketUpgrade};
 use h8s_wire::{Host, Subjects};
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
@@ -104,13 +104,7 @@ impl ComponentService {
     /// Tells what there is to reach: connections of `hosts`, and no others; over `link`, if what takes the component's place
     /// is the first that wants to. Only the first call counts; before it,
     /// whatever a component wants to send has an error.
-    pub fn connect(
-        &self,
-        link: Link,
-        subjects: Subjects,
-        hosts: Vec<Host>,
-        connections: Option<Connections>,
-    ) {
+    pub fn connect(&self, link: Bus, subjects: Subjects, hosts: Vec<Host>, connections: Option<Connections>) {
         let connections = connections.map_or_else(OnceLock::new, OnceLock::from);
         // Later calls would say the same: a service is served once.
         let _ = self.0.reach.set(Arc::new(Reach { subjects, hosts, connections, link: Some(link) }));
@@ -169,8 +163,8 @@ impl ComponentService {
                 let (body, progress) = RequestBody::new(body);
                 let patience = match progress {
                     // A slow upload is not the guest's fault.
-                    Some(progress) => Patience::WhileMoving { progress, timeout, at_most: given },
-                    None => Patience::Until(deadline),
+                    Some(progress) => ResponseTimeout::WhileMoving { progress, timeout, at_most: given },
+                    None => ResponseTimeout::Until(deadline),
                 };
                 self.answer(Request::from_parts(head, body), patience).await
             }
@@ -180,7 +174,7 @@ impl ComponentService {
     async fn answer<B>(
         self,
         request: Request<B>,
-        patience: Patience,
+        patience: ResponseTimeout,
     ) -> Result<Response<ComponentBody>, Refused>
     where
         B: Body<Data = Bytes> + Send + 'static,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h8s_nats::Patience;
+use h8s_nats::ResponseTimeout;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::sync::oneshot::{self, error::TryRecvError};
@@ -42,7 +42,7 @@ impl Exchange {
         permit: Permit,
         sending: Sending,
         request: Request<B>,
-        patience: Patience,
+        patience: ResponseTimeout,
     ) -> Response<ComponentBody>
     where
         B: Body<Data = Bytes> + Send + 'static,

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use h8s_nats::{NatsConfig, NatsFlags};
-use h8s_settings::{Exit, Loaded, LogFormat, Mistakes};
+use h8s_nats::ConnectOptions;
+use h8s_settings::{Exit, Loaded, LogFormat, Mistakes, NatsFlags};
 use h8s_wire::{Host, MethodPattern, PathPattern};
 
 use crate::cache::CodeCache;
@@ -96,7 +96,7 @@ impl Flags {
     /// # Errors
     ///
     /// All mistakes, one sentence each.
-    pub fn configs(loaded: Loaded<Self>) -> Result<(HostConfig, NatsConfig), Exit> {
+    pub fn configs(loaded: Loaded<Self>) -> Result<(HostConfig, ConnectOptions), Exit> {
         let Loaded { flags, mut tables, .. } = loaded;
         let mut mistakes = Mistakes::new();
         let nats = flags.nats.config("h8s-host", &mut mistakes);

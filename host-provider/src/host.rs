@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use h8s_nats::{Connections, Link, StartError};
+use h8s_nats::{Bus, Connections, StartError};
 use h8s_settings::FileWatch;
 use h8s_wire::{Host, Interest, MethodPattern, PathPattern, Subjects};
 
@@ -144,7 +144,7 @@ impl HostConfig {
 /// # Errors
 ///
 /// When NATS does not take the subscriptions.
-pub async fn connect(served: &[Served], link: &Link, subjects: &Subjects) -> Result<(), StartError> {
+pub async fn connect(served: &[Served], link: &Bus, subjects: &Subjects) -> Result<(), StartError> {
     let senders = || served.iter().filter(|served| served.service.sends());
     let hosts = distinct_hosts(senders().flat_map(|served| &served.interests));
     let connections = match hosts.is_empty() {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use h8s_host::{Flags, HostConfig, Served, connect, keep_current};
-use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
+use h8s_nats::{Bus, ConnectError, ConnectOptions, Responder};
 use h8s_settings::{Reload, Stop};
 use tokio::time::{Instant, timeout_at};
 
@@ -53,13 +53,13 @@ fn ended(error: &anyhow::Error) -> ExitCode {
 
 async fn serve(
     config: &HostConfig,
-    nats: &NatsConfig,
+    nats: &ConnectOptions,
     served: Vec<Served>,
     mut reload: Reload,
 ) -> anyhow::Result<()> {
     let mut stop = Stop::on_signals()?;
-    let link = Link::connect(nats).await?;
-    connect(&served, &link, &nats.subjects).await?;
+    let link = Bus::connect(nats.clone()).await?;
+    connect(&served, &link, nats.subjects()).await?;
     let mut responder = Responder::builder(link);
     for Served { interests, service } in &served {
         for interest in interests {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
-use h8s_nats::{ConnectionOver, Connections, Link, SendError, StartError};
+use h8s_nats::{Bus, ConnectionClosed, Connections, SendError, StartError};
 use h8s_wire::push::Push;
 use h8s_wire::{ConnectionId, Host, Subjects};
 use tokio::time::{sleep, timeout};
@@ -23,7 +23,7 @@ pub(crate) struct Reach {
     /// Empty where the component imports no `sender`.
     pub(crate) connections: OnceLock<Connections>,
     /// `None` before there is a connection to NATS.
-    pub(crate) link: Option<Link>,
+    pub(crate) link: Option<Bus>,
 }
 
 impl Reach {
@@ -128,8 +128,8 @@ impl From<SendError> for SendingError {
     }
 }
 
-impl From<ConnectionOver> for SendingError {
-    fn from(ConnectionOver: ConnectionOver) -> Self {
+impl From<ConnectionClosed> for SendingError {
+    fn from(ConnectionClosed: ConnectionClosed) -> Self {
         Self::Closed
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use h8s_nats::Patience;
+use h8s_nats::ResponseTimeout;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -56,7 +56,7 @@ pub(crate) async fn answer<B>(
     permit: Permit,
     sending: Sending,
     request: Request<B>,
-    patience: Patience,
+    patience: ResponseTimeout,
 ) -> Response<Bytes>
 where
     B: Body<Data = Bytes> + Send + 'static,

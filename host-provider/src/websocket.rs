@@ -61,7 +61,13 @@ pub(crate) async fn open(
             Err(response) => return Ok(response),
         },
     };
-    let (response, socket) = upgrade.accept(Accept { protocol, holds_state: false });
+    let (response, socket) = match upgrade.accept(Accept::default().protocol(protocol)) {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            tracing::warn!(%error, "WebSocket not accepted");
+            return Ok(plain(StatusCode::BAD_GATEWAY, "The WebSocket could not be accepted.\n"));
+        }
+    };
     shared.tasks.spawn(connection.serve(socket, kept));
     Ok(response.map(|()| Bytes::new()))
 }
@@ -81,8 +87,10 @@ impl End {
     fn of(last: Incoming) -> Self {
         match last {
             Incoming::Close(close) => Self::Over(close),
-            Incoming::Gone { closed: true } => Self::Over(Close::new(Close::ABNORMAL, "")),
-            Incoming::Gone { closed: false } | Incoming::Moved | Incoming::Message { .. } => Self::Elsewhere,
+            Incoming::Disconnected { closed: true } => Self::Over(Close::new(Close::ABNORMAL, "")),
+            Incoming::Disconnected { closed: false } | Incoming::Moved | Incoming::Message { .. } => {
+                Self::Elsewhere
+            }
         }
     }
 }
@@ -177,7 +185,7 @@ impl Connection {
     async fn take_messages(&self, socket: &mut WebSocket, sender: &WebSocketSender) -> End {
         loop {
             match socket.next().await {
-                Incoming::Message { message, again } => {
+                Incoming::Message { message, redelivered } => {
                     // A client that says much would otherwise have this thread for itself. And the word that the last
                     // message has been handled leaves before the next is begun: others wait for it on this thread.
                     yield_now().await;
@@ -187,7 +195,7 @@ impl Connection {
                         lost = socket.lost() => return End::of(lost),
                     };
                     let Ok(permit) = permit else { return End::Elsewhere };
-                    if let Some(close) = self.handle(sender, message, again, permit).await {
+                    if let Some(close) = self.handle(sender, message, redelivered, permit).await {
                         return End::Close(close);
                     }
                 }

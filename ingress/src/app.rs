@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use h8s_nats::{ConnectError, Link, NatsConfig, Requester, RequesterConfig, StartError};
+use h8s_nats::{Bus, ConnectError, ConnectOptions, Requester, RequesterConfig, StartError};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -65,7 +65,7 @@ impl Config {
     ///
     /// # Errors
     /// See [`BuildError`]; each says what it could not have in one sentence.
-    pub async fn build(self, nats: &NatsConfig) -> Result<App<Requester>, BuildError> {
+    pub async fn build(self, nats: &ConnectOptions) -> Result<App<Requester>, BuildError> {
         let Some(count) = self.threads else {
             let requester = connect(nats.clone(), self.requester()).await?;
             return self.build_on(requester).await;
@@ -108,8 +108,8 @@ impl Config {
     }
 }
 
-async fn connect(nats: NatsConfig, config: RequesterConfig) -> Result<Requester, BuildError> {
-    let link = Link::connect(&nats).await?;
+async fn connect(nats: ConnectOptions, config: RequesterConfig) -> Result<Requester, BuildError> {
+    let link = Bus::connect(nats).await?;
     Ok(Requester::start(link, config).await?)
 }
 

@@ -5,8 +5,8 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use h8s_nats::{NatsConfig, NatsFlags};
-use h8s_settings::{Exit, LogFormat, Mistakes, Secret};
+use h8s_nats::ConnectOptions;
+use h8s_settings::{Exit, LogFormat, Mistakes, NatsFlags, Secret};
 
 use crate::limit_flags::LimitFlags;
 use crate::{
@@ -181,7 +181,7 @@ impl Flags {
     ///
     /// # Errors
     /// All mistakes, one sentence each.
-    pub fn configs(self) -> Result<(Config, NatsConfig), Exit> {
+    pub fn configs(self) -> Result<(Config, ConnectOptions), Exit> {
         let mut mistakes = Mistakes::new();
         let nats = self.nats.config("h8sd", &mut mistakes);
         let tls = self.tls(&mut mistakes);

@@ -180,12 +180,13 @@ impl Passage {
             record.admitted(described.client, &authority, &head.headers);
         }
         (self.request_id, self.authority) = (Some(described.request_id), Some(authority));
-        head.extensions.insert(ExchangeContext {
-            client: Some(described.client),
-            is_secure: described.is_secure,
-            deadline: (head.version == Version::HTTP_2).then(|| grpc::deadline(&head.headers)).flatten(),
-            answerer: self.record.as_ref().map(|record| record.answerer.clone()),
-        });
+        head.extensions.insert(
+            ExchangeContext::default()
+                .client(Some(described.client))
+                .is_secure(described.is_secure)
+                .deadline((head.version == Version::HTTP_2).then(|| grpc::deadline(&head.headers)).flatten())
+                .served_by(self.record.as_ref().map(|record| record.served_by.clone())),
+        );
     }
 }
 

@@ -130,12 +130,11 @@ impl<U: Upstream> Live<U> {
 impl Config {
     /// What of it is the requester's affair.
     pub(crate) fn requester(&self) -> RequesterConfig {
-        RequesterConfig {
-            request_timeout: self.request_timeout,
-            wait_for_responder: self.wait_for_responder,
-            max_message_bytes: self.websockets.max_message_bytes,
-            reopen_timeout: self.websockets.reopen_timeout,
-        }
+        RequesterConfig::default()
+            .request_timeout(self.request_timeout)
+            .wait_for_responder(self.wait_for_responder)
+            .max_message_bytes(self.websockets.max_message_bytes)
+            .reopen_timeout(self.websockets.reopen_timeout)
     }
 }
 

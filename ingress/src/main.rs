@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use h8s_ingress::{BuildError, Config, Drained, Flags, Reloader, Shutdown};
-use h8s_nats::NatsConfig;
+use h8s_nats::ConnectOptions;
 
 /// +10 % on HTTP/2 here, and much less memory kept after bursts.
 #[cfg(target_os = "linux")]
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: Config, nats: NatsConfig, reloader: Reloader) -> anyhow::Result<Drained> {
+async fn serve(config: Config, nats: ConnectOptions, reloader: Reloader) -> anyhow::Result<Drained> {
     let shutdown = Shutdown::on_signals()?;
     // Before anything takes long: a SIGHUP meanwhile must not end the process.
     let reloading = reloader.listen()?;

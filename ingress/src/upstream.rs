@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_nats::{ExchangeError, Leg, Requester, RequesterConfig, WebSocketAnswer};
+use h8s_nats::{ExchangeError, Requester, RequesterConfig, UpgradeOutcome, UpstreamSession};
 use h8s_wire::Host;
 use http::{HeaderMap, Method, Request, Response};
 
@@ -47,7 +47,7 @@ pub enum WebSocketResponse<B> {
         /// Of the client's 101, the chosen subprotocol among them.
         headers: HeaderMap,
         /// The WebSocket's other side.
-        leg: Box<Leg>,
+        leg: Box<UpstreamSession>,
     },
     /// No, and this is what the client gets instead.
     Refused(Response<B>),
@@ -134,10 +134,10 @@ impl Upstream for Requester {
         request: Request<()>,
     ) -> Result<WebSocketResponse<Self::Body>, ExchangeError> {
         Ok(match Requester::open_websocket(self, host, request).await? {
-            WebSocketAnswer::Accepted { headers, leg } => {
-                WebSocketResponse::Accepted { headers, leg: Box::new(leg) }
+            UpgradeOutcome::Accepted { headers, session } => {
+                WebSocketResponse::Accepted { headers, leg: Box::new(session) }
             }
-            WebSocketAnswer::Refused(response) => WebSocketResponse::Refused(response),
+            UpgradeOutcome::Refused(response) => WebSocketResponse::Refused(response),
         })
     }
 
@@ -162,7 +162,7 @@ impl Upstream for Requester {
     }
 
     fn bus(&self) -> BusState {
-        let state = self.link_state();
+        let state = self.bus_state();
         BusState {
             is_connected: state.connected,
             disturbances: state.disturbances,

@@ -9,12 +9,12 @@ use h8s_wire::Frame;
 use http_body::{Frame as BodyFrame, SizeHint};
 
 use crate::error::BodyError;
-use crate::exchange::Exchange;
-use crate::failure::Failure;
-use crate::mailbox::Carries;
-use crate::plain_stream::PlainStream;
-use crate::port::Side;
-use crate::window::Reading;
+use crate::exchange::endpoint::Side;
+use crate::exchange::failure::Failure;
+use crate::exchange::flow_control::Reading;
+use crate::exchange::handle::Exchange;
+use crate::exchange::mailbox::Carries;
+use crate::plain::body::PlainStream;
 
 /// The body of a request at a responder, or of a response at a gateway.
 ///

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use h8s_wire::{AbortCode, HeadError, RefusedCode, plain::PlainError};
 
-use crate::connection::PublishError;
-use crate::failure::Failure;
-use crate::service::Refused;
+use crate::connection::client::PublishError;
+use crate::context::Refused;
+use crate::exchange::failure::Failure;
 
 /// Any error of a body or a service.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why there is no response. Whose fault it is decides the status at the client.
+///
+/// Exhaustive on purpose: a gateway must map every variant to a status.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ExchangeError {
     /// Nobody serves this host, path and method. Maps to 503 with `Retry-After`.
@@ -36,7 +38,7 @@ pub enum ExchangeError {
     HeadTooLarge,
     /// The request's head cannot be carried. Maps to 400.
     #[error("the request cannot be carried: {0}")]
-    InvalidRequest(String),
+    InvalidRequest(#[source] Arc<BoxError>),
     /// A plain responder takes the whole body in one message, and this one does not fit. Maps to 413.
     #[error("the body is larger than the {limit_bytes} bytes that a plain responder takes")]
     BodyTooLarge {
@@ -65,7 +67,7 @@ pub enum ExchangeError {
     RequestBody(#[source] Arc<BoxError>),
     /// NATS did not take the request. Maps to 503.
     #[error("NATS did not take the request: {0}")]
-    Publish(String),
+    Publish(#[source] Arc<BoxError>),
 }
 
 impl From<Failure> for ExchangeError {
@@ -97,7 +99,7 @@ impl From<HeadError> for ExchangeError {
     fn from(error: HeadError) -> Self {
         match error {
             HeadError::TooLarge => Self::HeadTooLarge,
-            other => Self::InvalidRequest(other.to_string()),
+            other => Self::InvalidRequest(Arc::new(other.into())),
         }
     }
 }
@@ -132,6 +134,7 @@ impl From<Refused> for RefusedCode {
 /// Why a body that came over NATS ends before it is complete. Whoever passes the body on must make this visible:
 /// a cut body must never look whole.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BodyError {
     /// The sender gave up.
     #[error("the body was aborted: {code}: {reason}")]

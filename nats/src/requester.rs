@@ -1,5 +1,10 @@
 //! The gateway's side: an HTTP request in, its response out, over whichever dialect somebody answers.
 
+pub(crate) mod inbox;
+pub(crate) mod native_call;
+pub(crate) mod request;
+pub(crate) mod routing_table;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,24 +20,25 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::body::Body;
-use crate::connection::ConnectionState;
-use crate::denied::Denied;
+use crate::connection::bus::Bus;
+use crate::connection::client::ConnectionState;
+use crate::connection::permission_watch::Denied;
+use crate::connection::round_trip::{self, Unconfirmed};
+use crate::context::ExchangeContext;
 use crate::error::{BoxError, ExchangeError};
-use crate::gateway_inbox::{self, GatewayInbox};
-use crate::interest::{InterestTable, Route};
-use crate::link::Link;
-use crate::open_connections::OpenConnections;
-use crate::plain_port::{PlainFailure, PlainPort};
-use crate::port::{Port, Side, subject};
-use crate::registry::random_id;
-use crate::request::{Due, PreparedRequest};
-use crate::round_trip::{self, Unconfirmed};
-use crate::service::ExchangeContext;
-use crate::websocket_call::{WebSocketAnswer, WebSocketRequest};
-use crate::window;
+use crate::exchange::endpoint::{Endpoint, Side, subject};
+use crate::exchange::flow_control;
+use crate::exchange::registry::random_id;
+use crate::plain::inbox::{PlainFailure, PlainInbox};
+use crate::presence::local::OpenConnections;
+use crate::requester::inbox::GatewayInbox;
+use crate::requester::request::{Due, PreparedRequest};
+use crate::requester::routing_table::{InterestTable, Route};
+use crate::websocket::open::{UpgradeOutcome, WebSocketRequest};
 
 /// How a gateway treats requests.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct RequesterConfig {
     /// Until the response head, where the request itself names no deadline. It counts from when the request is
     /// complete; while its body still comes, from when something of it last moved on. Default 30 s.
@@ -56,12 +62,43 @@ impl Default for RequesterConfig {
     }
 }
 
-/// Why there is no requester.
+impl RequesterConfig {
+    /// Sets [`request_timeout`](Self::request_timeout).
+    #[must_use]
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Sets [`wait_for_responder`](Self::wait_for_responder).
+    #[must_use]
+    pub fn wait_for_responder(mut self, wait: impl Into<Option<Duration>>) -> Self {
+        self.wait_for_responder = wait.into();
+        self
+    }
+
+    /// Sets [`max_message_bytes`](Self::max_message_bytes).
+    #[must_use]
+    pub fn max_message_bytes(mut self, limit: usize) -> Self {
+        self.max_message_bytes = limit;
+        self
+    }
+
+    /// Sets [`reopen_timeout`](Self::reopen_timeout).
+    #[must_use]
+    pub fn reopen_timeout(mut self, timeout: Duration) -> Self {
+        self.reopen_timeout = timeout;
+        self
+    }
+}
+
+/// Why a requester, a responder or a directory of connections could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// A subscription was not taken.
     #[error("NATS did not take a subscription: {0}")]
-    Subscribe(#[from] async_nats::SubscribeError),
+    Subscribe(#[source] BoxError),
     /// The server does not answer on our inbox.
     #[error(transparent)]
     Unconfirmed(#[from] Unconfirmed),
@@ -70,7 +107,7 @@ pub enum StartError {
     Denied(#[from] Denied),
     /// Announcing failed.
     #[error("NATS did not take the announcement: {0}")]
-    Announce(String),
+    Announce(#[source] BoxError),
     /// A responder in a queue group that can be none.
     #[error(transparent)]
     QueueGroup(#[from] QueueGroupError),
@@ -97,15 +134,15 @@ pub(crate) const RESPONDER_PAUSE: Duration = Duration::from_millis(100);
 /// Sends requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Requester {
-    shared: Arc<Shared>,
+    gateway: Arc<Gateway>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) link: Link,
+pub(crate) struct Gateway {
+    pub(crate) bus: Bus,
     config: ArcSwap<RequesterConfig>,
-    pub(crate) port: Arc<Port>,
+    pub(crate) port: Arc<Endpoint>,
     pub(crate) inbox: Inbox,
-    plain: Arc<PlainPort>,
+    plain: Arc<PlainInbox>,
     pub(crate) interest: Arc<InterestTable>,
     /// The WebSockets held here.
     pub(crate) open: Arc<OpenConnections>,
@@ -114,53 +151,59 @@ pub(crate) struct Shared {
     _background: JoinSet<()>,
 }
 
+impl From<async_nats::SubscribeError> for StartError {
+    fn from(error: async_nats::SubscribeError) -> Self {
+        Self::Subscribe(error.into())
+    }
+}
+
 impl Requester {
     /// Subscribes to the inboxes and to interest, and returns when the server has the subscriptions. What is
     /// announced is asked for in the background; see [`is_ready`](Self::is_ready).
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(link: Link, config: RequesterConfig) -> Result<Self, StartError> {
-        let inbox = link.subjects.gateway_inbox(GatewayId::from_bytes(random_id()));
-        let port = Port::new(link.native.clone(), link.subjects.clone(), Side::Gateway);
+    pub async fn start(bus: Bus, config: RequesterConfig) -> Result<Self, StartError> {
+        let inbox = bus.subjects.gateway_inbox(GatewayId::from_bytes(random_id()));
+        let port = Endpoint::new(bus.native.clone(), bus.subjects.clone(), Side::Gateway);
         let plain_id = GatewayId::from_bytes(random_id());
-        let plain_inbox = link.subjects.gateway_inbox(plain_id);
-        let plain = PlainPort::new(link.plain.clone(), plain_inbox.clone());
-        let open = OpenConnections::new(link.plain.clone(), link.subjects.clone(), plain_id, plain_inbox);
-        let interest = Arc::new(InterestTable::new(link.subjects.clone()));
+        let plain_inbox = bus.subjects.gateway_inbox(plain_id);
+        let plain = PlainInbox::new(bus.plain.clone(), plain_inbox.clone());
+        let open = OpenConnections::new(bus.plain.clone(), bus.subjects.clone(), plain_id, plain_inbox);
+        let interest = Arc::new(InterestTable::new(bus.subjects.clone()));
 
         let mut tasks = JoinSet::new();
         let subscribe = async {
-            let native_messages = link.native.subscribe(subject(inbox.all())).await?;
+            let native_messages = bus.native.subscribe(subject(inbox.all())).await?;
             tasks.spawn(port.clone().take_from(native_messages));
             tasks.spawn(port.clone().keep_in_sync());
             let inbox_of_plain = GatewayInbox { plain: plain.clone(), open: open.clone() };
-            gateway_inbox::keep(&mut tasks, &link, inbox_of_plain).await?;
+            inbox::keep(&mut tasks, &bus, inbox_of_plain).await?;
             tasks.spawn(plain.clone().watch());
-            let announcements = link.plain.subscribe(subject(link.subjects.interest_all())).await?;
-            tasks.spawn(interest.clone().keep(announcements, link.plain.state.clone()));
+            let announcements = bus.plain.subscribe(subject(bus.subjects.interest_all())).await?;
+            tasks.spawn(interest.clone().keep(announcements, bus.plain.state.clone()));
 
             round_trip::native(&port, &inbox).await?;
             round_trip::plain(&plain).await?;
             Ok::<_, StartError>(())
         };
-        link.vigil().over(subscribe).await?;
+        bus.permission_watch().over(subscribe).await?;
         let first_round_done = AtomicBool::new(false);
         let config = ArcSwap::from_pointee(config);
-        let shared =
-            Shared { link, config, port, inbox, plain, interest, open, first_round_done, _background: tasks };
-        let requester = Self { shared: Arc::new(shared) };
+        let gateway =
+            Gateway { bus, config, port, inbox, plain, interest, open, first_round_done, _background: tasks };
+        let requester = Self { gateway: Arc::new(gateway) };
         requester.ask_for_interest();
         Ok(requester)
     }
 
     /// Asks everybody to announce, now and after every reconnect, for as long as the requester lives.
     fn ask_for_interest(&self) {
-        let shared = Arc::downgrade(&self.shared);
-        let mut state = self.shared.link.plain.state.clone();
+        let gateway = Arc::downgrade(&self.gateway);
+        let mut state = self.gateway.bus.plain.state.clone();
         tokio::spawn(async move {
             loop {
-                let Some(strong) = shared.upgrade() else { return };
+                let Some(strong) = gateway.upgrade() else { return };
                 // Noted before the round: what comes in between asks for another one.
                 let disturbances = state.borrow_and_update().disturbances;
                 strong.interest_round().await;
@@ -178,17 +221,17 @@ impl Requester {
 
     /// Treats requests in another way from the next one on. WebSockets that are open keep their limits.
     pub fn configure(&self, config: RequesterConfig) {
-        self.shared.config.store(Arc::new(config));
+        self.gateway.config.store(Arc::new(config));
     }
 
     /// Connected, and the first round of announcements is over.
     pub fn is_ready(&self) -> bool {
-        self.shared.first_round_done.load(Ordering::Relaxed) && self.is_connected()
+        self.gateway.first_round_done.load(Ordering::Relaxed) && self.is_connected()
     }
 
     /// Whether NATS is there now.
     pub fn is_connected(&self) -> bool {
-        self.shared.link.is_connected()
+        self.gateway.bus.is_connected()
     }
 
     /// Whether somebody announced that they serve this. Before it is [ready](Self::is_ready), and for some seconds after
@@ -198,20 +241,20 @@ impl Requester {
             return true;
         }
         let Ok(method) = MethodPattern::named(method) else { return false };
-        let route = self.shared.interest.route(host, &method, &PathTokens::of(path));
+        let route = self.gateway.interest.route(host, &method, &PathTokens::of(path));
         !matches!(route, Route::Plain { announced: false })
     }
 
     /// Whether somebody announced that they take WebSockets here, in either dialect. Where it cannot know, it says yes, as
     /// [`serves`](Self::serves) does.
     pub fn serves_websocket(&self, host: &Host, path: &str) -> bool {
-        let route = || self.shared.interest.route(host, &MethodPattern::WebSocket, &PathTokens::of(path));
+        let route = || self.gateway.interest.route(host, &MethodPattern::WebSocket, &PathTokens::of(path));
         !self.knows_interest() || !matches!(route(), Route::Plain { announced: false })
     }
 
     /// Who was disturbed with us may not have announced again yet.
     fn knows_interest(&self) -> bool {
-        self.is_ready() && !self.shared.port.is_just_back()
+        self.is_ready() && !self.gateway.port.is_just_back()
     }
 
     /// Asks whether somebody takes this WebSocket. The request is the client's, made ready for others: an extended
@@ -227,41 +270,41 @@ impl Requester {
         &self,
         host: &Host,
         request: Request<()>,
-    ) -> Result<WebSocketAnswer, ExchangeError> {
+    ) -> Result<UpgradeOutcome, ExchangeError> {
         if !self.is_connected() {
             return Err(ExchangeError::Disconnected);
         }
-        let timeout = self.shared.config().request_timeout;
+        let timeout = self.gateway.config().request_timeout;
         let request = WebSocketRequest::new(host, request, timeout)?;
-        let asked = request.ask(&self.shared);
+        let asked = request.ask(&self.gateway);
         tokio::time::timeout(timeout, asked).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
     /// How the connections to NATS are doing, both together.
-    pub fn link_state(&self) -> ConnectionState {
-        let Link { native, plain, .. } = &self.shared.link;
+    pub fn bus_state(&self) -> ConnectionState {
+        let Bus { native, plain, .. } = &self.gateway.bus;
         let disturbances = native.disturbances() + plain.disturbances();
         ConnectionState { connected: self.is_connected(), disturbances }
     }
 
     /// How often a body on its way out, of any exchange of this process, has waited until its reader would take more.
     pub fn credit_stalls(&self) -> u64 {
-        window::credit_stalls()
+        flow_control::credit_stalls()
     }
 
     /// WebSockets that are open now.
     pub fn open_connections(&self) -> usize {
-        self.shared.open.len()
+        self.gateway.open.len()
     }
 
     /// Exchanges that are open now, in both dialects.
     pub fn open_exchanges(&self) -> usize {
-        self.shared.port.exchanges.len() + self.shared.plain.exchanges.len()
+        self.gateway.port.exchanges.len() + self.gateway.plain.exchanges.len()
     }
 
     /// How many interests are announced now.
     pub fn announced_interests(&self) -> usize {
-        self.shared.interest.len()
+        self.gateway.interest.len()
     }
 
     /// Sends a request and waits for the response's head. Its body streams on; so does the request's.
@@ -284,7 +327,7 @@ impl Requester {
         let mut request = self.prepare(host, request)?;
         request.begin().await?;
         let patience = request.patience();
-        let attempts = pin!(self.shared.attempt(&mut request));
+        let attempts = pin!(self.gateway.attempt(&mut request));
         patience.over(attempts).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
@@ -301,9 +344,9 @@ impl Requester {
         request.begin().await?;
         let patience = request.patience();
         let publish = pin!(async {
-            let body = request.whole_body(self.shared.plain_limit()).await?;
+            let body = request.whole_body(self.gateway.plain_limit()).await?;
             request
-                .plain_call(&self.shared.plain, &self.shared.link.subjects, Duration::ZERO)
+                .plain_call(&self.gateway.plain, &self.gateway.bus.subjects, Duration::ZERO)
                 .publish(body)
                 .await
         });
@@ -333,7 +376,7 @@ impl Requester {
             Some(deadline) if deadline <= now => Err(ExchangeError::Timeout),
             Some(deadline) => Ok(Due { at: deadline, timeout: None }),
             None => {
-                let timeout = self.shared.config().request_timeout;
+                let timeout = self.gateway.config().request_timeout;
                 Ok(Due { at: now + timeout, timeout: Some(timeout) })
             }
         }
@@ -342,7 +385,7 @@ impl Requester {
     /// Waits until every open exchange has ended and NATS has taken their last frames, at most for `grace`.
     /// Whether all did.
     pub async fn drain(&self, grace: Duration) -> bool {
-        let Shared { port, plain, .. } = &*self.shared;
+        let Gateway { port, plain, .. } = &*self.gateway;
         let ended = tokio::time::timeout(grace, async {
             tokio::join!(port.idle(), plain.exchanges.empty());
         });
@@ -350,8 +393,9 @@ impl Requester {
         if !all {
             warn!(open = self.open_exchanges(), "the grace period is over with exchanges still open");
         }
-        self.shared.open.flushed().await;
-        let confirmed = tokio::join!(round_trip::native(port, &self.shared.inbox), round_trip::plain(plain),);
+        self.gateway.open.flushed().await;
+        let confirmed =
+            tokio::join!(round_trip::native(port, &self.gateway.inbox), round_trip::plain(plain),);
         if let (Err(error), _) | (_, Err(error)) = confirmed {
             debug!(%error, "drained without NATS");
         }
@@ -359,24 +403,24 @@ impl Requester {
     }
 }
 
-impl Shared {
+impl Gateway {
     pub(crate) fn config(&self) -> RequesterConfig {
         **self.config.load()
     }
 
     /// What one plain message holds beside its head.
     fn plain_limit(&self) -> usize {
-        self.plain.connection.max_payload().saturating_sub(crate::plain_call::HEAD_ROOM_BYTES)
+        self.plain.connection.max_payload().saturating_sub(crate::plain::client::HEAD_ROOM_BYTES)
     }
 
     /// Asks, then listens until announcements cease.
     async fn interest_round(&self) {
-        let list = subject(self.link.subjects.interest_list());
+        let list = subject(self.bus.subjects.interest_list());
         let exchange = self.plain.open();
         let own = Some(exchange.own.clone());
         let headers = async_nats::HeaderMap::new();
         let first_news = self.interest.news.notified();
-        if let Err(error) = self.link.plain.publish_plain(list, own, headers, Bytes::new()).await {
+        if let Err(error) = self.bus.plain.publish_plain(list, own, headers, Bytes::new()).await {
             return debug!(%error, "interest could not be asked for");
         }
         let quiet = async {
@@ -405,7 +449,7 @@ impl Shared {
     {
         let body = request.whole_body(self.plain_limit()).await?;
         let idle = self.config().request_timeout;
-        request.plain_call(&self.plain, &self.link.subjects, idle).send(body).await
+        request.plain_call(&self.plain, &self.bus.subjects, idle).send(body).await
     }
 
     /// Tries responders until one answers, or nobody is left.

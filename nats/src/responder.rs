@@ -1,6 +1,9 @@
 //! The responder's side: announces what it serves, takes exchanges off NATS and calls a tower service.
 
-use std::sync::Arc;
+pub(crate) mod inline_executor;
+pub(crate) mod serve;
+
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::Message;
@@ -19,17 +22,18 @@ use tower_service::Service;
 use tracing::{debug, info, warn};
 
 use crate::body::Body;
+use crate::connection::bus::Bus;
+use crate::connection::client::PublishError;
+use crate::connection::drain::{Stage, Subscriptions};
+use crate::connection::round_trip;
 use crate::error::BoxError;
-use crate::first_step::FirstStep;
-use crate::link::Link;
-use crate::plain_port::PlainPort;
-use crate::plain_serve::{self, PlainServing};
-use crate::port::{Port, Side, subject};
-use crate::registry::random_id;
+use crate::exchange::endpoint::{Endpoint, Side, subject};
+use crate::exchange::registry::random_id;
+use crate::plain::inbox::PlainInbox;
+use crate::plain::server::{self, PlainService, PlainServing};
 use crate::requester::StartError;
-use crate::round_trip;
-use crate::serve::{self, Serving};
-use crate::subscriptions::{Stage, Subscriptions};
+use crate::responder::inline_executor::InlineExecutor;
+use crate::responder::serve::Serving;
 
 /// How often interest is announced.
 const ANNOUNCE: Duration = Duration::from_secs(5);
@@ -50,7 +54,6 @@ pub trait HttpService:
         Future: Send + 'static,
     > + Clone
     + Send
-    + Sync
     + 'static
 {
     /// The body of its responses.
@@ -62,29 +65,66 @@ where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>
         + Clone
         + Send
-        + Sync
         + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type ResponseBody = B;
 }
 
-/// Collects what a responder will serve.
-#[derive(Debug)]
-pub struct ResponderBuilder<S> {
-    link: Link,
-    routes: Vec<(Interest, S)>,
+/// One interest and the service behind it.
+struct Route {
+    interest: Interest,
+    service: Box<dyn AnyService>,
+}
+
+/// A service of any type. One virtual call an exchange; the exchange itself is compiled for the service's type.
+trait AnyService: Send {
+    fn native(&self, route: NativeRoute) -> Box<dyn Fn(Message) + Send>;
+
+    fn plain(self: Box<Self>) -> Box<dyn PlainService>;
+}
+
+/// What the native exchanges of one interest need besides the service.
+struct NativeRoute {
+    serving: Arc<Serving>,
+    exchanges: TaskTracker,
+    max_exchanges: usize,
+}
+
+impl<S: HttpService> AnyService for S {
+    fn native(&self, route: NativeRoute) -> Box<dyn Fn(Message) + Send> {
+        let NativeRoute { serving, exchanges, max_exchanges } = route;
+        let (service, inline_executor) = (self.clone(), InlineExecutor::default());
+        Box::new(move |message| {
+            if exchanges.len() >= max_exchanges {
+                return serve::refuse(&serving, message);
+            }
+            let (serving, service) = (serving.clone(), service.clone());
+            let serve = async move { serve::serve(&serving, service, message).await };
+            inline_executor.take(exchanges.track_future(serve));
+        })
+    }
+
+    fn plain(self: Box<Self>) -> Box<dyn PlainService> {
+        self
+    }
+}
+
+/// Configures a [`Responder`].
+pub struct ResponderBuilder {
+    bus: Bus,
+    routes: Vec<Route>,
     queue_group: Result<QueueGroup, QueueGroupError>,
     max_exchanges: usize,
     max_message_bytes: usize,
 }
 
-impl<S: HttpService> ResponderBuilder<S> {
+impl ResponderBuilder {
     /// Serves one more interest. The last of two equal ones wins.
     #[must_use]
-    pub fn serve(mut self, interest: Interest, service: S) -> Self {
-        self.routes.retain(|(known, _)| *known != interest);
-        self.routes.push((interest, service));
+    pub fn serve(mut self, interest: Interest, service: impl HttpService) -> Self {
+        self.routes.retain(|route| route.interest != interest);
+        self.routes.push(Route { interest, service: Box::new(service) });
         self
     }
 
@@ -124,12 +164,19 @@ impl<S: HttpService> ResponderBuilder<S> {
     }
 }
 
+impl std::fmt::Debug for ResponderBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let interests: Vec<_> = self.routes.iter().map(|route| &route.interest).collect();
+        f.debug_struct("ResponderBuilder").field("interests", &interests).finish_non_exhaustive()
+    }
+}
+
 /// A responder at work. Dropping it stops it at once; [`drain`](Self::drain) is the kind way.
 pub struct Responder {
-    link: Link,
+    bus: Bus,
     announcements: Arc<Vec<Announcement>>,
-    port: Arc<Port>,
-    plain: Arc<PlainPort>,
+    port: Arc<Endpoint>,
+    plain: Arc<PlainInbox>,
     id: ResponderId,
     queue_group: QueueGroup,
     /// Announces until the drain begins.
@@ -139,17 +186,19 @@ pub struct Responder {
     exchanges: TaskTracker,
     websockets: TaskTracker,
     /// WebSockets are to be opened again elsewhere.
-    moving: CancellationToken,
-    cut: CancellationToken,
+    draining: CancellationToken,
+    force_close: CancellationToken,
+    /// Nothing is served any more.
+    closed: CancellationToken,
     subscriptions: Subscriptions,
     background: JoinSet<()>,
 }
 
 impl Responder {
     /// Starts with nothing to serve.
-    pub fn builder<S: HttpService>(link: Link) -> ResponderBuilder<S> {
+    pub fn builder(bus: Bus) -> ResponderBuilder {
         ResponderBuilder {
-            link,
+            bus,
             routes: Vec::new(),
             queue_group: Ok(QueueGroup::default()),
             max_exchanges: MAX_EXCHANGES,
@@ -157,16 +206,17 @@ impl Responder {
         }
     }
 
-    async fn start<S: HttpService>(builder: ResponderBuilder<S>) -> Result<Self, StartError> {
-        let ResponderBuilder { link, routes, queue_group, max_exchanges, max_message_bytes } = builder;
+    async fn start(builder: ResponderBuilder) -> Result<Self, StartError> {
+        let ResponderBuilder { bus, routes, queue_group, max_exchanges, max_message_bytes } = builder;
         let queue_group = queue_group?;
         let first_host =
-            routes.first().map(|(interest, _)| interest.host.clone()).ok_or(StartError::Nothing)?;
+            routes.first().map(|route| route.interest.host.clone()).ok_or(StartError::Nothing)?;
         let id = ResponderId::from_bytes(random_id());
         let plain_id = ResponderId::from_bytes(random_id());
-        let port = Port::new(link.native.clone(), link.subjects.clone(), Side::Responder);
-        let plain = PlainPort::new(link.plain.clone(), link.subjects.responder_inbox(&first_host, plain_id));
+        let port = Endpoint::new(bus.native.clone(), bus.subjects.clone(), Side::Responder);
+        let plain = PlainInbox::new(bus.plain.clone(), bus.subjects.responder_inbox(&first_host, plain_id));
         let (stage, stages) = watch::channel(Stage::Serving);
+        let closed = CancellationToken::new();
         let mut responder = Self {
             announcements: Arc::new(announcements(&routes, id)),
             port,
@@ -177,58 +227,58 @@ impl Responder {
             stage,
             exchanges: TaskTracker::new(),
             websockets: TaskTracker::new(),
-            moving: CancellationToken::new(),
-            cut: CancellationToken::new(),
-            subscriptions: Subscriptions::new(stages),
+            draining: CancellationToken::new(),
+            force_close: CancellationToken::new(),
+            subscriptions: Subscriptions::new(stages, closed.clone()),
+            closed,
             background: JoinSet::new(),
-            link,
+            bus,
         };
-        let mut vigil = responder.link.vigil();
+        let mut permission_watch = responder.bus.permission_watch();
         let subscribe = async {
             responder.subscribe_inboxes(&hosts(&routes)).await?;
             responder.subscribe_native(&routes, max_exchanges, max_message_bytes).await?;
             responder.subscribe_plain(routes, max_exchanges).await?;
             responder.confirm(&first_host).await
         };
-        vigil.over(subscribe).await?;
-        vigil.over(responder.keep_announcing()).await?;
+        permission_watch.over(subscribe).await?;
+        permission_watch.over(responder.keep_announcing()).await?;
         Ok(responder)
     }
 
     async fn subscribe_inboxes(&mut self, hosts: &[Host]) -> Result<(), StartError> {
         for host in hosts {
-            let inbox = self.link.subjects.responder_inbox(host, self.id);
-            let messages = self.link.native.subscribe(subject(inbox.all())).await?;
+            let inbox = self.bus.subjects.responder_inbox(host, self.id);
+            let messages = self.bus.native.subscribe(subject(inbox.all())).await?;
             self.background.spawn(self.port.clone().take_from(messages));
         }
         self.background.spawn(self.port.clone().keep_in_sync());
-        let messages = self.link.plain.subscribe(subject(self.plain.inbox.all())).await?;
+        let messages = self.bus.plain.subscribe(subject(self.plain.inbox.all())).await?;
         self.background.spawn(self.plain.clone().take_from(messages));
         for host in hosts {
-            let notices = subject(self.link.subjects.close_notices(host));
-            let notices = self.link.plain.subscribe(notices).await?;
+            let notices = subject(self.bus.subjects.close_notices(host));
+            let notices = self.bus.plain.subscribe(notices).await?;
             self.background.spawn(self.plain.clone().take_from(notices));
         }
         self.background.spawn(self.plain.clone().watch());
         Ok(())
     }
 
-    async fn subscribe_native<S: HttpService>(
+    async fn subscribe_native(
         &mut self,
-        routes: &[(Interest, S)],
+        routes: &[Route],
         max_exchanges: usize,
         max_message_bytes: usize,
     ) -> Result<(), StartError> {
-        for (interest, service) in routes {
-            let to = subject(self.link.subjects.exchange(interest));
-            let messages = self.link.native.queue_subscribe(to, self.queue_group.to_string()).await?;
+        for Route { interest, service } in routes {
+            let to = subject(self.bus.subjects.exchange(interest));
+            let messages = self.bus.native.queue_subscribe(to, self.queue_group.to_string()).await?;
             let serving = Arc::new(Serving {
                 port: self.port.clone(),
-                inbox: self.link.subjects.responder_inbox(&interest.host, self.id),
+                inbox: self.bus.subjects.responder_inbox(&interest.host, self.id),
                 host: interest.host.clone(),
-                service: service.clone(),
-                moving: self.moving.clone(),
-                cut: self.cut.clone(),
+                draining: self.draining.clone(),
+                force_close: self.force_close.clone(),
                 max_message_bytes,
             });
             // An idle WebSocket takes no request's place.
@@ -236,53 +286,40 @@ impl Responder {
                 MethodPattern::WebSocket => (self.websockets.clone(), MAX_WEBSOCKETS),
                 _ => (self.exchanges.clone(), max_exchanges),
             };
-            let first_step = FirstStep::default();
-            let take = move |message: Message| {
-                let serving = serving.clone();
-                if exchanges.len() < max_exchanges {
-                    let serve = async move { serve::serve(&serving, message).await };
-                    first_step.take(exchanges.track_future(serve));
-                } else {
-                    serve::refuse(&serving, message);
-                }
-            };
+            let take = service.native(NativeRoute { serving, exchanges, max_exchanges });
             self.subscriptions.spawn(messages, take);
         }
         Ok(())
     }
 
     /// One subscription per subject, however many interests share it; the most specific interest serves.
-    async fn subscribe_plain<S: HttpService>(
-        &mut self,
-        routes: Vec<(Interest, S)>,
-        max_exchanges: usize,
-    ) -> Result<(), StartError> {
+    async fn subscribe_plain(&mut self, routes: Vec<Route>, max_exchanges: usize) -> Result<(), StartError> {
         let mut subjects: Vec<_> =
-            routes.iter().flat_map(|(interest, _)| self.link.subjects.http_subscriptions(interest)).collect();
+            routes.iter().flat_map(|route| self.bus.subjects.http_subscriptions(&route.interest)).collect();
         subjects.sort();
         subjects.dedup();
         let mut map = PatternMap::default();
-        for (interest, service) in routes {
-            map.entry(&interest, || service);
+        for Route { interest, service } in routes {
+            map.entry(&interest, || Mutex::new(service.plain()));
         }
         let serving = Arc::new(PlainServing {
             port: self.plain.clone(),
-            subjects: self.link.subjects.clone(),
+            subjects: self.bus.subjects.clone(),
             routes: map,
-            cut: self.cut.clone(),
+            force_close: self.force_close.clone(),
         });
         for each in subjects {
             let group = self.queue_group.to_string();
-            let messages = self.link.plain.queue_subscribe(subject(each), group).await?;
+            let messages = self.bus.plain.queue_subscribe(subject(each), group).await?;
             let (serving, exchanges) = (serving.clone(), self.exchanges.clone());
             let take = move |message: Message| {
                 let serving = serving.clone();
                 let is_free = exchanges.len() < max_exchanges;
                 exchanges.spawn(async move {
                     if is_free {
-                        plain_serve::serve(&serving, message).await;
+                        server::serve(&serving, message).await;
                     } else {
-                        plain_serve::refuse(&serving, message).await;
+                        server::refuse(&serving, message).await;
                     }
                 });
             };
@@ -293,7 +330,7 @@ impl Responder {
 
     /// Waits until the server has all subscriptions of both connections.
     async fn confirm(&self, host: &Host) -> Result<(), StartError> {
-        let inbox = self.link.subjects.responder_inbox(host, self.id);
+        let inbox = self.bus.subjects.responder_inbox(host, self.id);
         let (native, plain) =
             tokio::join!(round_trip::native(&self.port, &inbox), round_trip::plain(&self.plain));
         Ok(native.and(plain)?)
@@ -301,12 +338,14 @@ impl Responder {
 
     /// Announces now, every 5 s, after reconnects, and whenever somebody asks.
     async fn keep_announcing(&mut self) -> Result<(), StartError> {
-        let mut asked = self.link.plain.subscribe(subject(self.link.subjects.interest_list())).await?;
-        announce(&self.link, &self.announcements, true).await.map_err(StartError::Announce)?;
-        let (link, announcements) = (self.link.clone(), self.announcements.clone());
+        let mut asked = self.bus.plain.subscribe(subject(self.bus.subjects.interest_list())).await?;
+        announce(&self.bus, &self.announcements, true)
+            .await
+            .map_err(|error| StartError::Announce(error.into()))?;
+        let (bus, announcements) = (self.bus.clone(), self.announcements.clone());
         let mut stages = self.stage.subscribe();
         // The two come back one after the other, and announcing takes both.
-        let (mut native, mut plain) = (self.link.native.state.clone(), self.link.plain.state.clone());
+        let (mut native, mut plain) = (self.bus.native.state.clone(), self.bus.plain.state.clone());
         self.announcer = Some(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(ANNOUNCE);
             loop {
@@ -317,10 +356,10 @@ impl Responder {
                     changed = plain.changed() => if changed.is_err() { return },
                     _ = stages.wait_for(|stage| *stage != Stage::Serving) => return,
                 }
-                if link.is_connected()
-                    && let Err(error) = announce(&link, &announcements, true).await
+                if bus.is_connected()
+                    && let Err(error) = announce(&bus, &announcements, true).await
                 {
-                    debug!(error, "interest could not be announced");
+                    debug!(%error, "interest could not be announced");
                 }
             }
         }));
@@ -336,6 +375,12 @@ impl Responder {
         self.exchanges.len() + self.websockets.len()
     }
 
+    /// Resolves when the responder has stopped serving: it was drained or dropped, or a subscription ended. Outages of
+    /// NATS do not end it.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.closed.clone().cancelled_owned()
+    }
+
     /// Stops without losing anything: takes interest back, unsubscribes, serves what was under way, and waits until
     /// NATS has the last frame of it. What is not done after `grace` is aborted. Whether all was done.
     pub async fn drain(mut self, grace: Duration) -> bool {
@@ -346,8 +391,8 @@ impl Responder {
             announcer.abort();
             let _ = announcer.await;
         }
-        if let Err(error) = announce(&self.link, &self.announcements, false).await {
-            debug!(error, "interest could not be taken back");
+        if let Err(error) = announce(&self.bus, &self.announcements, false).await {
+            debug!(%error, "interest could not be taken back");
         }
         let host = self.announcements.first().map(|announcement| announcement.interest.host.clone());
         let _ = tokio::time::timeout_at(deadline, self.subscriptions.unsubscribed()).await;
@@ -357,7 +402,7 @@ impl Responder {
             debug!(%error, "draining without NATS");
         }
         self.stage.send_replace(Stage::Ending);
-        self.moving.cancel();
+        self.draining.cancel();
         self.exchanges.close();
         self.websockets.close();
         let done = tokio::time::timeout_at(deadline, async {
@@ -369,7 +414,7 @@ impl Responder {
         let all = done.await.is_ok();
         if !all {
             warn!(open = self.open_exchanges(), "the grace period is over: aborting what is still open");
-            self.cut.cancel();
+            self.force_close.cancel();
             let _ = tokio::time::timeout(Duration::from_secs(1), self.exchanges.wait()).await;
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), self.port.idle()).await;
@@ -393,39 +438,37 @@ impl Drop for Responder {
     fn drop(&mut self) {
         // The subscriptions end, and what is open is aborted: its gateways hear of it at once.
         self.stage.send_replace(Stage::Ending);
-        self.cut.cancel();
+        self.force_close.cancel();
+        self.closed.cancel();
     }
 }
 
-fn hosts<S>(routes: &[(Interest, S)]) -> Vec<Host> {
-    let mut hosts: Vec<_> = routes.iter().map(|(interest, _)| interest.host.clone()).collect();
+fn hosts(routes: &[Route]) -> Vec<Host> {
+    let mut hosts: Vec<_> = routes.iter().map(|route| route.interest.host.clone()).collect();
     hosts.sort();
     hosts.dedup();
     hosts
 }
 
-fn announcements<S>(routes: &[(Interest, S)], id: ResponderId) -> Vec<Announcement> {
-    let announcement = |(interest, _): &(Interest, S)| Announcement {
-        interest: interest.clone(),
+fn announcements(routes: &[Route], id: ResponderId) -> Vec<Announcement> {
+    let announcement = |route: &Route| Announcement {
+        interest: route.interest.clone(),
         dialects: vec![Dialect::Native, Dialect::Plain],
         responder: Some(id),
     };
     routes.iter().map(announcement).collect()
 }
 
-async fn announce(link: &Link, announcements: &[Announcement], registers: bool) -> Result<(), String> {
+async fn announce(bus: &Bus, announcements: &[Announcement], registers: bool) -> Result<(), PublishError> {
     for announcement in announcements {
         let host = &announcement.interest.host;
         let to = match registers {
-            true => link.subjects.interest_register(host),
-            false => link.subjects.interest_unregister(host),
+            true => bus.subjects.interest_register(host),
+            false => bus.subjects.interest_unregister(host),
         };
         let headers = async_nats::HeaderMap::new();
         let payload = announcement.encode().into();
-        link.plain
-            .publish_plain(subject(to), None, headers, payload)
-            .await
-            .map_err(|error| error.to_string())?;
+        bus.plain.publish_plain(subject(to), None, headers, payload).await?;
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use h8s_nats::{NatsConfig, NatsFlags};
-use h8s_settings::{Exit, Loaded, LogFormat, Mistakes};
+use h8s_nats::ConnectOptions;
+use h8s_settings::{Exit, Loaded, LogFormat, Mistakes, NatsFlags};
 use h8s_wire::{Host, PathPattern, QueueGroup};
 
 use crate::backend::{BackendConfig, Protocol};
@@ -99,7 +99,7 @@ impl Flags {
     /// # Errors
     ///
     /// All mistakes, one sentence each.
-    pub fn configs(loaded: Loaded<Self>) -> Result<(ReverseConfig, NatsConfig), Exit> {
+    pub fn configs(loaded: Loaded<Self>) -> Result<(ReverseConfig, ConnectOptions), Exit> {
         let Loaded { flags, mut tables, .. } = loaded;
         let mut mistakes = Mistakes::new();
         let nats = flags.nats.config("h8srd", &mut mistakes);

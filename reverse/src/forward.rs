@@ -268,7 +268,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<ReverseBody>, BoxEr
 
 impl Service<Request<Body>> for ReverseService {
     type Response = Response<ReverseBody>;
-    /// [`Refused`](h8s_nats::Refused) or [`GaveUp`](h8s_nats::GaveUp).
+    /// [`Refused`](h8s_nats::Refused) or [`LoggedError`](h8s_nats::LoggedError).
     type Error = BoxError;
     type Future = Answering;
 

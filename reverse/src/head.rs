@@ -237,11 +237,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let context = ExchangeContext {
-            client: Some([192, 0, 2, 7].into()),
-            is_secure: true,
-            ..ExchangeContext::default()
-        };
+        let context = ExchangeContext::default().client(Some([192, 0, 2, 7].into())).is_secure(true);
         request.extension(context).body(()).unwrap().into_parts().0
     }
 

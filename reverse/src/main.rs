@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use h8s_nats::{ConnectError, Link, NatsConfig, Responder};
+use h8s_nats::{Bus, ConnectError, ConnectOptions, Responder};
 use h8s_reverse::{Flags, ReverseConfig, Served};
 use h8s_settings::Stop;
 use tokio::time::{Instant, timeout_at};
@@ -36,10 +36,10 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: &ReverseConfig, nats: &NatsConfig) -> anyhow::Result<()> {
+async fn serve(config: &ReverseConfig, nats: &ConnectOptions) -> anyhow::Result<()> {
     let mut stop = Stop::on_signals()?;
     let served = config.build()?;
-    let link = Link::connect(nats).await?;
+    let link = Bus::connect(nats.clone()).await?;
     let mut responder = Responder::builder(link).queue_group(config.queue_group.as_str());
     for Served { interests, service, about } in &served {
         tracing::info!("serving {about}");

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use h8s_nats::{BoxError, GaveUp, Refused};
+use h8s_nats::{BoxError, LoggedError, Refused};
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 
 use crate::backend_url::BackendUrl;
@@ -55,8 +55,9 @@ impl RequestLabel {
 
 /// What the gateway's log gets to read. The gateway tells the client, in whatever way the client understands: as a page,
 /// as problem details, as a gRPC status.
-const NO_ANSWER: GaveUp = GaveUp("the service behind this responder gave no valid answer");
-const UNPASSABLE: GaveUp = GaveUp("the call cannot be passed on to the service behind this responder");
+const NO_ANSWER: LoggedError = LoggedError("the service behind this responder gave no valid answer");
+const UNPASSABLE: LoggedError =
+    LoggedError("the call cannot be passed on to the service behind this responder");
 
 /// What the gateway gets in place of a response.
 pub(crate) fn rescue(

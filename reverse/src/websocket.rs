@@ -14,7 +14,7 @@ mod stream;
 
 use std::sync::Arc;
 
-use h8s_nats::{Accept, BoxError, Refused, WebSocket, WebSocketUpgrade};
+use h8s_nats::{Accept, AcceptError, BoxError, Refused, WebSocket, WebSocketUpgrade};
 use h8s_wire::ConnectionId;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -55,7 +55,7 @@ pub(crate) async fn open(
     let started = Instant::now();
     let asked = timeout_at(deadline, ask_backend(mapping, head)).await;
     match asked.unwrap_or_else(|_| Err(Failure::Timeout(started.elapsed()))) {
-        Ok(Asked::Accepted(backend)) => Ok(backend.accept(mapping, upgrade, permit, tasks)),
+        Ok(Asked::Accepted(backend)) => Ok(backend.accept(mapping, upgrade, permit, tasks)?),
         Ok(Asked::Refused(response)) => Ok(response.map(|body| body.of(label, Arc::clone(mapping)))),
         Err(failure) => rescue(failure, &label, mapping.backend().url()),
     }
@@ -100,12 +100,13 @@ impl Accepted {
         upgrade: WebSocketUpgrade,
         permit: OwnedSemaphorePermit,
         tasks: &TaskTracker,
-    ) -> Response<ReverseBody> {
+    ) -> Result<Response<ReverseBody>, AcceptError> {
         let Self { headers, protocol, stream } = self;
-        let (mut response, socket) = upgrade.accept(Accept { protocol, holds_state: true });
+        let (mut response, socket) =
+            upgrade.accept(Accept::default().protocol(protocol).holds_state(true))?;
         response.headers_mut().extend(headers);
         tasks.spawn(serve(mapping.clone(), socket, stream, permit));
-        response.map(|()| ReverseBody::default())
+        Ok(response.map(|()| ReverseBody::default()))
     }
 }
 

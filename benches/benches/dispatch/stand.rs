@@ -1,7 +1,7 @@
 //! A gateway's and a responder's side of one bus.
 
 use h8s_benches::heads;
-use h8s_nats::{HttpService, Link, NatsConfig, Requester, RequesterConfig, Responder};
+use h8s_nats::{ConnectOptions, HttpService, Requester, RequesterConfig, Responder};
 use h8s_test_support::{Bus, eventually};
 use h8s_wire::{Host, Interest, MethodPattern};
 
@@ -30,7 +30,7 @@ fn everything() -> Interest {
     Interest { host: host(), path: "/*".parse().expect("it is a pattern"), method: MethodPattern::Any }
 }
 
-async fn link(bus: &Bus) -> Link {
-    let config = NatsConfig::anonymous(&bus.url()).expect("a bus has a URL");
-    Link::connect(&config).await.expect("the bus can be connected to")
+async fn link(bus: &Bus) -> h8s_nats::Bus {
+    let config = ConnectOptions::new(&bus.url()).expect("a bus has a URL");
+    h8s_nats::Bus::connect(config).await.expect("the bus can be connected to")
 }

@@ -25,7 +25,7 @@ impl Service<Request<Body>> for Quiet {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let upgrade = request.extensions_mut().remove::<WebSocketUpgrade>();
         let (response, mut websocket) =
-            upgrade.expect("only WebSockets are announced").accept(Accept::default());
+            upgrade.expect("only WebSockets are announced").accept(Accept::default()).expect("accepted once");
         tokio::spawn(async move { while let Incoming::Message { .. } = websocket.next().await {} });
         ready(Ok(response.map(|()| Empty::new())))
     }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use h8s_benches::programs::{Gateway, Programs};
-use h8s_nats::{Connections, Link, NatsConfig, Responder};
+use h8s_nats::{Bus, ConnectOptions, Connections, Responder};
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::Process;
 use h8s_wire::{Host, Interest, MethodPattern};
@@ -60,7 +60,7 @@ pub(crate) async fn connections(nats_url: &str) -> Connections {
     Connections::start(link(nats_url).await, &[host()]).await.expect("the registry starts")
 }
 
-async fn link(nats_url: &str) -> Link {
-    let config = NatsConfig::anonymous(nats_url).expect("a bus has a URL");
-    Link::connect(&config).await.expect("the bus can be connected to")
+async fn link(nats_url: &str) -> Bus {
+    let config = ConnectOptions::new(nats_url).expect("a bus has a URL");
+    Bus::connect(config).await.expect("the bus can be connected to")
 }

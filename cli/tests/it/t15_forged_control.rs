@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_nats::{Client, ConnectOptions, Event as NatsEvent};
 use futures_util::StreamExt as _;
-use h8s_nats::{Connections, Identity, Link, NatsConfig};
+use h8s_nats::{Bus, Connections};
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
 use h8s_test_support::{NatsServer, eventually};
 
@@ -38,10 +38,9 @@ impl Stand {
         let host = Host::start(&nats.url(), &served, &flags("ours")).await;
         let gateway = Gateway::start(&nats.url(), &flags("gate")).await;
         let client = WebSocketClient::connect(&format!("{}/", gateway.url)).await;
-        let identity = Identity::User("ours".into(), PASSWORD.parse().unwrap());
-        let config = NatsConfig { identity, ..NatsConfig::anonymous(&nats.url()).unwrap() };
+        let config = h8s_nats::ConnectOptions::new(&nats.url()).unwrap().user("ours", PASSWORD);
         let registry =
-            Connections::start(Link::connect(&config).await.unwrap(), &[OURS.parse().unwrap()]).await;
+            Connections::start(Bus::connect(config).await.unwrap(), &[OURS.parse().unwrap()]).await;
         Self { nats, gateway, _host: host, client, registry: registry.unwrap() }
     }
 

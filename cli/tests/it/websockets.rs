@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use h8s_nats::{Connections, Link, NatsConfig};
+use h8s_nats::{ConnectOptions, Connections};
 use h8s_test_support::http_client::{get, post};
 use h8s_test_support::websocket_client::{Event, WebSocketClient};
 use h8s_test_support::{eventually, over_both_buses, soon, within};
@@ -35,7 +35,7 @@ async fn connect_many(gateway: &Gateway, path: &str, count: usize) -> Vec<WebSoc
 
 /// What is known to somebody who starts now.
 async fn connections(nats_url: &str) -> Connections {
-    let link = Link::connect(&NatsConfig::anonymous(nats_url).unwrap()).await.unwrap();
+    let link = h8s_nats::Bus::connect(ConnectOptions::new(nats_url).unwrap()).await.unwrap();
     Connections::start(link, &["127.0.0.1".parse().unwrap()]).await.unwrap()
 }
 

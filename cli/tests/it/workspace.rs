@@ -1,4 +1,4 @@
-//! Arrows between crates only point down: programs → ingress, host-provider, reverse → nats → wire.
+//! Arrows between crates only point down: programs → ingress, host-provider, reverse → settings → nats → wire.
 
 use std::process::Command;
 
@@ -7,9 +7,9 @@ use serde_json::Value;
 /// Which crates of the workspace each may use. A new crate needs a line here.
 const MAY_USE: [(&str, &[&str]); 11] = [
     ("h8s-wire", &[]),
-    ("h8s-settings", &[]),
+    ("h8s-settings", &["h8s-nats", "h8s-wire"]),
     ("h8s-broker", &[]),
-    ("h8s-nats", &["h8s-wire", "h8s-settings"]),
+    ("h8s-nats", &["h8s-wire"]),
     ("h8s-ingress", &["h8s-nats", "h8s-wire", "h8s-settings"]),
     ("h8s-host", &["h8s-nats", "h8s-wire", "h8s-settings"]),
     ("h8s-reverse", &["h8s-nats", "h8s-wire", "h8s-settings"]),

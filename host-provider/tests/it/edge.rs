@@ -1,4 +1,4 @@
-//! The edge without sockets: components behind a responder, and clients that are a requester's legs.
+//! The edge without sockets: components behind a responder, and clients that are a requester's sessions.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use h8s_host::{ComponentService, Limits, Served, connect};
 use h8s_nats::{
-    Delivery, Leg, LegEvent, Link, NatsConfig, Outlet, Requester, RequesterConfig, Responder, WebSocketAnswer,
+    ClientSink, ConnectOptions, Push, Requester, RequesterConfig, Responder, UpgradeOutcome, UpstreamEvent,
+    UpstreamSession,
 };
 use h8s_test_support::eventually;
 use h8s_wire::{Close, Host, Interest, Message, MessageKind, MethodPattern, Subjects};
@@ -21,13 +22,13 @@ pub(crate) fn host(name: &str) -> Host {
     name.parse().unwrap()
 }
 
-async fn link(url: &str) -> Link {
-    Link::connect(&NatsConfig::anonymous(url).unwrap()).await.unwrap()
+async fn link(url: &str) -> h8s_nats::Bus {
+    h8s_nats::Bus::connect(ConnectOptions::new(url).unwrap()).await.unwrap()
 }
 
 /// A gateway's requester.
 pub(crate) async fn gateway(url: &str) -> Requester {
-    let config = RequesterConfig { reopen_timeout: Duration::from_secs(20), ..RequesterConfig::default() };
+    let config = RequesterConfig::default().reopen_timeout(Duration::from_secs(20));
     let requester = Requester::start(link(url).await, config).await.unwrap();
     eventually("the requester is ready", async || requester.is_ready()).await;
     requester
@@ -128,8 +129,8 @@ pub(crate) fn upgrade(at: &str, path: &str) -> Request<()> {
 /// Asks for a WebSocket that is refused.
 pub(crate) async fn refused(edge: &Edge, path: &str) -> (StatusCode, HeaderMap, String) {
     match within(edge.requester.open_websocket(&host(HOST), upgrade(HOST, path))).await.unwrap() {
-        WebSocketAnswer::Accepted { .. } => panic!("{path} was accepted"),
-        WebSocketAnswer::Refused(response) => {
+        UpgradeOutcome::Accepted { .. } => panic!("{path} was accepted"),
+        UpgradeOutcome::Refused(response) => {
             let (head, body) = response.into_parts();
             let body = within(body.collect()).await.unwrap().to_bytes();
             (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
@@ -139,7 +140,7 @@ pub(crate) async fn refused(edge: &Edge, path: &str) -> (StatusCode, HeaderMap, 
 
 /// A client's WebSocket.
 pub(crate) struct Client {
-    leg: Leg,
+    session: UpstreamSession,
     pub(crate) protocol: Option<String>,
     pub(crate) pushed: Arc<Pushed>,
 }
@@ -151,26 +152,26 @@ impl Client {
 
     pub(crate) async fn open_with(requester: &Requester, at: &str, upgrade: Request<()>) -> Self {
         match within(requester.open_websocket(&host(at), upgrade)).await.unwrap() {
-            WebSocketAnswer::Accepted { headers, mut leg } => {
+            UpgradeOutcome::Accepted { headers, mut session } => {
                 let pushed = Arc::new(Pushed::default());
-                leg.establish(pushed.clone());
+                session.establish(pushed.clone());
                 let protocol = headers.get("sec-websocket-protocol");
                 let protocol = protocol.map(|protocol| protocol.to_str().unwrap().to_owned());
-                Self { leg, protocol, pushed }
+                Self { session, protocol, pushed }
             }
-            WebSocketAnswer::Refused(response) => panic!("refused: {response:?}"),
+            UpgradeOutcome::Refused(response) => panic!("refused: {response:?}"),
         }
     }
 
     pub(crate) fn id(&self) -> String {
-        self.leg.id().to_string()
+        self.session.id().to_string()
     }
 
     pub(crate) async fn send(&mut self, kind: MessageKind, data: &[u8]) {
-        while !self.leg.has_room() {
-            assert!(matches!(within(self.leg.next()).await, LegEvent::Room));
+        while !self.session.has_room() {
+            assert!(matches!(within(self.session.next()).await, UpstreamEvent::Room));
         }
-        self.leg.send(kind, Bytes::copy_from_slice(data), false).await;
+        self.session.send(kind, Bytes::copy_from_slice(data), false).await;
     }
 
     pub(crate) async fn say(&mut self, text: &str) {
@@ -178,10 +179,10 @@ impl Client {
     }
 
     /// The next that is not about room.
-    pub(crate) async fn event(&mut self) -> LegEvent {
+    pub(crate) async fn event(&mut self) -> UpstreamEvent {
         loop {
-            match within(self.leg.next()).await {
-                LegEvent::Room => {}
+            match within(self.session.next()).await {
+                UpstreamEvent::Room => {}
                 event => return event,
             }
         }
@@ -189,7 +190,7 @@ impl Client {
 
     pub(crate) async fn message(&mut self) -> Message {
         match self.event().await {
-            LegEvent::Message(message) => message,
+            UpstreamEvent::Message(message) => message,
             event => panic!("{event:?}"),
         }
     }
@@ -207,14 +208,14 @@ impl Client {
     /// What the other side closes with.
     pub(crate) async fn closed(&mut self) -> Close {
         match self.event().await {
-            LegEvent::Close(close) => close,
+            UpstreamEvent::Close(close) => close,
             event => panic!("{event:?}"),
         }
     }
 
     /// Closes, and waits until everything has been handled.
     pub(crate) async fn close(self, code: u16, reason: &str) {
-        within(self.leg.close(Close::new(code, reason))).await;
+        within(self.session.close(Close::new(code, reason))).await;
     }
 }
 
@@ -225,8 +226,8 @@ pub(crate) struct Pushed {
     closed: Mutex<Option<Close>>,
 }
 
-impl Outlet for Pushed {
-    fn deliver(&self, delivery: &Delivery) {
+impl ClientSink for Pushed {
+    fn deliver(&self, delivery: &Push) {
         let text = String::from_utf8_lossy(&delivery.message().data).into_owned();
         self.texts.lock().unwrap().push(text);
     }

@@ -137,7 +137,7 @@ async fn the_gateways_deadline_is_kept_where_it_is_sooner() {
     let service = guests().await;
     let mut request = request(Method::GET, "/never-answer");
     let deadline = tokio::time::Instant::now() + Duration::from_millis(50);
-    let context = h8s_nats::ExchangeContext { deadline: Some(deadline), ..Default::default() };
+    let context = h8s_nats::ExchangeContext::default().deadline(Some(deadline));
     request.extensions_mut().insert(context);
     // when
     let started = Instant::now();

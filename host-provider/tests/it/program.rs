@@ -1,7 +1,7 @@
 //! `h8s-host` as it is run: what it says to mistakes, and a life from start to drain on either bus.
 
 use bytes::Bytes;
-use h8s_nats::{Link, NatsConfig, Requester, RequesterConfig};
+use h8s_nats::{ConnectOptions, Requester, RequesterConfig};
 use h8s_test_support::guests::guest;
 use h8s_test_support::process::{Process, program};
 use h8s_test_support::{Bus, eventually, over_both_buses, soon};
@@ -129,7 +129,7 @@ async fn without_nats_it_says_so_and_ends() {
 }
 
 async fn requester(bus: &Bus) -> Requester {
-    let link = Link::connect(&NatsConfig::anonymous(&bus.url()).unwrap()).await.unwrap();
+    let link = h8s_nats::Bus::connect(ConnectOptions::new(&bus.url()).unwrap()).await.unwrap();
     let requester = Requester::start(link, RequesterConfig::default()).await.unwrap();
     eventually("the requester is ready", async || requester.is_ready()).await;
     requester

@@ -1,7 +1,7 @@
 //! What components can send, to whom, and what they are told when they cannot.
 
 use h8s_host::Limits;
-use h8s_nats::LegEvent;
+use h8s_nats::UpstreamEvent;
 use h8s_test_support::{Bus, eventually};
 use h8s_wire::Close;
 use http::StatusCode;
@@ -235,9 +235,12 @@ async fn t19_a_client_that_never_reads_costs_its_own_connection() {
     eventually("its place is given back", async || edge.service.running() == 0).await;
     loop {
         match slow.event().await {
-            LegEvent::Message(_) => {}
+            UpstreamEvent::Message(_) => {}
             event => {
-                return assert!(matches!(&event, LegEvent::Close(close) if close.code == 1013), "{event:?}");
+                return assert!(
+                    matches!(&event, UpstreamEvent::Close(close) if close.code == 1013),
+                    "{event:?}"
+                );
             }
         }
     }

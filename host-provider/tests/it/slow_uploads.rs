@@ -85,7 +85,7 @@ async fn the_gateways_deadline_is_not_put_off() {
     let service = serve("guests", short(TIMEOUT_MS)).await;
     let mut request = post("/read-first", paced());
     let deadline = Some(Instant::now() + Duration::from_millis(TIMEOUT_MS / 2));
-    let context = h8s_nats::ExchangeContext { deadline, ..Default::default() };
+    let context = h8s_nats::ExchangeContext::default().deadline(deadline);
     request.extensions_mut().insert(context);
     // when
     let response = call(&service, request).await.unwrap();

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use h8s_nats::{AnsweredBy, Answerer};
+use h8s_nats::ServedBy;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ pub(crate) struct Record {
     request_id: Option<HeaderValue>,
     trace_id: Option<String>,
     /// Learns who answers.
-    pub(crate) answerer: Answerer,
+    pub(crate) served_by: ServedBy,
     status: Option<StatusCode>,
     reason: Option<&'static str>,
     sent_bytes: u64,
@@ -72,7 +72,7 @@ impl Record {
             host: None,
             request_id: None,
             trace_id: None,
-            answerer: Answerer::default(),
+            served_by: ServedBy::default(),
             status: None,
             reason: None,
             sent_bytes: 0,
@@ -102,7 +102,6 @@ impl Record {
     }
 
     fn line(&self) -> Line {
-        let AnsweredBy { interest, responder } = self.answerer.known();
         let visible = |value: &HeaderValue| visible(value.as_bytes());
         Line {
             time: h8s_settings::timestamp(),
@@ -116,8 +115,8 @@ impl Record {
             bytes: self.sent_bytes,
             // Whole microseconds.
             duration_ms: (self.started.elapsed().as_micros() as f64) / 1000.0,
-            route: interest.map(|interest| format!("{}{}", interest.host, interest.path)),
-            responder: responder.map(|responder| responder.to_string()),
+            route: self.served_by.interest().map(|interest| format!("{}{}", interest.host, interest.path)),
+            responder: self.served_by.responder().map(|responder| responder.to_string()),
             request_id: self.request_id.as_ref().map(visible),
             trace_id: self.trace_id.clone(),
             reason: self.reason,

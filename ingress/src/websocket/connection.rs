@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use h8s_nats::{Leg, LegEvent};
+use h8s_nats::{UpstreamEvent, UpstreamSession};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::WebSocketConfig;
@@ -66,7 +66,7 @@ impl Connection {
     /// `drain_window` which differs from connection to connection, so that clients do not come back all at once (T22).
     pub(crate) async fn converse(
         &mut self,
-        leg: &mut Leg,
+        leg: &mut UpstreamSession,
         mut shutdown: ShutdownWatch,
         drain_window: Duration,
     ) -> Ending {
@@ -89,9 +89,9 @@ impl Connection {
                     Step::Ended(ending) => return ending,
                 },
                 event = heard(leg, takes) => match event {
-                    LegEvent::Message(message) => self.outbox.send(&message),
-                    LegEvent::Close(close) => return Ending::Responder(close),
-                    LegEvent::Room => {}
+                    UpstreamEvent::Message(message) => self.outbox.send(&message),
+                    UpstreamEvent::Close(close) => return Ending::Responder(close),
+                    UpstreamEvent::Room => {}
                 },
                 () = &mut timer => {
                     if let Some(ending) = self.look_at_clock(reads) {
@@ -107,7 +107,7 @@ impl Connection {
     }
 
     /// Takes what was read apart, and passes it on as far as there is room.
-    async fn receive(&mut self, leg: &mut Leg) -> Option<Ending> {
+    async fn receive(&mut self, leg: &mut UpstreamSession) -> Option<Ending> {
         while !self.input.is_empty() && leg.has_room() {
             // Pings and the smallest of fragments cost a client nothing, and there is no credit for them.
             tokio::task::consume_budget().await;
@@ -249,7 +249,7 @@ impl Connection {
 }
 
 /// The leg's next, without messages while too much waits for the client.
-async fn heard(leg: &mut Leg, takes: bool) -> LegEvent {
+async fn heard(leg: &mut UpstreamSession, takes: bool) -> UpstreamEvent {
     if takes { leg.next().await } else { leg.next_but_messages().await }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use h8s_nats::Leg;
+use h8s_nats::UpstreamSession;
 use h8s_wire::Host;
 use http::{Method, Request};
 use hyper::body::Incoming;
@@ -25,7 +25,7 @@ use crate::upstream::WebSocketResponse;
 /// A WebSocket whose client is about to get its 101.
 struct Opened {
     upgrade: OnUpgrade,
-    leg: Box<Leg>,
+    leg: Box<UpstreamSession>,
     slot: Slot,
     client: Arc<ClientConnection>,
     policy: Arc<Policy>,
@@ -130,7 +130,7 @@ impl WebSockets {
     async fn end(
         &self,
         mut connection: Connection,
-        leg: Box<Leg>,
+        leg: Box<UpstreamSession>,
         mut slot: Slot,
         ending: &Ending,
         close_timeout: Duration,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use h8s_nats::{Delivery, Outlet};
+use h8s_nats::{ClientSink, Push};
 use h8s_wire::{Close, Message};
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -229,8 +229,8 @@ impl State {
     }
 }
 
-impl Outlet for Outbox {
-    fn deliver(&self, delivery: &Delivery) {
+impl ClientSink for Outbox {
+    fn deliver(&self, delivery: &Push) {
         let frame = delivery.framed(codec::message);
         let mut state = self.lock();
         if state.stage != Stage::Open || state.ending.is_some() {
@@ -298,8 +298,8 @@ mod tests {
         Outbox::new(direct, limit_bytes, drops_oldest, Arc::new(Metrics::new()))
     }
 
-    fn delivery(bytes: usize) -> Delivery {
-        Delivery::new(Message::binary(vec![0; bytes]))
+    fn delivery(bytes: usize) -> Push {
+        Push::new(Message::binary(vec![0; bytes]))
     }
 
     #[tokio::test]
@@ -307,7 +307,7 @@ mod tests {
         let (mut client, write) = connected().await;
         let outbox = outbox(Some(write), 1000, false);
 
-        outbox.deliver(&Delivery::new(Message::text("now")));
+        outbox.deliver(&Push::new(Message::text("now")));
 
         // Nobody polls the outbox.
         let mut frame = [0; 5];

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use h8s_ingress::Config;
-use h8s_nats::NatsConfig;
+use h8s_nats::ConnectOptions;
 use h8s_test_support::process::program;
 use h8s_test_support::{Bus, Process, eventually};
 
@@ -185,7 +185,7 @@ async fn page(operators: &str, path: &str) -> String {
 async fn nats_going_away_is_503_and_it_comes_back_by_itself() {
     let mut bus = Bus::embedded().await;
     let config = Config { admin_listen: Some("127.0.0.1:0".parse().unwrap()), ..Config::default() };
-    let ingress = run(config.build(&NatsConfig::anonymous(&bus.url()).unwrap()).await.unwrap());
+    let ingress = run(config.build(&ConnectOptions::new(&bus.url()).unwrap()).await.unwrap());
     let ingress = &ingress;
     eventually("it is ready", async || ingress.admin("/readyz").await.status == 200).await;
 

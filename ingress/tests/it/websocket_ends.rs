@@ -63,7 +63,7 @@ over_both_buses! {
 #[tokio::test]
 async fn a_responder_that_holds_state_is_not_replaced() {
     let bus = Bus::embedded().await;
-    let accept = Accept { protocol: None, holds_state: true };
+    let accept = Accept::default().protocol(None).holds_state(true);
     let responder = owner(&bus, accept.clone(), echo).await;
     let gateway = Gateway::start(&bus).await.serving().await;
     let mut client = gateway.connect().await;
@@ -181,7 +181,7 @@ async fn a_second_signal_cuts_at_once() {
     gateway.ingress.shutdown.cut();
 
     assert_eq!(client.rest().await, [Event::Reset]);
-    assert!(matches!(soon(hears.recv()).await, Some(Incoming::Close(_) | Incoming::Gone { .. })));
+    assert!(matches!(soon(hears.recv()).await, Some(Incoming::Close(_) | Incoming::Disconnected { .. })));
     assert_eq!(gateway.ingress.ended().await, Drained::Cut);
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h8s_ingress::{BoxError, Config, WebSocketConfig};
 use h8s_nats::{
-    Accept, Body, Incoming, Link, NatsConfig, Requester, RequesterConfig, Responder, WebSocket,
+    Accept, Body, ConnectOptions, Incoming, Requester, RequesterConfig, Responder, WebSocket,
     WebSocketUpgrade,
 };
 use h8s_test_support::websocket_client::{Upgrade, WebSocketClient};
@@ -37,8 +37,8 @@ pub(crate) fn host() -> Host {
     "app.example".parse().unwrap()
 }
 
-pub(crate) async fn link(bus: &Bus) -> Link {
-    Link::connect(&NatsConfig::anonymous(&bus.url()).unwrap()).await.unwrap()
+pub(crate) async fn link(bus: &Bus) -> h8s_nats::Bus {
+    h8s_nats::Bus::connect(ConnectOptions::new(&bus.url()).unwrap()).await.unwrap()
 }
 
 /// A gateway that serves, and knows who takes WebSockets.
@@ -53,11 +53,9 @@ impl Gateway {
     }
 
     pub(crate) async fn with(bus: &Bus, config: Config) -> Self {
-        let requester = RequesterConfig {
-            max_message_bytes: config.websockets.max_message_bytes,
-            reopen_timeout: config.websockets.reopen_timeout,
-            ..RequesterConfig::default()
-        };
+        let requester = RequesterConfig::default()
+            .max_message_bytes(config.websockets.max_message_bytes)
+            .reopen_timeout(config.websockets.reopen_timeout);
         let requester = Requester::start(link(bus).await, requester).await.unwrap();
         let config = Config { admin_listen: Some("127.0.0.1:0".parse().unwrap()), ..config };
         let ingress = run(config.build_on(requester.clone()).await.unwrap());
@@ -138,7 +136,7 @@ where
 {
     responder(bus, move |mut request| {
         let upgrade = request.extensions_mut().remove::<WebSocketUpgrade>().expect("a WebSocket");
-        let (response, websocket) = upgrade.accept(accept.clone());
+        let (response, websocket) = upgrade.accept(accept.clone()).unwrap();
         tokio::spawn(own(websocket));
         std::future::ready(Ok(response.map(|()| full(""))))
     })
@@ -180,7 +178,7 @@ pub(crate) async fn hearing(bus: &Bus) -> (Responder, tokio::sync::mpsc::Unbound
 
 /// A message that was said once.
 pub(crate) fn heard(text: &str) -> Incoming {
-    Incoming::Message { message: Message::text(text), again: false }
+    Incoming::Message { message: Message::text(text), redelivered: false }
 }
 
 pub(crate) fn ended(code: u16, reason: &str) -> Incoming {

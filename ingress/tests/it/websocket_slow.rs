@@ -21,7 +21,7 @@ where
 {
     responder(bus, move |mut request| {
         let upgrade = request.extensions_mut().remove::<WebSocketUpgrade>().unwrap();
-        let (response, websocket) = upgrade.accept(Accept::default());
+        let (response, websocket) = upgrade.accept(Accept::default()).unwrap();
         if request.uri().path() == "/slow" {
             tokio::spawn(own(websocket));
         } else {

@@ -207,7 +207,7 @@ async fn subprotocols_are_the_responders_choice_among_those_offered() {
         let upgrade = request.extensions_mut().remove::<WebSocketUpgrade>().unwrap();
         let protocol = request.uri().path().trim_start_matches('/').to_owned();
         let protocol = Some(protocol).filter(|protocol| !protocol.is_empty());
-        let (mut response, websocket) = upgrade.accept(Accept { protocol, holds_state: false });
+        let (mut response, websocket) = upgrade.accept(Accept::default().protocol(protocol)).unwrap();
         response.headers_mut().insert("set-cookie", "a=1".parse().unwrap());
         response.headers_mut().insert("sec-websocket-extensions", "permessage-deflate".parse().unwrap());
         tokio::spawn(echo(websocket));

@@ -45,7 +45,7 @@ over_both_buses! {
             Ok(Response::new(body(request.into_body())))
         })
         .await;
-        let config = RequesterConfig { request_timeout: Duration::from_secs(5), ..RequesterConfig::default() };
+        let config = RequesterConfig::default().request_timeout(Duration::from_secs(5));
         let requester = requester_with(&bus.url(), config).await;
         // Announcements stay whole: what is tested are exchanges.
         let faults = Faults::none().dropping(0.01).duplicating(0.01).swapping(0.01).seed(16);
@@ -173,7 +173,7 @@ over_both_buses! {
     async fn a_request_that_was_taken_and_never_mentioned_again_ends_after_three_beats(bus) {
         let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
         let _frozen = responder(&proxy.url(), "/*", |_| async { Ok(Response::new(full("well"))) }).await;
-        let config = RequesterConfig { request_timeout: Duration::from_secs(120), ..RequesterConfig::default() };
+        let config = RequesterConfig::default().request_timeout(Duration::from_secs(120));
         let requester = requester_with(&bus.url(), config).await;
         assert_eq!(exchange(&requester, get("/")).await.body(), "well");
 
@@ -187,7 +187,7 @@ over_both_buses! {
     async fn t24_a_header_that_is_not_utf8_ends_nothing_but_what_it_hits(bus) {
         let _responder = responder(&bus.url(), "/*", |_| async { Ok(Response::new(full("well"))) }).await;
         // A request that was on its way into the connection that drops is lost, and times out.
-        let config = RequesterConfig { request_timeout: Duration::from_secs(1), ..RequesterConfig::default() };
+        let config = RequesterConfig::default().request_timeout(Duration::from_secs(1));
         let requester = requester_with(&bus.url(), config).await;
         let stop = Arc::new(AtomicBool::new(false));
         let failures = Arc::new(AtomicUsize::new(0));

@@ -3,24 +3,24 @@
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
-use h8s_nats::{ConnectError, Identity, Link, NatsConfig, Requester, RequesterConfig, StartError};
+use h8s_nats::{Bus, ConnectError, ConnectOptions, Requester, RequesterConfig, StartError};
 use h8s_test_support::NatsServer;
 use nkeys::KeyPair;
 
 use crate::fixture::within;
 
-fn config(urls: &[String]) -> NatsConfig {
-    NatsConfig::anonymous(&urls.join(",")).unwrap()
+fn config(urls: &[String]) -> ConnectOptions {
+    ConnectOptions::new(&urls.join(",")).unwrap()
 }
 
 /// Connects, and shows that messages go round.
-async fn works(config: &NatsConfig) {
-    let link = within(Link::connect(config)).await.unwrap();
+async fn works(config: &ConnectOptions) {
+    let link = within(Bus::connect(config.clone())).await.unwrap();
     within(Requester::start(link, RequesterConfig::default())).await.unwrap();
 }
 
-async fn is_refused(config: &NatsConfig) -> String {
-    let error = within(Link::connect(config)).await.unwrap_err();
+async fn is_refused(config: &ConnectOptions) -> String {
+    let error = within(Bus::connect(config.clone())).await.unwrap_err();
     assert!(matches!(error, ConnectError::Connect { .. }), "{error:?}");
     error.to_string()
 }
@@ -41,9 +41,9 @@ async fn nobody_there_is_said_with_the_url() {
 async fn a_token() {
     let server = NatsServer::with_config("authorization { token: \"s3cret\" }").await;
     let url = format!("nats://127.0.0.1:{}", server.port());
-    let mut config = config(&[url]);
+    let config = config(&[url]);
     is_refused(&config).await;
-    config.identity = Identity::Token("s3cret".parse().unwrap());
+    let config = config.token("s3cret");
     works(&config).await;
 }
 
@@ -51,11 +51,11 @@ async fn a_token() {
 async fn user_and_password() {
     let server = NatsServer::with_config("authorization { user: \"gate\", password: \"s3cret\" }").await;
     let url = format!("nats://127.0.0.1:{}", server.port());
-    let mut config = config(&[url]);
-    config.identity = Identity::User("gate".into(), "wrong".parse().unwrap());
+    let config = config(&[url]);
+    let config = config.user("gate", "wrong");
     let said = is_refused(&config).await;
     assert!(!said.contains("wrong"), "secrets are nobody's to read: {said}");
-    config.identity = Identity::User("gate".into(), "s3cret".parse().unwrap());
+    let config = config.user("gate", "s3cret");
     works(&config).await;
 }
 
@@ -64,9 +64,9 @@ async fn an_nkey() {
     let key = KeyPair::new_user();
     let users = format!("authorization {{ users: [ {{ nkey: \"{}\" }} ] }}", key.public_key());
     let server = NatsServer::with_config(&users).await;
-    let mut config = config(&[format!("nats://127.0.0.1:{}", server.port())]);
+    let config = config(&[format!("nats://127.0.0.1:{}", server.port())]);
     is_refused(&config).await;
-    config.identity = Identity::Nkey(key.seed().unwrap().parse().unwrap());
+    let config = config.nkey(key.seed().unwrap());
     works(&config).await;
 }
 
@@ -111,13 +111,13 @@ async fn a_credentials_file() {
         account.public_key()
     );
     let server = NatsServer::with_config(&trust).await;
-    let mut config = config(&[format!("nats://127.0.0.1:{}", server.port())]);
+    let config = config(&[format!("nats://127.0.0.1:{}", server.port())]);
     is_refused(&config).await;
-    config.identity = Identity::Credentials(creds);
+    let config = config.credentials_file(creds);
     works(&config).await;
 
-    config.identity = Identity::Credentials(directory.path().join("gone"));
-    let error = Link::connect(&config).await.unwrap_err();
+    let config = config.credentials_file(directory.path().join("gone"));
+    let error = Bus::connect(config).await.unwrap_err();
     assert!(matches!(error, ConnectError::Credentials(_)), "{error:?}");
 }
 
@@ -149,9 +149,9 @@ impl Certificate {
 async fn tls_with_a_given_authority() {
     let certificate = Certificate::new();
     let server = NatsServer::with_config(&format!("tls {}", certificate.block())).await;
-    let mut config = config(&[format!("tls://127.0.0.1:{}", server.port())]);
+    let config = config(&[format!("tls://127.0.0.1:{}", server.port())]);
     is_refused(&config).await;
-    config.ca = Some(certificate.path("cert.pem"));
+    let config = config.ca(certificate.path("cert.pem"));
     works(&config).await;
 }
 
@@ -164,15 +164,15 @@ async fn websocket_and_websocket_over_tls() {
     let block = format!("websocket {{ host: 127.0.0.1, port: -1, tls {} }}", certificate.block());
     let server = NatsServer::with_config(&block).await;
     let url = server.websocket_url().unwrap().replace("ws://", "wss://");
-    let mut config = config(&[url]);
-    config.ca = Some(certificate.path("cert.pem"));
+    let config = config(&[url]);
+    let config = config.ca(certificate.path("cert.pem"));
     works(&config).await;
 }
 
 #[tokio::test]
 async fn a_server_that_takes_only_small_messages_is_refused_with_the_remedy() {
     let server = NatsServer::with_config("max_payload: 65536").await;
-    let error = Link::connect(&config(&[server.url()])).await.unwrap_err();
+    let error = Bus::connect(config(&[server.url()])).await.unwrap_err();
     assert!(matches!(error, ConnectError::MaxPayload { max_payload_bytes: 65_536, .. }), "{error:?}");
     assert!(error.to_string().contains("raise max_payload"));
 }
@@ -181,9 +181,9 @@ async fn a_server_that_takes_only_small_messages_is_refused_with_the_remedy() {
 async fn a_user_who_may_not_read_its_inbox_is_told_what_is_missing() {
     let users = "authorization { users: [ { user: gate, password: pw, permissions: { publish: \">\", subscribe: \"other\" } } ] }";
     let server = NatsServer::with_config(users).await;
-    let mut config = config(&[format!("nats://127.0.0.1:{}", server.port())]);
-    config.identity = Identity::User("gate".into(), "pw".parse().unwrap());
-    let link = Link::connect(&config).await.unwrap();
+    let config = config(&[format!("nats://127.0.0.1:{}", server.port())]);
+    let config = config.user("gate", "pw");
+    let link = Bus::connect(config).await.unwrap();
     let error = within(Requester::start(link, RequesterConfig::default())).await.unwrap_err();
     assert!(matches!(error, StartError::Denied(_)), "{error:?}");
     let said = error.to_string();

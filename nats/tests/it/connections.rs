@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use h8s_nats::{Accept, Connections, RequesterConfig, SendError};
+use h8s_nats::{Accept, Connections, SendError};
 use h8s_test_support::fault_proxy::{FaultProxy, Faults};
 use h8s_wire::push::Audience;
 use h8s_wire::{Close, ConnectionId, Host, Message};
@@ -26,7 +26,7 @@ async fn heard(client: &Client, texts: &[&str]) {
 
 over_both_buses! {
     async fn a_registry_follows_what_gateways_hold(bus) {
-        let accept = Accept { protocol: Some("chat".into()), holds_state: false };
+        let accept = Accept::default().protocol(Some("chat".into())).holds_state(false);
         let _responder = owner(&bus.url(), accept, echo).await;
         let gateways = [gateway(&bus.url()).await, gateway(&bus.url()).await];
         served(&gateways[0], "/").await;
@@ -39,17 +39,17 @@ over_both_buses! {
 
         for registry in [&early, &late] {
             known(registry, 2).await;
-            let entry = registry.get(one.leg.id()).unwrap();
+            let entry = registry.get(one.session.id()).unwrap();
             assert_eq!((entry.path.as_str(), entry.query.as_deref()), ("/room/1", Some("x=1")));
             assert_eq!((entry.protocol.as_deref(), &entry.host), (Some("chat"), &host()));
             assert_eq!(entry.subject, "h8s.ws.ws.example.app._.room.1");
             assert!(entry.headers.contains(&("sec-websocket-protocol".into(), "chat".into())), "{:?}", entry.headers);
             let ids = |pattern| registry.matching(&host(), pattern).iter().map(|entry| entry.connection).collect::<Vec<_>>();
-            assert_eq!(ids("h8s.ws.ws.example.app._.room.2"), [two.leg.id()]);
+            assert_eq!(ids("h8s.ws.ws.example.app._.room.2"), [two.session.id()]);
             assert_eq!(ids("h8s.ws.ws.example.app._.room.*").len(), 2);
             assert!(ids("h8s.ws.ws.*").is_empty());
         }
-        within(two.leg.close(Close::new(1000, ""))).await;
+        within(two.session.close(Close::new(1000, ""))).await;
         known(&early, 1).await;
         known(&late, 1).await;
         drop(one);
@@ -67,7 +67,7 @@ over_both_buses! {
         for n in 0..20 {
             let (_, connection) = opened(&requester, "/").await;
             match n % 2 {
-                0 => within(connection.leg.close(Close::new(4000, "done"))).await,
+                0 => within(connection.session.close(Close::new(4000, "done"))).await,
                 _ => drop(connection),
             }
         }
@@ -102,22 +102,22 @@ over_both_buses! {
         let registry = connections(&bus.url()).await;
         known(&registry, 2).await;
 
-        registry.send(&host(), one.leg.id(), &Message::text("to one")).await.unwrap();
-        registry.join(&host(), two.leg.id(), "blue").await.unwrap();
+        registry.send(&host(), one.session.id(), &Message::text("to one")).await.unwrap();
+        registry.join(&host(), two.session.id(), "blue").await.unwrap();
         // Whoever joins before is reached: on another gateway, and on another subject.
         registry.broadcast(&host(), &Audience::Group("blue".parse().unwrap()), &Message::text("blue")).await.unwrap();
         registry.broadcast(&host(), &Audience::All, &Message::binary(&b"\xff"[..])).await.unwrap();
         registry.broadcast(&host(), &Audience::Path("/room/2".parse().unwrap()), &Message::text("2")).await.unwrap();
         // A push may overtake a broadcast.
         heard(&two, &["blue", "\u{fffd}", "2"]).await;
-        registry.leave(&host(), two.leg.id(), "blue").await.unwrap();
+        registry.leave(&host(), two.session.id(), "blue").await.unwrap();
         registry.broadcast(&host(), &Audience::Group("blue".parse().unwrap()), &Message::text("nobody")).await.unwrap();
         registry.broadcast(&host(), &Audience::All, &Message::text("end")).await.unwrap();
 
         heard(&one, &["to one", "\u{fffd}", "end"]).await;
         heard(&two, &["blue", "\u{fffd}", "2", "end"]).await;
         assert_eq!(two.pushed.messages()[1], Message::binary(&b"\xff"[..]));
-        registry.close(&host(), one.leg.id(), &Close::new(4000, "go")).await.unwrap();
+        registry.close(&host(), one.session.id(), &Close::new(4000, "go")).await.unwrap();
         eventually("it is closed", async || one.pushed.close() == Some(Close::new(4000, "go"))).await;
     }
 
@@ -128,13 +128,13 @@ over_both_buses! {
         let registry = connections(&bus.url()).await;
         for _ in 0..100 {
             let (_, member) = opened(&requester, "/").await;
-            eventually("it is known", async || registry.get(member.leg.id()).is_some()).await;
-            registry.join(&host(), member.leg.id(), "g").await.unwrap();
+            eventually("it is known", async || registry.get(member.session.id()).is_some()).await;
+            registry.join(&host(), member.session.id(), "g").await.unwrap();
         }
         let (_, last) = opened(&requester, "/").await;
-        eventually("it is known", async || registry.get(last.leg.id()).is_some()).await;
+        eventually("it is known", async || registry.get(last.session.id()).is_some()).await;
         for n in 0..101 {
-            registry.join(&host(), last.leg.id(), &format!("group {n}")).await.unwrap();
+            registry.join(&host(), last.session.id(), &format!("group {n}")).await.unwrap();
         }
         for n in [0, 99, 100] {
             let group = Audience::Group(format!("group {n}").parse().unwrap());
@@ -157,7 +157,7 @@ over_both_buses! {
         let other: Host = "other.example".parse().unwrap();
         let both = Connections::start(link(&bus.url()).await, &[host(), other.clone()]).await.unwrap();
         known(&both, 2).await;
-        let (id, gone) = (open.leg.id(), closed.leg.id());
+        let (id, gone) = (open.session.id(), closed.session.id());
         drop(closed);
         known(&both, 1).await;
 
@@ -198,13 +198,13 @@ over_both_buses! {
             }
         })
         .await;
-        assert!(registry.get(kept.leg.id()).is_some());
+        assert!(registry.get(kept.session.id()).is_some());
     }
 
     async fn t17_after_nats_was_away_the_registry_is_right_again(mut bus) {
         let _responder = echo_responder(&bus.url()).await;
         // The responder may be the last to come back.
-        let patient = RequesterConfig { wait_for_responder: Some(Duration::from_secs(10)), ..config() };
+        let patient = config().wait_for_responder(Some(Duration::from_secs(10)));
         let requester = requester_with(&bus.url(), patient).await;
         served(&requester, "/").await;
         let registry = connections(&bus.url()).await;
@@ -216,7 +216,7 @@ over_both_buses! {
         drop(gone);
         bus.restart().await;
         known(&registry, 1).await;
-        assert!(registry.get(kept.leg.id()).is_some());
+        assert!(registry.get(kept.session.id()).is_some());
         eventually("both of its connections are back", async || requester.is_connected()).await;
         let (_, _new) = opened(&requester, "/").await;
         known(&registry, 2).await;

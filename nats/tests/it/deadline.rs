@@ -14,7 +14,7 @@ use crate::fixture::{
 fn due_in(timeout: Duration) -> Request<ServiceBody> {
     let mut request = get("/");
     let deadline = Instant::now().checked_add(timeout);
-    request.extensions_mut().insert(ExchangeContext { deadline, ..ExchangeContext::default() });
+    request.extensions_mut().insert(ExchangeContext::default().deadline(deadline));
     request
 }
 
@@ -39,7 +39,7 @@ over_both_buses! {
             Ok(Response::new(full(left(&request).as_secs().to_string())))
         })
         .await;
-        let config = h8s_nats::RequesterConfig { request_timeout: Duration::from_millis(300), ..Default::default() };
+        let config = h8s_nats::RequesterConfig::default().request_timeout(Duration::from_millis(300));
         let requester = requester_with(&bus.url(), config).await;
 
         let error = requester.send(&host(), get("/")).await.unwrap_err();

@@ -48,7 +48,7 @@ fn stuck<T: Send + 'static>(held: T) -> ServiceBody {
 }
 
 fn config(request_timeout: Duration) -> RequesterConfig {
-    RequesterConfig { request_timeout, ..RequesterConfig::default() }
+    RequesterConfig::default().request_timeout(request_timeout)
 }
 
 over_both_buses! {
@@ -271,11 +271,7 @@ over_both_buses! {
     }
 
     async fn a_request_may_wait_for_its_responder(bus) {
-        let patient = RequesterConfig {
-            request_timeout: Duration::from_secs(15),
-            wait_for_responder: Some(Duration::from_secs(10)),
-            ..RequesterConfig::default()
-        };
+        let patient = RequesterConfig::default().request_timeout(Duration::from_secs(15)).wait_for_responder(Some(Duration::from_secs(10)));
         let requester = requester_with(&bus.url(), patient).await;
         let sender = requester.clone();
         let mut waiting = tokio::spawn(async move { exchange(&sender, request("POST", "/", full("early"))).await });

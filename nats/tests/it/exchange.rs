@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_nats::ExchangeContext;
+use h8s_nats::{ExchangeContext, Responder};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc;
 
 use crate::fixture::{
-    body, exchange, full, get, host, over_both_buses, request, requester, responder, within,
+    Service, body, exchange, full, get, host, interest, link, over_both_buses, request, requester, responder,
+    service, within,
 };
 
 over_both_buses! {
@@ -30,7 +32,7 @@ over_both_buses! {
 
         let mut request = request("POST", "/a%2Fb//c?x=%20&y", full("hello"));
         request.headers_mut().insert("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap());
-        request.extensions_mut().insert(ExchangeContext { client: Some([192, 0, 2, 7].into()), ..Default::default() });
+        request.extensions_mut().insert(ExchangeContext::default().client(Some([192, 0, 2, 7].into())));
         let response = exchange(&requester, request).await;
 
         assert_eq!(response.status(), StatusCode::CREATED);
@@ -99,6 +101,28 @@ over_both_buses! {
             assert_eq!(response.body(), "done");
         }
         assert_eq!(executed.load(Ordering::Relaxed), 300);
+    }
+
+    async fn services_of_different_types_share_a_responder_that_reports_its_end(bus) {
+        /// Not `Sync`, like tower's `BoxCloneService`.
+        #[derive(Clone)]
+        struct Local(std::cell::Cell<u8>);
+        let local = Local(std::cell::Cell::new(7));
+        let builder = Responder::builder(link(&bus.url()).await);
+        let one = service(|_| async { Ok(http::Response::new(full("one"))) });
+        let other = Service(move |_| {
+            let number = local.0.get();
+            async move { Ok(http::Response::new(full(format!("other {number}")))) }
+        });
+        let responder = builder.serve(interest("/one"), one).serve(interest("/other"), other).start().await.unwrap();
+        let requester = requester(&bus.url()).await;
+        let closed = responder.closed();
+
+        assert_eq!(exchange(&requester, get("/one")).await.body(), "one");
+        assert_eq!(exchange(&requester, get("/other")).await.body(), "other 7");
+        assert!(tokio::time::timeout(Duration::ZERO, responder.closed()).await.is_err());
+        assert!(responder.drain(Duration::from_secs(5)).await);
+        within(closed).await;
     }
 
     async fn the_most_specific_pattern_answers(bus) {

@@ -65,8 +65,7 @@ pub(crate) struct ByHand {
 
 impl ByHand {
     async fn start(bus: &Bus) -> Self {
-        let patient =
-            RequesterConfig { request_timeout: Duration::from_secs(10), ..RequesterConfig::default() };
+        let patient = RequesterConfig::default().request_timeout(Duration::from_secs(10));
         Self::start_with(bus, patient).await
     }
 

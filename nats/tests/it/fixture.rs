@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_nats::{Body, BoxError, Link, NatsConfig, Requester, RequesterConfig, Responder};
+use h8s_nats::{Body, BoxError, ConnectOptions, Requester, RequesterConfig, Responder};
 use h8s_wire::{Host, Interest};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -67,16 +67,12 @@ pub(crate) fn host() -> Host {
     "app.example".parse().unwrap()
 }
 
-pub(crate) async fn link(url: &str) -> Link {
-    Link::connect(&NatsConfig::anonymous(url).unwrap()).await.unwrap()
+pub(crate) async fn link(url: &str) -> h8s_nats::Bus {
+    h8s_nats::Bus::connect(ConnectOptions::new(url).unwrap()).await.unwrap()
 }
 
 pub(crate) async fn requester(url: &str) -> Requester {
-    requester_with(
-        url,
-        RequesterConfig { request_timeout: Duration::from_secs(10), ..RequesterConfig::default() },
-    )
-    .await
+    requester_with(url, RequesterConfig::default().request_timeout(Duration::from_secs(10))).await
 }
 
 /// Ready: the first round of announcements is over.

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use h8s_nats::{
-    ExchangeError, Identity, Link, NatsConfig, Requester, RequesterConfig, Responder, StartError,
-};
+use h8s_nats::{ConnectOptions, ExchangeError, Requester, RequesterConfig, Responder, StartError};
 use h8s_test_support::NatsServer;
 use http::Response;
 
@@ -14,11 +12,15 @@ use crate::fixture::{
 };
 
 /// Counts what it executes.
-async fn counting(link: Link, group: &str, executed: &Arc<AtomicUsize>) -> Responder {
+async fn counting(link: h8s_nats::Bus, group: &str, executed: &Arc<AtomicUsize>) -> Responder {
     try_counting(link, group, executed).await.unwrap()
 }
 
-async fn try_counting(link: Link, group: &str, executed: &Arc<AtomicUsize>) -> Result<Responder, StartError> {
+async fn try_counting(
+    link: h8s_nats::Bus,
+    group: &str,
+    executed: &Arc<AtomicUsize>,
+) -> Result<Responder, StartError> {
     let executed = executed.clone();
     let count = service(move |_| {
         executed.fetch_add(1, Ordering::Relaxed);
@@ -82,9 +84,8 @@ async fn t14_a_permission_may_name_the_group() {
     ] }"#;
     let server = NatsServer::with_config(users).await;
     let link = async |user: &str| {
-        let mut config = NatsConfig::anonymous(&server.url()).unwrap();
-        config.identity = Identity::User(user.into(), "x".parse().unwrap());
-        Link::connect(&config).await.unwrap()
+        let config = ConnectOptions::new(&server.url()).unwrap().user(user, "x");
+        h8s_nats::Bus::connect(config).await.unwrap()
     };
     let requester = Requester::start(link("gateway").await, RequesterConfig::default()).await.unwrap();
     let executed = Arc::new(AtomicUsize::new(0));

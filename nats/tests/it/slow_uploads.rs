@@ -24,7 +24,7 @@ use crate::plain::{EVERYTHING, subscriber};
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn config() -> RequesterConfig {
-    RequesterConfig { request_timeout: TIMEOUT, ..RequesterConfig::default() }
+    RequesterConfig::default().request_timeout(TIMEOUT)
 }
 
 /// Eight pieces, with a quarter of the timeout before each: twice the timeout in all.
@@ -56,7 +56,7 @@ fn stopping() -> ServiceBody {
 fn due_in(timeout: Duration, body: ServiceBody) -> Request<ServiceBody> {
     let mut request = request("POST", "/", body);
     let deadline = Some(Instant::now() + timeout);
-    request.extensions_mut().insert(ExchangeContext { deadline, ..ExchangeContext::default() });
+    request.extensions_mut().insert(ExchangeContext::default().deadline(deadline));
     request
 }
 

@@ -1,8 +1,9 @@
-//! One WebSocket from a gateway's leg to the responder that owns it, and back.
+//! One WebSocket from a gateway's session to the responder that owns it, and back.
 
 use bytes::Bytes;
 use h8s_nats::{
-    Accept, ExchangeError, Incoming, LegEvent, Refused, Responder, WebSocketAnswer, WebSocketUpgrade,
+    Accept, AcceptError, ExchangeError, Incoming, Refused, Responder, UpgradeOutcome, UpstreamEvent,
+    WebSocket, WebSocketUpgrade,
 };
 use h8s_wire::{Close, Message, MessageKind};
 use http_body_util::BodyExt;
@@ -27,26 +28,77 @@ over_both_buses! {
                 Some(event) => event,
                 None => client.event().await,
             };
-            assert!(echo == LegEvent::Message(message), "differs");
+            assert!(echo == UpstreamEvent::Message(message), "differs");
         }
-        within(client.leg.close(Close::new(1000, "bye"))).await;
+        within(client.session.close(Close::new(1000, "bye"))).await;
         assert_eq!(requester.open_exchanges(), 0);
     }
 
     async fn the_responder_chooses_among_the_offered_subprotocols(bus) {
-        let accept = Accept { protocol: Some("other".into()), holds_state: false };
+        let accept = Accept::default().protocol(Some("other".into())).holds_state(false);
         let _responder = owner(&bus.url(), accept, echo).await;
         let requester = gateway(&bus.url()).await;
         served(&requester, "/").await;
         let (headers, _client) = opened(&requester, "/").await;
         assert_eq!(headers["sec-websocket-protocol"], "other");
 
-        let accept = Accept { protocol: Some("invented".into()), holds_state: false };
+        let accept = Accept::default().protocol(Some("invented".into())).holds_state(false);
         let _replaced = _responder.drain(std::time::Duration::ZERO).await;
         let _responder = owner(&bus.url(), accept, echo).await;
         served(&requester, "/").await;
         let result = within(requester.open_websocket(&host(), upgrade("/"))).await;
         assert!(matches!(result, Err(ExchangeError::InvalidResponse(_))), "{result:?}");
+    }
+
+    async fn an_upgrade_is_accepted_once_and_only_with_a_protocol_that_can_be_sent(bus) {
+        let (errors, mut accepts) = mpsc::unbounded_channel();
+        let accepting = service(move |mut request: http::Request<_>| {
+            let errors = errors.clone();
+            async move {
+                let upgrade = request.extensions_mut().remove::<WebSocketUpgrade>().expect("a WebSocket");
+                let broken = upgrade.clone().accept(Accept::default().protocol("a\nb".to_owned()));
+                let clone = upgrade.clone();
+                let (response, websocket) = upgrade.accept(Accept::default())?;
+                let again = clone.accept(Accept::default());
+                errors.send((broken.unwrap_err(), again.unwrap_err())).unwrap();
+                tokio::spawn(echo(websocket));
+                Ok(response.map(|()| full("")))
+            }
+        });
+        let builder = Responder::builder(link(&bus.url()).await);
+        let _responder = builder.serve(websockets("/*"), accepting).start().await.unwrap();
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+
+        let (_, mut client) = opened(&requester, "/").await;
+
+        let (broken, again) = within(accepts.recv()).await.unwrap();
+        assert_eq!(broken, AcceptError::InvalidProtocol("a\nb".into()));
+        assert_eq!(again, AcceptError::AlreadyAccepted);
+        client.send(&Message::text("once")).await;
+        assert!(client.event().await == UpstreamEvent::Message(Message::text("once")), "differs");
+    }
+
+    async fn a_sender_in_another_task_goes_on_while_the_owner_waits_for_a_loss(bus) {
+        let many = 64;
+        let own = move |mut websocket: WebSocket| async move {
+            let sender = websocket.sender();
+            let sending = tokio::spawn(async move {
+                for _ in 0..many {
+                    sender.send(Message::binary(vec![0; 64 * 1024])).await.unwrap();
+                }
+            });
+            let _ = websocket.lost().await;
+            let _ = sending.await;
+        };
+        let _responder = owner(&bus.url(), Accept::default(), own).await;
+        let requester = gateway(&bus.url()).await;
+        served(&requester, "/").await;
+        let (_, mut client) = opened(&requester, "/").await;
+
+        for _ in 0..many {
+            assert!(matches!(client.event().await, UpstreamEvent::Message(_)));
+        }
     }
 
     async fn a_refusal_is_the_clients_response(bus) {
@@ -63,7 +115,7 @@ over_both_buses! {
 
         let answer = within(requester.open_websocket(&host(), upgrade("/secret"))).await.unwrap();
 
-        let WebSocketAnswer::Refused(response) = answer else { panic!("accepted") };
+        let UpgradeOutcome::Refused(response) = answer else { panic!("accepted") };
         assert_eq!((response.status().as_u16(), &response.headers()["x-why"]), (403, &"because".parse().unwrap()));
         assert_eq!(within(response.into_body().collect()).await.unwrap().to_bytes(), "not you");
         assert_eq!(requester.open_connections(), 0);
@@ -114,12 +166,12 @@ over_both_buses! {
         for n in 0..100 {
             client.say(&n.to_string()).await;
         }
-        within(client.leg.close(Close::new(4321, "enough"))).await;
+        within(client.session.close(Close::new(4321, "enough"))).await;
 
         // It has been handled when close returns: nothing is waited for here.
         for n in 0..100 {
             let message = Message::text(n.to_string());
-            assert_eq!(hears.try_recv().unwrap(), Incoming::Message { message, again: false });
+            assert_eq!(hears.try_recv().unwrap(), Incoming::Message { message, redelivered: false });
         }
         assert_eq!(hears.try_recv().unwrap(), Incoming::Close(Close::new(4321, "enough")));
         assert_eq!(requester.open_exchanges(), 0);
@@ -142,7 +194,7 @@ over_both_buses! {
             assert_eq!(client.hear().await, n.to_string());
         }
         assert_eq!(client.closed().await, Close::new(4000, "that was all"));
-        within(client.leg.close(Close::new(4000, ""))).await;
+        within(client.session.close(Close::new(4000, ""))).await;
         crate::fixture::eventually("it is over", async || requester.open_exchanges() == 0).await;
     }
 
@@ -189,8 +241,8 @@ over_both_buses! {
 
         let part = Bytes::from(vec![7; 64 * 1024]);
         let mut sent = 0;
-        while client.leg.has_room() {
-            client.leg.send(MessageKind::Binary, part.clone(), false).await;
+        while client.session.has_room() {
+            client.session.send(MessageKind::Binary, part.clone(), false).await;
             sent += 1;
         }
         assert!((4..=8).contains(&sent), "a window of 512 KiB takes {sent} parts of 64 KiB");
@@ -198,13 +250,13 @@ over_both_buses! {
         // Room comes back, and nothing was lost.
         let (mut echoed, mut had_room) = (0, false);
         while echoed < sent || !had_room {
-            match within(client.leg.next()).await {
-                LegEvent::Room => had_room = true,
-                LegEvent::Message(message) => {
+            match within(client.session.next()).await {
+                UpstreamEvent::Room => had_room = true,
+                UpstreamEvent::Message(message) => {
                     assert_eq!(message.data, part);
                     echoed += 1;
                 }
-                LegEvent::Close(close) => panic!("{close:?}"),
+                UpstreamEvent::Close(close) => panic!("{close:?}"),
             }
         }
     }
@@ -227,7 +279,7 @@ over_both_buses! {
         let (_, mut reading) = opened(&requester, "/reading").await;
         // Ten windows' worth, while the other does not read at all.
         for _ in 0..320 {
-            let LegEvent::Message(message) = reading.event().await else { panic!() };
+            let UpstreamEvent::Message(message) = reading.event().await else { panic!() };
             assert_eq!(message.data.len(), 32 * 1024);
         }
         drop(stalled);

@@ -1,11 +1,11 @@
-//! WebSockets without sockets: a requester's leg on one side, a responder's service on the other.
+//! WebSockets without sockets: a requester's session on one side, a responder's service on the other.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use h8s_nats::{
-    Accept, Delivery, Incoming, Leg, LegEvent, Outlet, Requester, RequesterConfig, Responder, WebSocket,
-    WebSocketAnswer, WebSocketUpgrade,
+    Accept, ClientSink, Incoming, Push, Requester, RequesterConfig, Responder, UpgradeOutcome, UpstreamEvent,
+    UpstreamSession, WebSocket, WebSocketUpgrade,
 };
 use h8s_wire::{Close, Interest, Message, MessageKind, MethodPattern};
 use http::{HeaderMap, Request, Response};
@@ -26,7 +26,7 @@ where
         let (own, accept) = (own.clone(), accept.clone());
         async move {
             let upgrade = request.extensions_mut().remove::<WebSocketUpgrade>().expect("a WebSocket");
-            let (response, websocket) = upgrade.accept(accept);
+            let (response, websocket) = upgrade.accept(accept).unwrap();
             tokio::spawn(own(websocket));
             Ok(response.map(|()| full("")))
         }
@@ -49,11 +49,7 @@ pub(crate) async fn echo_responder(url: &str) -> Responder {
 }
 
 pub(crate) fn config() -> RequesterConfig {
-    RequesterConfig {
-        request_timeout: Duration::from_secs(10),
-        max_message_bytes: 8 * 1024 * 1024,
-        ..RequesterConfig::default()
-    }
+    RequesterConfig::default().request_timeout(Duration::from_secs(10)).max_message_bytes(8 * 1024 * 1024)
 }
 
 pub(crate) async fn gateway(url: &str) -> Requester {
@@ -76,35 +72,35 @@ pub(crate) async fn served(requester: &Requester, path: &str) {
 
 pub(crate) async fn opened(requester: &Requester, path: &str) -> (HeaderMap, Client) {
     match within(requester.open_websocket(&host(), upgrade(path))).await.unwrap() {
-        WebSocketAnswer::Accepted { headers, mut leg } => {
+        UpgradeOutcome::Accepted { headers, mut session } => {
             let outlet = Arc::new(Pushed::default());
-            leg.establish(outlet.clone());
-            (headers, Client { leg, pushed: outlet })
+            session.establish(outlet.clone());
+            (headers, Client { session, pushed: outlet })
         }
-        WebSocketAnswer::Refused(response) => panic!("refused: {response:?}"),
+        UpgradeOutcome::Refused(response) => panic!("refused: {response:?}"),
     }
 }
 
 /// The edge's part.
 pub(crate) struct Client {
-    pub(crate) leg: Leg,
+    pub(crate) session: UpstreamSession,
     pub(crate) pushed: Arc<Pushed>,
 }
 
 impl Client {
     /// Sends a whole message, in parts of 64 KiB, as room allows. Answers that come meanwhile are returned.
-    pub(crate) async fn send(&mut self, message: &Message) -> Vec<LegEvent> {
+    pub(crate) async fn send(&mut self, message: &Message) -> Vec<UpstreamEvent> {
         let mut events = Vec::new();
         let mut rest = message.data.clone();
         loop {
             let part = rest.split_to(rest.len().min(64 * 1024));
-            while !self.leg.has_room() {
-                match within(self.leg.next()).await {
-                    LegEvent::Room => {}
+            while !self.session.has_room() {
+                match within(self.session.next()).await {
+                    UpstreamEvent::Room => {}
                     event => events.push(event),
                 }
             }
-            self.leg.send(message.kind, part, !rest.is_empty()).await;
+            self.session.send(message.kind, part, !rest.is_empty()).await;
             if rest.is_empty() {
                 return events;
             }
@@ -112,22 +108,22 @@ impl Client {
     }
 
     pub(crate) async fn say(&mut self, text: &str) {
-        assert!(self.leg.has_room());
-        self.leg.send(MessageKind::Text, text.to_owned().into(), false).await;
+        assert!(self.session.has_room());
+        self.session.send(MessageKind::Text, text.to_owned().into(), false).await;
     }
 
     pub(crate) async fn hear(&mut self) -> String {
         match self.event().await {
-            LegEvent::Message(message) => String::from_utf8(message.data.to_vec()).unwrap(),
+            UpstreamEvent::Message(message) => String::from_utf8(message.data.to_vec()).unwrap(),
             event => panic!("{event:?}"),
         }
     }
 
     /// The next that is not about room.
-    pub(crate) async fn event(&mut self) -> LegEvent {
+    pub(crate) async fn event(&mut self) -> UpstreamEvent {
         loop {
-            match within(self.leg.next()).await {
-                LegEvent::Room => {}
+            match within(self.session.next()).await {
+                UpstreamEvent::Room => {}
                 event => return event,
             }
         }
@@ -135,7 +131,7 @@ impl Client {
 
     pub(crate) async fn closed(&mut self) -> Close {
         match self.event().await {
-            LegEvent::Close(close) => close,
+            UpstreamEvent::Close(close) => close,
             event => panic!("{event:?}"),
         }
     }
@@ -148,8 +144,8 @@ pub(crate) struct Pushed {
     closed: Mutex<Option<Close>>,
 }
 
-impl Outlet for Pushed {
-    fn deliver(&self, delivery: &Delivery) {
+impl ClientSink for Pushed {
+    fn deliver(&self, delivery: &Push) {
         self.messages.lock().unwrap().push(delivery.message().clone());
     }
 

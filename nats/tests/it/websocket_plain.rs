@@ -1,7 +1,7 @@
 //! WebSockets with plain subscribers: NATS messages there, NATS messages back (`PROTOCOL.md §6`).
 
 use futures_util::StreamExt;
-use h8s_nats::{ExchangeError, RequesterConfig};
+use h8s_nats::ExchangeError;
 use h8s_wire::{Close, Message, MessageKind};
 
 use crate::fixture::{eventually, host, over_both_buses, requester_with, within};
@@ -22,7 +22,7 @@ over_both_buses! {
             let message = within(said.next()).await.unwrap();
             let headers = message.headers.unwrap();
             assert_eq!(headers.get("H8s-Frame").unwrap().as_str(), kind);
-            assert_eq!(headers.get("X-H8s-Connection").unwrap().as_str(), connection.leg.id().to_string());
+            assert_eq!(headers.get("X-H8s-Connection").unwrap().as_str(), connection.session.id().to_string());
             assert_eq!(message.payload.len(), bytes);
             client.publish(message.reply.unwrap(), message.payload).await.unwrap();
         }
@@ -68,7 +68,7 @@ over_both_buses! {
 
     async fn who_announced_natively_and_is_gone_is_not_taken_for_a_plain_subscriber(bus) {
         let client = async_nats::connect(bus.url()).await.unwrap();
-        let requester = requester_with(&bus.url(), RequesterConfig { wait_for_responder: None, ..config() }).await;
+        let requester = requester_with(&bus.url(), config().wait_for_responder(None)).await;
         let stale = r#"{"host":"app.example","path":"/*","method":"WS","dialects":["native"]}"#;
         client.publish("h8s.control.interest.register.example.app", stale.into()).await.unwrap();
         eventually("it is announced", async || requester.announced_interests() == 1).await;

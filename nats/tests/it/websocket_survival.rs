@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use h8s_nats::{Accept, Incoming, LegEvent, RequesterConfig, Responder, WebSocket};
+use h8s_nats::{Accept, Incoming, Responder, UpstreamEvent, WebSocket};
 use h8s_test_support::fault_proxy::{FaultProxy, Faults};
 use h8s_wire::{Close, Message};
 use tokio::sync::{mpsc, watch};
@@ -17,9 +17,9 @@ async fn noting(url: &str, name: &'static str, log: &Log, may_finish: watch::Rec
     owner(url, Accept::default(), move |mut websocket| {
         let (log, mut may_finish) = (log.clone(), may_finish.clone());
         async move {
-            while let Incoming::Message { message, again } = websocket.next().await {
+            while let Incoming::Message { message, redelivered } = websocket.next().await {
                 let text = String::from_utf8(message.data.to_vec()).unwrap();
-                log.note(format!("{name} {text}{}", if again { " again" } else { "" }));
+                log.note(format!("{name} {text}{}", if redelivered { " again" } else { "" }));
                 may_finish.wait_for(|may| *may).await.unwrap();
                 let _ = websocket.sender().send(Message::text(format!("{name} {text}"))).await;
             }
@@ -109,9 +109,9 @@ over_both_buses! {
         }
         drop(first);
         for client in &mut clients {
-            // Read what the leg knows: it must not be a close.
-            assert!(tokio::time::timeout(Duration::from_millis(1), client.leg.next()).await.is_err());
-            client.leg.send(h8s_wire::MessageKind::Text, "x".into(), false).await;
+            // Read what the session knows: it must not be a close.
+            assert!(tokio::time::timeout(Duration::from_millis(1), client.session.next()).await.is_err());
+            client.session.send(h8s_wire::MessageKind::Text, "x".into(), false).await;
         }
         let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
         for client in &mut clients {
@@ -121,7 +121,7 @@ over_both_buses! {
     }
 
     async fn nobody_within_the_reopen_timeout_closes_with_1012(bus) {
-        let config = RequesterConfig { reopen_timeout: Duration::from_millis(300), ..config() };
+        let config = config().reopen_timeout(Duration::from_millis(300));
         let responder = echo_responder(&bus.url()).await;
         let requester = requester_with(&bus.url(), config).await;
         served(&requester, "/").await;
@@ -131,7 +131,7 @@ over_both_buses! {
     }
 
     async fn who_holds_state_is_not_replaced(bus) {
-        let accept = Accept { holds_state: true, ..Accept::default() };
+        let accept = Accept::default().holds_state(true);
         let first = owner(&bus.url(), accept.clone(), echo).await;
         let requester = gateway(&bus.url()).await;
         served(&requester, "/").await;
@@ -142,7 +142,7 @@ over_both_buses! {
     }
 
     async fn a_replacement_with_another_subprotocol_closes_with_1012(bus) {
-        let choosing = |protocol: &str| Accept { protocol: Some(protocol.into()), holds_state: false };
+        let choosing = |protocol: &str| Accept::default().protocol(Some(protocol.into())).holds_state(false);
         let first = owner(&bus.url(), choosing("chat"), echo).await;
         let requester = gateway(&bus.url()).await;
         served(&requester, "/").await;
@@ -162,7 +162,7 @@ over_both_buses! {
         client.say("a").await;
         client.say("b").await;
         eventually("one is in hand", async || log.lines().len() == 1).await;
-        let closing = tokio::spawn(client.leg.close(Close::new(1000, "")));
+        let closing = tokio::spawn(client.session.close(Close::new(1000, "")));
         let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
         proxy.refuse(true);
         proxy.cut();
@@ -223,11 +223,11 @@ async fn talk(mut client: Client, count: u32) {
     while heard < count {
         heard = expect(&client.event().await, heard);
     }
-    within(client.leg.close(Close::new(1000, ""))).await;
+    within(client.session.close(Close::new(1000, ""))).await;
 }
 
-fn expect(event: &LegEvent, next: u32) -> u32 {
-    assert_eq!(*event, LegEvent::Message(Message::text(next.to_string())));
+fn expect(event: &UpstreamEvent, next: u32) -> u32 {
+    assert_eq!(*event, UpstreamEvent::Message(Message::text(next.to_string())));
     next + 1
 }
 
@@ -253,7 +253,7 @@ async fn a_stale_owner_does_not_go_on_with_what_it_has() {
         client.say(text).await;
     }
     let message = Message::text("1");
-    assert_eq!(within(hears.recv()).await, Some(Incoming::Message { message, again: false }));
+    assert_eq!(within(hears.recv()).await, Some(Incoming::Message { message, redelivered: false }));
     let _second = echo_responder(&bus.url()).await;
     // Away until somebody else has it.
     proxy.refuse(true);
@@ -266,7 +266,7 @@ async fn a_stale_owner_does_not_go_on_with_what_it_has() {
     assert_eq!(client.hear().await, "4");
     // Whether it is back already or not: it does not go on before it has heard whose connection it is.
     finish.send(true).unwrap();
-    assert_eq!(within(hears.recv()).await, Some(Incoming::Gone { closed: false }));
+    assert_eq!(within(hears.recv()).await, Some(Incoming::Disconnected { closed: false }));
     assert_eq!(requester.open_connections(), 1);
 }
 
@@ -305,7 +305,7 @@ async fn an_outage_longer_than_three_beats_closes_nothing() {
     eventually("the gateway notices", async || !requester.is_connected()).await;
     client.say("meanwhile").await;
     // The outage is the subject: it has to last.
-    let outage = tokio::time::timeout(Duration::from_secs(22), client.leg.next()).await;
+    let outage = tokio::time::timeout(Duration::from_secs(22), client.session.next()).await;
     assert!(outage.is_err(), "{outage:?}");
     bus.restart().await;
     assert_eq!(client.hear().await, "meanwhile");
@@ -330,8 +330,8 @@ async fn an_owner_can_close_a_client_that_does_not_read() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     loop {
         match client.event().await {
-            LegEvent::Message(_) => {}
-            event => return assert_eq!(event, LegEvent::Close(Close::new(1013, "read!"))),
+            UpstreamEvent::Message(_) => {}
+            event => return assert_eq!(event, UpstreamEvent::Close(Close::new(1013, "read!"))),
         }
     }
 }

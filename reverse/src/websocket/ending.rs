@@ -35,7 +35,7 @@ impl Ending {
     pub(crate) fn of_client(last: Incoming) -> Self {
         match last {
             Incoming::Close(close) => Self::Client(close),
-            Incoming::Gone { .. } | Incoming::Moved | Incoming::Message { .. } => Self::Gone,
+            Incoming::Disconnected { .. } | Incoming::Moved | Incoming::Message { .. } => Self::Gone,
         }
     }
 
@@ -112,7 +112,11 @@ mod tests {
 
     #[test]
     fn a_daemon_that_leaves_says_so_to_the_backend() {
-        for last in [Incoming::Moved, Incoming::Gone { closed: true }, Incoming::Gone { closed: false }] {
+        for last in [
+            Incoming::Moved,
+            Incoming::Disconnected { closed: true },
+            Incoming::Disconnected { closed: false },
+        ] {
             let Farewell::Say(close) = Ending::of_client(last).for_backend() else { panic!("nothing said") };
             assert_eq!(close.code, GOING_AWAY);
         }

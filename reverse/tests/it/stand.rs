@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use h8s_nats::{Body, BoxError, ExchangeContext, GaveUp, Refused};
+use h8s_nats::{Body, BoxError, ExchangeContext, LoggedError, Refused};
 use h8s_reverse::{
     BackendConfig, HostHeader, MappingConfig, Protocol, ReverseBody, ReverseConfig, ReverseService,
 };
@@ -61,12 +61,10 @@ pub(crate) fn in_front_of(url: &str, set: impl FnOnce(&mut BackendConfig)) -> Re
 
 /// A request as the gateway sends it.
 pub(crate) fn request(method: &str, path: &str, body: &'static str) -> Request<Body> {
-    let context = ExchangeContext {
-        client: Some([192, 0, 2, 7].into()),
-        is_secure: true,
-        deadline: Some(Instant::now() + DEADLINE),
-        ..ExchangeContext::default()
-    };
+    let context = ExchangeContext::default()
+        .client(Some([192, 0, 2, 7].into()))
+        .is_secure(true)
+        .deadline(Some(Instant::now() + DEADLINE));
     Request::builder()
         .method(method)
         .uri(format!("https://app.example{path}"))
@@ -91,7 +89,7 @@ pub(crate) async fn refusal(service: &ReverseService) -> Option<Refused> {
 
 /// Whether there is no valid response, though somebody may have got the request.
 pub(crate) async fn is_unanswered(service: &ReverseService) -> bool {
-    call(service, request("GET", "/", "")).await.is_err_and(|error| error.is::<GaveUp>())
+    call(service, request("GET", "/", "")).await.is_err_and(|error| error.is::<LoggedError>())
 }
 
 pub(crate) async fn get(service: &ReverseService, path: &str) -> Response<ReverseBody> {

@@ -1,6 +1,6 @@
 //! WebSockets to a backend: the handshake, messages, and who waits for whom.
 
-use h8s_nats::{ExchangeError, Refused, WebSocketAnswer};
+use h8s_nats::{ExchangeError, Refused, UpgradeOutcome};
 use h8s_test_support::over_both_buses;
 use h8s_test_support::websocket_client::{Frame, Opcode};
 use h8s_wire::Message;
@@ -41,11 +41,11 @@ over_both_buses! {
             assert_eq!(field(&head, name), Some(value), "{name}");
         }
         assert!(head.contains("sec-websocket-protocol: v2\r\n") && field(&head, "sec-websocket-extensions").is_none());
-        let WebSocketAnswer::Accepted { headers, leg } = opened.unwrap() else { panic!("refused") };
+        let UpgradeOutcome::Accepted { headers, session } = opened.unwrap() else { panic!("refused") };
         let mut fields: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         fields.sort_unstable();
         assert_eq!(fields, [("sec-websocket-protocol", "superchat"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]);
-        drop(leg);
+        drop(session);
         connection.end().await;
         stand.end_quietly().await;
     }
@@ -223,13 +223,13 @@ over_both_buses! {
         let talk = async {
             let mut heard = 0;
             for n in 0..10_000 {
-                while !client.leg.has_room() || n - heard > 500 {
-                    if let h8s_nats::LegEvent::Message(message) = within(client.leg.next()).await {
+                while !client.session.has_room() || n - heard > 500 {
+                    if let h8s_nats::UpstreamEvent::Message(message) = within(client.session.next()).await {
                         assert_eq!(message, Message::text(heard.to_string()));
                         heard += 1;
                     }
                 }
-                client.leg.send(h8s_wire::MessageKind::Text, n.to_string().into(), false).await;
+                client.session.send(h8s_wire::MessageKind::Text, n.to_string().into(), false).await;
             }
             for n in heard..10_000 {
                 assert_eq!(client.hear().await, n.to_string());

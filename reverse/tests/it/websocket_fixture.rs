@@ -1,11 +1,11 @@
-//! A client's leg at a gateway, a daemon, and a backend behind it.
+//! A client's session at a gateway, a daemon, and a backend behind it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use h8s_nats::{
-    BoxError, Delivery, ExchangeError, Leg, LegEvent, Link, NatsConfig, Outlet, Requester, RequesterConfig,
-    Responder, WebSocketAnswer,
+    BoxError, ClientSink, ConnectOptions, ExchangeError, Push, Requester, RequesterConfig, Responder,
+    UpgradeOutcome, UpstreamEvent, UpstreamSession,
 };
 use h8s_reverse::{BackendConfig, ReverseConfig, ReverseService};
 use h8s_test_support::{Bus, eventually};
@@ -42,11 +42,11 @@ impl Stand {
     /// A client with its WebSocket, and the backend's side of it.
     pub(crate) async fn opened(&self) -> (Client, Connection) {
         let (opened, connection) = tokio::join!(self.open(upgrade("/chat")), self.backend.accept());
-        let WebSocketAnswer::Accepted { leg, .. } = opened.unwrap() else { panic!("refused") };
-        (Client::new(leg), connection)
+        let UpgradeOutcome::Accepted { session, .. } = opened.unwrap() else { panic!("refused") };
+        (Client::new(session), connection)
     }
 
-    pub(crate) async fn open(&self, request: Request<()>) -> Result<WebSocketAnswer, ExchangeError> {
+    pub(crate) async fn open(&self, request: Request<()>) -> Result<UpgradeOutcome, ExchangeError> {
         within(self.gateway.open_websocket(&host(), request)).await
     }
 
@@ -78,11 +78,8 @@ pub(crate) async fn daemon(
 }
 
 pub(crate) async fn gateway(bus: &Bus, request_timeout: Duration) -> Requester {
-    let config = RequesterConfig {
-        request_timeout,
-        max_message_bytes: 64 * 1024 * 1024,
-        ..RequesterConfig::default()
-    };
+    let config =
+        RequesterConfig::default().request_timeout(request_timeout).max_message_bytes(64 * 1024 * 1024);
     let requester = Requester::start(link(bus).await, config).await.unwrap();
     // Before it is ready it says yes to everything.
     eventually("WebSockets are announced", async || {
@@ -92,8 +89,8 @@ pub(crate) async fn gateway(bus: &Bus, request_timeout: Duration) -> Requester {
     requester
 }
 
-pub(crate) async fn link(bus: &Bus) -> Link {
-    Link::connect(&NatsConfig::anonymous(&bus.url()).unwrap()).await.unwrap()
+pub(crate) async fn link(bus: &Bus) -> h8s_nats::Bus {
+    h8s_nats::Bus::connect(ConnectOptions::new(&bus.url()).unwrap()).await.unwrap()
 }
 
 pub(crate) fn host() -> Host {
@@ -111,9 +108,9 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// What the gateway sees of a refusal.
 pub(crate) async fn refused(
-    answer: Result<WebSocketAnswer, ExchangeError>,
+    answer: Result<UpgradeOutcome, ExchangeError>,
 ) -> (u16, HeaderMap, Result<String, BoxError>) {
-    let WebSocketAnswer::Refused(response) = answer.unwrap() else { panic!("accepted") };
+    let UpgradeOutcome::Refused(response) = answer.unwrap() else { panic!("accepted") };
     let (head, body) = response.into_parts();
     let body = within(http_body_util::BodyExt::collect(body)).await;
     let text = body.map(|body| String::from_utf8(body.to_bytes().to_vec()).unwrap());
@@ -122,13 +119,13 @@ pub(crate) async fn refused(
 
 /// The client's side of one connection.
 pub(crate) struct Client {
-    pub(crate) leg: Leg,
+    pub(crate) session: UpstreamSession,
 }
 
 impl Client {
-    pub(crate) fn new(mut leg: Leg) -> Self {
-        leg.establish(Arc::new(NoPushes));
-        Self { leg }
+    pub(crate) fn new(mut session: UpstreamSession) -> Self {
+        session.establish(Arc::new(NoPushes));
+        Self { session }
     }
 
     /// Sends a message whole, in parts, as room allows. Nothing may come meanwhile.
@@ -136,11 +133,11 @@ impl Client {
         let mut rest = message.data.clone();
         loop {
             let part = rest.split_to(rest.len().min(64 * 1024));
-            while !self.leg.has_room() {
-                let event = within(self.leg.next_but_messages()).await;
-                assert_eq!(event, LegEvent::Room);
+            while !self.session.has_room() {
+                let event = within(self.session.next_but_messages()).await;
+                assert_eq!(event, UpstreamEvent::Room);
             }
-            self.leg.send(message.kind, part, !rest.is_empty()).await;
+            self.session.send(message.kind, part, !rest.is_empty()).await;
             if rest.is_empty() {
                 return;
             }
@@ -159,28 +156,28 @@ impl Client {
 
     pub(crate) async fn message(&mut self) -> Message {
         match self.event().await {
-            LegEvent::Message(message) => message,
+            UpstreamEvent::Message(message) => message,
             event => panic!("{event:?}"),
         }
     }
 
     pub(crate) async fn closed(&mut self) -> Close {
         match self.event().await {
-            LegEvent::Close(close) => close,
+            UpstreamEvent::Close(close) => close,
             event => panic!("{event:?}"),
         }
     }
 
     /// What the gateway does when the client has closed, or vanished.
     pub(crate) async fn close(self, code: u16, reason: &str) {
-        within(self.leg.close(Close::new(code, reason))).await;
+        within(self.session.close(Close::new(code, reason))).await;
     }
 
     /// The next that is not about room.
-    async fn event(&mut self) -> LegEvent {
+    async fn event(&mut self) -> UpstreamEvent {
         loop {
-            match within(self.leg.next()).await {
-                LegEvent::Room => {}
+            match within(self.session.next()).await {
+                UpstreamEvent::Room => {}
                 event => return event,
             }
         }
@@ -189,7 +186,7 @@ impl Client {
 
 struct NoPushes;
 
-impl Outlet for NoPushes {
-    fn deliver(&self, _: &Delivery) {}
+impl ClientSink for NoPushes {
+    fn deliver(&self, _: &Push) {}
     fn close(&self, _: Close) {}
 }

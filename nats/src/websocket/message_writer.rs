@@ -1,0 +1,155 @@
+//! The outgoing half of an exchange whose bodies are messages: each is kept until the peer has handled it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h8s_wire::{
+    AbortCode, Close, Frame, MAX_CLOSE_REASON_BYTES, Message, MessageFlags, MessageKind, frame_cost,
+};
+
+use crate::exchange::failure::{Failure, Stop};
+use crate::exchange::handle::Exchange;
+
+/// Parts of a message are of this size, so that two of them and what they cost fit the smallest window.
+pub(crate) const PART_BYTES: usize = 64 * 1024;
+/// Room that a `MESSAGE` frame takes beside its bytes: kind, sequence, flags.
+const MESSAGE_OVERHEAD_BYTES: usize = 10;
+/// What the largest part costs.
+const PART_COST: u64 = frame_cost(PART_BYTES + MESSAGE_OVERHEAD_BYTES);
+/// What the largest `CLOSE` costs.
+const CLOSE_COST: u64 = frame_cost(MAX_CLOSE_REASON_BYTES + MESSAGE_OVERHEAD_BYTES);
+/// What may be kept beside a message that is being handled: twice what the largest window lets be under way.
+const KEPT_BYTES: usize = 2 * 1024 * 1024;
+
+/// See the module.
+pub(crate) struct MessageWriter {
+    exchange: Arc<Exchange>,
+    /// What has been sent so far, against the peer's limit.
+    spent: u64,
+    /// The number of the next frame.
+    next: u64,
+    /// A message has been begun, and not ended.
+    is_within: bool,
+    /// While more than this is kept, nothing more is sent: credit is the peer's to give, our memory is not.
+    most_kept_bytes: usize,
+}
+
+impl MessageWriter {
+    /// Our `HEAD` was frame 0. The peer handles messages of up to `message_bytes` whole, and until then they are kept.
+    pub(crate) fn new(exchange: Arc<Exchange>, message_bytes: usize) -> Self {
+        let most_kept_bytes = message_bytes.saturating_add(KEPT_BYTES);
+        Self { exchange, spent: 0, next: 1, is_within: false, most_kept_bytes }
+    }
+
+    /// Whether a part of any size may be sent now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.exchange.mailbox.has_room(self.spent + PART_COST, self.most_kept_bytes)
+    }
+
+    /// Waits until it [has room](Self::has_room), or sending is over.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
+        self.exchange.mailbox.poll_room(cx, self.spent + PART_COST, self.most_kept_bytes)
+    }
+
+    /// The same for a `CLOSE`, which is small.
+    pub(crate) fn poll_room_to_close(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
+        self.exchange.mailbox.poll_room(cx, self.spent + CLOSE_COST, usize::MAX)
+    }
+
+    /// Sends one part of at most [`PART_BYTES`]. There must be room.
+    pub(crate) async fn send_part(&mut self, kind: MessageKind, bytes: Bytes, more: bool, again: bool) {
+        let frame = self.part(kind, bytes, more, again);
+        self.publish(frame).await;
+    }
+
+    /// The same without waiting for NATS: for parts that are said again.
+    pub(crate) fn queue_part(&mut self, kind: MessageKind, bytes: Bytes, more: bool, again: bool) {
+        let frame = self.part(kind, bytes, more, again);
+        self.queue(frame);
+    }
+
+    fn part(&self, kind: MessageKind, bytes: Bytes, more: bool, again: bool) -> Frame {
+        let flags = MessageFlags { binary: kind == MessageKind::Binary, more, again };
+        Frame::Message { sequence: self.next, flags, bytes }
+    }
+
+    /// Sends the last frame of this direction.
+    pub(crate) fn queue_close(&mut self, close: &Close) {
+        let (code, reason) = (close.code.into(), close.reason.clone());
+        self.queue(Frame::Close { sequence: self.next, code, reason });
+    }
+
+    /// The same from where nothing can be awaited and nobody is left to see to it.
+    pub(crate) fn close_now(&mut self, close: &Close) {
+        let (code, reason) = (close.code.into(), close.reason.clone());
+        self.exchange.leave_with(&Frame::Close { sequence: self.next, code, reason });
+    }
+
+    /// Sends a whole message, in parts, as credit comes. After one that was cut off, by a caller that did not wait for
+    /// its end, nothing can be sent: it would become part of that message.
+    pub(crate) async fn send(&mut self, message: &Message) -> Result<(), Stop> {
+        if self.is_within {
+            let reason = "a message was cut off".to_owned();
+            self.exchange.abort(AbortCode::Failed, reason, Failure::Closed);
+            return Err(Stop::Failed);
+        }
+        let mut rest = message.data.clone();
+        loop {
+            let part = rest.split_to(rest.len().min(PART_BYTES));
+            poll_fn(|cx| self.poll_room(cx)).await?;
+            let more = !rest.is_empty();
+            self.is_within = more;
+            self.send_part(message.kind, part, more, false).await;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Keeps the frame, and hands it to NATS unless it is away or something older must go first. A caller that does
+    /// not wait for the end of it leaves no hole.
+    async fn publish(&mut self, frame: Frame) {
+        let Some(frame) = self.account(&frame) else { return };
+        let exchange = &*self.exchange;
+        if !exchange.mailbox.retain(frame.clone()) || !exchange.port.connection.is_connected() {
+            return;
+        }
+        let unpublished = Unpublished { exchange, sequence: self.next - 1 };
+        if exchange.publish_to_peer(frame).await.is_ok() {
+            std::mem::forget(unpublished);
+        }
+    }
+
+    fn queue(&mut self, frame: Frame) {
+        let Some(frame) = self.account(&frame) else { return };
+        self.exchange.mailbox.retain(frame);
+        self.exchange.retransmit(self.next - 1);
+    }
+
+    fn account(&mut self, frame: &Frame) -> Option<Bytes> {
+        // A part is smaller than a frame, and a reason is cut: there is nothing that does not fit.
+        let frame = frame.encode().ok()?;
+        self.spent += frame_cost(frame.len());
+        self.next += 1;
+        Some(frame)
+    }
+
+    /// Waits until the peer has handled everything.
+    pub(crate) async fn all_handled(&self) -> Result<(), Stop> {
+        poll_fn(|cx| self.exchange.mailbox.poll_all_handled(cx)).await
+    }
+}
+
+/// A frame that may not have reached NATS: it is sent again, from a task that is not dropped in the middle.
+struct Unpublished<'a> {
+    exchange: &'a Exchange,
+    sequence: u64,
+}
+
+impl Drop for Unpublished<'_> {
+    fn drop(&mut self) {
+        self.exchange.retransmit(self.sequence);
+    }
+}
