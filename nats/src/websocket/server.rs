@@ -259,6 +259,14 @@ impl WebSocket {
         Incoming::Disconnected { closed }
     }
 
+    /// Sends one message. See [`WebSocketSender::send`].
+    ///
+    /// # Errors
+    /// [`ConnectionClosed`].
+    pub async fn send(&self, message: Message) -> Result<(), ConnectionClosed> {
+        self.sender.send(message).await
+    }
+
     /// For sending to this client, from wherever.
     pub fn sender(&self) -> WebSocketSender {
         self.sender.clone()
