@@ -25,6 +25,7 @@ mod presence;
 mod requester;
 mod responder;
 mod served_by;
+mod sync;
 mod websocket;
 
 pub use body::Body;
