@@ -50,6 +50,7 @@ mod presence;
 mod requester;
 mod responder;
 mod served_by;
+mod sync;
 mod websocket;
 
 pub use body::Body;

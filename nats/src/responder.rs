@@ -209,7 +209,7 @@ impl Responder {
     }
 
     async fn start(builder: ResponderBuilder) -> Result<Self, StartError> {
-        let ResponderBuilder { bus, routes, queue_group, max_exchanges, max_message_bytes } = builder;
+        let ResponderBuilder { bus, mut routes, queue_group, max_exchanges, max_message_bytes } = builder;
         let queue_group = queue_group?;
         let first_host =
             routes.first().map(|route| route.interest.host.clone()).ok_or(StartError::Nothing)?;
@@ -239,7 +239,7 @@ impl Responder {
         let mut permission_watch = responder.bus.permission_watch();
         let subscribe = async {
             responder.subscribe_inboxes(&hosts(&routes)).await?;
-            responder.subscribe_native(&routes, max_exchanges, max_message_bytes).await?;
+            responder.subscribe_native(&mut routes, max_exchanges, max_message_bytes).await?;
             responder.subscribe_plain(routes, max_exchanges).await?;
             responder.confirm(&first_host).await
         };
@@ -268,7 +268,8 @@ impl Responder {
 
     async fn subscribe_native(
         &mut self,
-        routes: &[Route],
+        // Exclusive, so that the future is Send though services need not be Sync.
+        routes: &mut [Route],
         max_exchanges: usize,
         max_message_bytes: usize,
     ) -> Result<(), StartError> {

@@ -1,6 +1,7 @@
 //! WebSockets: messages, pushes, subprotocols, and the announcements of open connections.
 
 mod connection;
+pub mod handshake;
 mod message;
 pub mod push;
 pub mod subprotocol;

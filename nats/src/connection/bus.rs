@@ -10,7 +10,7 @@ use h8s_wire::Subjects;
 use tokio::sync::watch;
 
 use crate::connection::client::{Connection, ConnectionState};
-use crate::connection::options::ConnectOptions;
+use crate::connection::options::{ConnectOptions, InvalidOptions};
 use crate::connection::permission_watch::PermissionWatch;
 use crate::error::BoxError;
 
@@ -21,6 +21,9 @@ const MIN_MAX_PAYLOAD_BYTES: usize = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
+    /// The options are invalid.
+    #[error(transparent)]
+    Options(#[from] InvalidOptions),
     /// No server answered, or the credentials were rejected.
     #[error("cannot connect to NATS at {servers}: {source}")]
     Connect {

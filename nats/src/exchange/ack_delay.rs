@@ -4,10 +4,9 @@
 //! and so wake its driver up, with a system call, for every exchange that is not answered at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use crate::sync::{AtomicBool, AtomicUsize, Notify, Ordering, sleep, spawn};
 
 /// A request that is all there and answered within this time costs one message each way. After it, and after twice as
 /// long at the latest, the gateway is told who is at work, so that it can cancel.
@@ -27,7 +26,7 @@ impl Quiet {
     pub(crate) async fn pass(self: &Arc<Self>) {
         self.arrivals.fetch_add(1, Ordering::SeqCst);
         if !self.is_ticking.swap(true, Ordering::SeqCst) {
-            tokio::spawn(Arc::clone(self).tick());
+            spawn(Arc::clone(self).tick());
         }
         // The first comes at any time; there is a whole one up to the second.
         self.ticks.notified().await;
@@ -38,7 +37,7 @@ impl Quiet {
     async fn tick(self: Arc<Self>) {
         let mut idle_ticks = 0;
         loop {
-            tokio::time::sleep(QUIET).await;
+            sleep(QUIET).await;
             idle_ticks = if self.arrivals.swap(0, Ordering::SeqCst) > 0 { 0 } else { idle_ticks + 1 };
             self.ticks.notify_waiters();
             if idle_ticks < 3 {

@@ -5,8 +5,7 @@
 mod state;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 use async_nats::Subject;
@@ -19,6 +18,7 @@ use crate::exchange::failure::{Failure, Stop};
 use crate::exchange::flow_control;
 use crate::exchange::response_timeout::Progress;
 use crate::exchange::retransmit_buffer::RetransmitBuffer;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// What an exchange starts with.
 pub(crate) struct Terms {

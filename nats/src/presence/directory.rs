@@ -221,6 +221,11 @@ impl Connections {
         self.publish(to, headers.map_err(|_| SendError::Group)?, message.data.clone()).await
     }
 
+    /// Waits until everything that was sent has left this process. Call it before the process ends.
+    pub async fn flush(&self) {
+        self.0.bus.plain.flush().await;
+    }
+
     async fn push(&self, host: &Host, to: ConnectionId, push: &Push) -> Result<(), SendError> {
         let gateway = self.gateway_of(host, to)?;
         // The inbox is made from the ids, whatever anybody said that it is.

@@ -260,6 +260,14 @@ impl WebSocket {
         Incoming::Disconnected { closed }
     }
 
+    /// Sends one message. See [`WebSocketSender::send`].
+    ///
+    /// # Errors
+    /// [`ConnectionClosed`] after the connection has ended.
+    pub async fn send(&self, message: Message) -> Result<(), ConnectionClosed> {
+        self.sender.send(message).await
+    }
+
     /// A handle for sending to the client, from any task.
     pub fn sender(&self) -> WebSocketSender {
         self.sender.clone()

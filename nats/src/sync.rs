@@ -1,0 +1,8 @@
+//! The primitives of hand-written synchronization, from one place: the models of h8s-models replace them with loom's.
+
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+pub(crate) use tokio::spawn;
+pub(crate) use tokio::sync::Notify;
+pub(crate) use tokio::time::sleep;
