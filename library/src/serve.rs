@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::pending;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use h8s_nats::{Bus, HttpService, Responder, ResponderBuilder, StartError};
@@ -149,8 +149,20 @@ impl IntoFuture for Serve {
     type Output = Result<(), ServeError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.start().await?.run().await })
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut signal = self.shutdown.take().unwrap_or_else(|| Box::pin(pending()));
+            let mut start = pin!(self.start());
+            // The signal is polled from the beginning: requests arrive, and a process is stopped, while it still starts.
+            let server = tokio::select! {
+                server = &mut start => server?,
+                () = &mut signal => {
+                    start.await?.shutdown().await;
+                    return Ok(());
+                }
+            };
+            Server { shutdown: Some(signal), ..server }.run().await
+        })
     }
 }
 

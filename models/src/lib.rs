@@ -26,7 +26,7 @@ pub use slots::{
 };
 
 /// Two find nearly every bug of such protocols (CHESS, PLDI 2007).
-const PREEMPTIONS: usize = 3;
+const PREEMPTIONS: usize = 2;
 
 /// Checks a model in every order.
 fn check(model: impl Fn() + Sync + Send + 'static) {

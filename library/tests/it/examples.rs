@@ -32,9 +32,10 @@ async fn tonic_answers_through_the_gateway() {
     let edge = Edge::start().await;
     let example = edge.example("tonic", &[]);
     let endpoint = Endpoint::from_shared(edge.url.clone()).unwrap();
-    let origin = "http://grpc.example.com".parse().unwrap();
-    let mut client = Grpc::with_origin(endpoint.connect().await.unwrap(), origin);
+    let endpoint = endpoint.origin("http://grpc.example.com".parse().unwrap());
+    let mut client = Grpc::new(endpoint.connect().await.unwrap());
 
+    edge.served("POST", "grpc.example.com", "/example.Echo/Call").await;
     let message = call(&mut client, "/example.Echo/Call", "a message").await.unwrap();
     let refused = call(&mut client, "/example.Echo/Call", "").await.unwrap_err();
     let unknown = call(&mut client, "/example.Echo/Other", "").await.unwrap_err();

@@ -1,14 +1,13 @@
 //! A bus, a real gateway, and the examples as processes.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use h8s::ConnectOptions;
 use h8s_ingress::{Config, Drained, Shutdown};
+use h8s_nats::Requester;
 use h8s_test_support::http_client::{self, Answer, full};
 use h8s_test_support::process::program;
 use h8s_test_support::websocket_client::WebSocketClient;
-use h8s_test_support::{Bus, Process, soon};
+use h8s_test_support::{Bus, Process, eventually, soon};
 use http::Request;
 use tokio::task::JoinHandle;
 
@@ -17,6 +16,7 @@ pub(crate) struct Edge {
     pub(crate) bus: Bus,
     /// `http://127.0.0.1:…`
     pub(crate) url: String,
+    requester: Requester,
     shutdown: Shutdown,
     running: JoinHandle<Drained>,
 }
@@ -31,15 +31,16 @@ impl Edge {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             admin_listen: None,
             threads: None,
-            // A responder that has just been started may not have been announced yet.
-            wait_for_responder: Some(Duration::from_secs(9)),
             ..Config::default()
         };
-        let gateway = config.build(&ConnectOptions::new(&bus.url()).unwrap()).await.unwrap();
+        let connected = h8s::connect(&bus.url()).await.unwrap();
+        let requester = Requester::start(connected, h8s::RequesterConfig::default()).await.unwrap();
+        eventually("the gateway is ready", async || requester.is_ready()).await;
+        let gateway = config.build_on(requester.clone()).await.unwrap();
         let url = format!("http://{}", gateway.addresses()[0]);
         let shutdown = Shutdown::new();
         let running = tokio::spawn(gateway.run(shutdown.clone()));
-        Self { bus, url, shutdown, running }
+        Self { bus, url, requester, shutdown, running }
     }
 
     /// A connection to the bus for the test's own service.
@@ -56,21 +57,22 @@ impl Edge {
 
     /// The gateway's answer, as soon as a responder serves the address.
     pub(crate) async fn answer(&self, method: &str, host: &str, path: &str, body: &'static str) -> Answer {
+        self.served(method, host, path).await;
         answer(&self.url, method, host, path, body).await
+    }
+
+    /// Waits until a responder serves the address.
+    pub(crate) async fn served(&self, method: &str, host: &str, path: &str) {
+        let (host, method) = (host.parse().unwrap(), method.parse().unwrap());
+        eventually("it is served", async || self.requester.serves(&host, &method, path)).await;
     }
 
     /// A client's WebSocket, as soon as a responder serves the address.
     pub(crate) async fn websocket(&self, host: &str, path: &str) -> WebSocketClient {
-        soon(async {
-            loop {
-                let upgrade = WebSocketClient::upgrade(&format!("{}{path}", self.url)).host(host);
-                match upgrade.protocols("other, echo.example").send().await {
-                    Ok(client) => return client,
-                    Err(refused) => assert!(refused.head.status >= 404, "{refused:?}"),
-                }
-            }
-        })
-        .await
+        let name = host.parse().unwrap();
+        eventually("it is served", async || self.requester.serves_websocket(&name, path)).await;
+        let upgrade = WebSocketClient::upgrade(&format!("{}{path}", self.url)).host(host);
+        upgrade.protocols("other, echo.example").send().await.unwrap()
     }
 
     /// Ends the gateway: every exchange ended by itself.

@@ -38,7 +38,7 @@ async fn a_request_arrives_whole_and_without_the_fields_of_one_hop() {
     let response = gateway.send(sent).await.unwrap();
 
     let text = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(text, "POST /path?query body false");
+    assert_eq!(text, "POST http://app.example.com/path?query body false");
     server.shutdown().await;
     assert!(gateway.drain(std::time::Duration::from_secs(5)).await);
 }

@@ -18,19 +18,28 @@ pub(crate) struct Quiet {
     /// Who has come since the last tick.
     arrivals: AtomicUsize,
     is_ticking: AtomicBool,
+    /// Ticks so far.
+    count: AtomicUsize,
     ticks: Notify,
 }
 
 impl Quiet {
     /// Waits for one to two times 20 ms.
     pub(crate) async fn pass(self: &Arc<Self>) {
+        // The first tick comes at any time; up to the second there is a whole one.
+        let end = self.count.load(Ordering::SeqCst) + 2;
         self.arrivals.fetch_add(1, Ordering::SeqCst);
         if !self.is_ticking.swap(true, Ordering::SeqCst) {
             spawn(Arc::clone(self).tick());
         }
-        // The first comes at any time; there is a whole one up to the second.
-        self.ticks.notified().await;
-        self.ticks.notified().await;
+        loop {
+            // Before the look at the count: a task that is not run for some ticks finds that they have passed.
+            let tick = self.ticks.notified();
+            if self.count.load(Ordering::SeqCst) >= end {
+                return;
+            }
+            tick.await;
+        }
     }
 
     /// Until nobody has come for a while: everybody has had their two by then.
@@ -39,11 +48,12 @@ impl Quiet {
         loop {
             sleep(QUIET).await;
             idle_ticks = if self.arrivals.swap(0, Ordering::SeqCst) > 0 { 0 } else { idle_ticks + 1 };
+            self.count.fetch_add(1, Ordering::SeqCst);
             self.ticks.notify_waiters();
             if idle_ticks < 3 {
                 continue;
             }
-            self.is_ticking.store(false, Ordering::SeqCst);
+            self.is_ticking.swap(false, Ordering::SeqCst);
             // Who came before that saw a ticker; who comes after it starts one.
             if self.arrivals.load(Ordering::SeqCst) == 0 || self.is_ticking.swap(true, Ordering::SeqCst) {
                 return;

@@ -2,6 +2,8 @@
 //!
 //! Push never blocks and never allocates beyond what credit allows, so that one slow exchange delays no other.
 
+// With its path, so that a model can include this file from elsewhere.
+#[path = "mailbox/state.rs"]
 mod state;
 
 use std::collections::VecDeque;
