@@ -273,7 +273,7 @@ mod tests {
         let (flags, default) = (config(&[]).unwrap(), Config::default());
 
         assert_eq!(flags.request_timeout, default.request_timeout);
-        assert_eq!(flags.program.grace_period, default.grace_period);
+        assert_eq!(flags.grace_period, default.grace_period);
         assert_eq!(flags.max_connections, default.max_connections);
         assert_eq!(flags.websockets, default.websockets);
         assert_eq!(flags.limits, default.limits);

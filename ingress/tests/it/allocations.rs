@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use allocation_counter::measure;
+use h8s_test_support::{Tool, needs};
 use h8s_wire::MethodPattern;
 use http::Response;
 use tokio::runtime::Builder;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
 use h8s_nats::{Bus, ConnectError, ConnectOptions, Requester, RequesterConfig, StartError};
-use h8s_test_support::NatsServer;
+use h8s_test_support::{NatsServer, Tool, needs};
 use nkeys::KeyPair;
 
 use crate::fixture::within;

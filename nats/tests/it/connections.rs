@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use h8s_nats::{Accept, Connections, SendError};
 use h8s_test_support::fault_proxy::{FaultProxy, Faults};
+use h8s_test_support::{Tool, needs};
 use h8s_wire::push::Audience;
 use h8s_wire::{Close, ConnectionId, Host, Message};
 

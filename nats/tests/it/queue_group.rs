@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use h8s_nats::{ConnectOptions, ExchangeError, Requester, RequesterConfig, Responder, StartError};
-use h8s_test_support::NatsServer;
+use h8s_test_support::{NatsServer, Tool, needs};
 use http::Response;
 
 use crate::fixture::{

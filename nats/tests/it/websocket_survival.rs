@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use h8s_nats::{Accept, Incoming, Responder, UpstreamEvent, WebSocket};
 use h8s_test_support::fault_proxy::{FaultProxy, Faults};
+use h8s_test_support::{Tool, needs};
 use h8s_wire::{Close, Message};
 use tokio::sync::{mpsc, watch};
 
