@@ -93,7 +93,7 @@ async fn two_backends_at_one_path_are_reported() {
         let errors = errors_of_file(&format!("{}{}", table(one), table(other))).await;
 
         assert_eq!(errors.len(), 1, "{errors:#?}");
-        assert_error(&errors, &["both answer for a.example"]);
+        assert_error(&errors, &["both serve a.example"]);
     }
 }
 
@@ -125,9 +125,9 @@ async fn a_file_s_errors_are_all_reported() {
 
     assert_error(&errors, &["[[backend]] 1", "hostname is missing"]);
     assert_error(&errors, &["[[backend]] 2", "backend-url is missing"]);
-    assert_error(&errors, &["[[backend]] 3", "prot", "no such key"]);
+    assert_error(&errors, &["[[backend]] 3", "prot", "unknown key"]);
     assert_error(&errors, &["/nowhere/ca.pem"]);
-    assert_error(&errors, &["both answer for c.example"]);
+    assert_error(&errors, &["both serve c.example"]);
     assert_error(&errors, &["[[backend]] 6", "ftp://localhost", "http and https"]);
     assert_eq!(errors.len(), 6, "{errors:#?}");
 }
