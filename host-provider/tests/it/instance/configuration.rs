@@ -102,7 +102,7 @@ async fn a_secret_in_place_of_its_place_is_a_mistake_that_does_not_show_it() {
     let args = ["--config", config.to_str().unwrap(), "--secret", "API_KEY=env:", "--secret", "aHVudGVyMg=="];
     let said = mistaken(&args).await;
     // then
-    for part in ["--secret API_KEY: say where", "--secret say where", "secrets: OTHER: say where"] {
+    for part in ["--secret API_KEY: write where", "--secret write where", "secrets: OTHER: write where"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(!said.contains("hunter2") && !said.contains("aHVudGVyMg"), "{said}");
