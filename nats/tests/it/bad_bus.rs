@@ -1,4 +1,4 @@
-//! A bus that loses, repeats and reorders messages, goes away and comes back: exact bytes or a visible error, soon.
+//! A bus that loses, repeats and reorders messages, disconnects and reconnects: exact bytes or a visible error, soon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,10 +21,10 @@ use crate::fixture::{
     responder, within,
 };
 
-/// Parties beat every 5 s.
+/// Both ends send a beat every 5 s.
 const THREE_BEATS: Duration = Duration::from_secs(15);
 
-/// An exchange that needs many messages, and what came of it: exact bytes, or an error.
+/// Runs an exchange of many messages; returns the exact bytes or the error.
 async fn echo(requester: &Requester, n: usize) -> Result<(), String> {
     let sent: Bytes = (0..400_000 + n).map(|position| (position.wrapping_mul(n + 7) >> 3) as u8).collect();
     let pieces: Vec<_> = sent.chunks(9_000).map(Bytes::copy_from_slice).collect();
@@ -34,7 +34,7 @@ async fn echo(requester: &Requester, n: usize) -> Result<(), String> {
     let response = requester.send(&host(), request("POST", "/", body(StreamBody::new(upload)))).await;
     let response = response.map_err(|error| error.to_string())?;
     let received = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
-    assert!(received == sent, "{} of {} bytes came, and nobody said a word", received.len(), sent.len());
+    assert!(received == sent, "{} of {} bytes arrived without an error", received.len(), sent.len());
     Ok(())
 }
 
@@ -47,7 +47,7 @@ over_both_buses! {
         .await;
         let config = RequesterConfig::default().request_timeout(Duration::from_secs(5));
         let requester = requester_with(&bus.url(), config).await;
-        // Announcements stay whole: what is tested are exchanges.
+        // Announcements are not disturbed: the test is about exchanges.
         let faults = Faults::none().dropping(0.01).duplicating(0.01).swapping(0.01).seed(16);
         let on_exchanges = |subject: &str| subject.starts_with("h8s.inbox.") || subject.starts_with("h8s.x.");
         proxy.set_faults(faults.on_subjects(on_exchanges));
@@ -61,7 +61,7 @@ over_both_buses! {
         let results: Vec<_> = results.into_iter().map(|result| result.expect("exact bytes or an error")).collect();
         let exact = results.iter().filter(|result| result.is_ok()).count();
         let counts = proxy.counts();
-        // To be swapped, a message needs another one right behind it: that is seldom.
+        // A message is swapped only if another one follows at once, which is rare.
         assert!(counts.dropped > 5 && counts.duplicated > 5 && counts.swapped > 0, "{counts:?}");
         assert!(exact > 10, "{exact} of {} were exact", results.len());
         assert!(exact < results.len(), "nothing was harmed");
@@ -95,7 +95,7 @@ over_both_buses! {
         assert!(!requester.is_ready());
         let error = requester.send(&host(), get("/")).await.unwrap_err();
         assert!(matches!(error, ExchangeError::Disconnected), "{error:?}");
-        // Said into the void: a stream whose bytes may be gone must not look whole.
+        // Published during the outage: a stream that may have lost bytes must not look whole.
         let lost = pieces.send(Bytes::from_static(b"lost"));
         let _ = tokio::time::timeout(Duration::from_millis(100), lost).await;
         bus.restart().await;
@@ -131,7 +131,7 @@ over_both_buses! {
         proxy.refuse(true);
         proxy.cut();
         let start = Instant::now();
-        // Not so quick that the window is used up before the server has noticed.
+        // Slow enough that the window outlasts the server's detection.
         let feeding = tokio::spawn(async move {
             while pieces.send(Bytes::from_static(b"more")).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -184,9 +184,9 @@ over_both_buses! {
         assert!(matches!(error, ExchangeError::PeerGone), "{error:?}");
     }
 
-    async fn t24_a_header_that_is_not_utf8_ends_nothing_but_what_it_hits(bus) {
+    async fn t24_a_header_that_is_not_utf8_ends_only_the_exchange_that_it_hits(bus) {
         let _responder = responder(&bus.url(), "/*", |_| async { Ok(Response::new(full("well"))) }).await;
-        // A request that was on its way into the connection that drops is lost, and times out.
+        // A request published on the dropped connection is lost, and times out.
         let config = RequesterConfig::default().request_timeout(Duration::from_secs(1));
         let requester = requester_with(&bus.url(), config).await;
         let stop = Arc::new(AtomicBool::new(false));
@@ -209,7 +209,7 @@ over_both_buses! {
             broken_header(&bus.url(), subject).await;
             eventually("the connection is back", async || requester.is_connected()).await;
         }
-        // While a plain connection is being made again, requests are refused at the gateway, and at no other place.
+        // While the plain connection reconnects, only the gateway refuses requests.
         eventually("all is well", async || requester.send(&host(), get("/")).await.is_ok()).await;
         broken_header(&bus.url(), "h8s.x.ANY.example.app._.%2A").await;
         let start = Instant::now();
@@ -224,7 +224,7 @@ over_both_buses! {
     }
 }
 
-/// Publishes a header block with a byte that no UTF-8 text has, which async-nats answers by dropping its connection.
+/// Publishes a header block that is not valid UTF-8, on which async-nats drops its connection.
 async fn broken_header(url: &str, subject: &str) {
     let mut stream = TcpStream::connect(url.trim_start_matches("nats://")).await.unwrap();
     let block = b"NATS/1.0\r\nX: \xff\r\n\r\n";

@@ -1,4 +1,4 @@
-//! Every way of reaching a real server, and what a server that does not let us in is told of.
+//! Every way of connecting to a real server, and the errors of servers that refuse the connection.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ fn config(urls: &[String]) -> ConnectOptions {
     ConnectOptions::new(&urls.join(",")).unwrap()
 }
 
-/// Connects, and shows that messages go round.
+/// Connects, and proves it with a round trip.
 async fn works(config: &ConnectOptions) {
     let link = within(Bus::connect(config.clone())).await.unwrap();
     within(Requester::start(link, RequesterConfig::default())).await.unwrap();
@@ -33,9 +33,9 @@ async fn several_urls_one_of_which_is_alive() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_with_the_url() {
-    let said = is_refused(&config(&["nats://127.0.0.1:1".into()])).await;
-    assert!(said.contains("nats://127.0.0.1:1"), "{said}");
+async fn a_server_that_does_not_listen_is_reported_with_its_url() {
+    let error = is_refused(&config(&["nats://127.0.0.1:1".into()])).await;
+    assert!(error.contains("nats://127.0.0.1:1"), "{error}");
 }
 
 #[tokio::test]
@@ -56,8 +56,8 @@ async fn user_and_password() {
     let url = format!("nats://127.0.0.1:{}", server.port());
     let config = config(&[url]);
     let config = config.user("gate", "wrong");
-    let said = is_refused(&config).await;
-    assert!(!said.contains("wrong"), "secrets are nobody's to read: {said}");
+    let error = is_refused(&config).await;
+    assert!(!error.contains("wrong"), "the error shows a secret: {error}");
     let config = config.user("gate", "s3cret");
     works(&config).await;
 }
@@ -74,7 +74,7 @@ async fn an_nkey() {
     works(&config).await;
 }
 
-/// A JWT as nats-server reads it: who (`subject`) may be what (`nats`), signed by `issuer`.
+/// A JWT for nats-server: the claims `nats` of the key `subject`, signed by `issuer`.
 fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: serde_json::Value) -> String {
     let part = |value: serde_json::Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
     let header = part(serde_json::json!({"typ": "JWT", "alg": "ed25519-nkey"}));
@@ -126,7 +126,7 @@ async fn a_credentials_file() {
     assert!(matches!(error, ConnectError::Credentials(_)), "{error:?}");
 }
 
-/// A certificate for 127.0.0.1 that is its own authority.
+/// A self-signed certificate for 127.0.0.1.
 struct Certificate {
     directory: tempfile::TempDir,
 }
@@ -186,7 +186,7 @@ async fn a_server_that_takes_only_small_messages_is_refused_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_read_its_inbox_is_told_what_is_missing() {
+async fn a_user_without_the_right_to_its_inbox_gets_an_error_that_names_the_subject() {
     needs!(Tool::NatsServer);
     let users = "authorization { users: [ { user: gate, password: pw, permissions: { publish: \">\", subscribe: \"other\" } } ] }";
     let server = NatsServer::with_config(users).await;
@@ -195,6 +195,6 @@ async fn a_user_who_may_not_read_its_inbox_is_told_what_is_missing() {
     let link = Bus::connect(config).await.unwrap();
     let error = within(Requester::start(link, RequesterConfig::default())).await.unwrap_err();
     assert!(matches!(error, StartError::Denied(_)), "{error:?}");
-    let said = error.to_string();
-    assert!(said.contains("subscribe to \"h8s.") && said.contains("h8s permissions"), "{said}");
+    let error = error.to_string();
+    assert!(error.contains("subscribe to \"h8s.") && error.contains("h8s permissions"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Who is connected, and messages to them: pushes, groups, broadcasts (`PROTOCOL.md §6`).
+//! The registry of open WebSockets, and messages to them: pushes, groups, broadcasts (`PROTOCOL.md §6`).
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ async fn connections(url: &str) -> Connections {
     within(Connections::start(link(url).await, &[host()])).await.unwrap()
 }
 
-/// As many as are open everywhere.
+/// The number of open connections of all gateways.
 async fn known(connections: &Connections, count: usize) {
     eventually("all connections are known", async || connections.len() == count).await;
 }
 
-async fn heard(client: &Client, texts: &[&str]) {
-    eventually("it is heard", async || client.pushed.texts() == texts).await;
+async fn receives(client: &Client, texts: &[&str]) {
+    eventually("the push is received", async || client.pushed.texts() == texts).await;
 }
 
 over_both_buses! {
-    async fn a_registry_follows_what_gateways_hold(bus) {
+    async fn a_registry_follows_the_gateways_connections(bus) {
         let accept = Accept::default().protocol(Some("chat".into())).holds_state(false);
         let _responder = owner(&bus.url(), accept, echo).await;
         let gateways = [gateway(&bus.url()).await, gateway(&bus.url()).await];
@@ -58,9 +58,9 @@ over_both_buses! {
         known(&late, 0).await;
     }
 
-    async fn closed_is_said_exactly_once(bus) {
+    async fn closed_is_reported_exactly_once(bus) {
         let client = async_nats::connect(bus.url()).await.unwrap();
-        let mut said = client.subscribe("h8s.control.ws.conn.*.example.app").await.unwrap();
+        let mut notices = client.subscribe("h8s.control.ws.conn.*.example.app").await.unwrap();
         client.flush().await.unwrap();
         let _responder = echo_responder(&bus.url()).await;
         let requester = gateway(&bus.url()).await;
@@ -74,7 +74,7 @@ over_both_buses! {
         }
         let (mut established, mut closed) = (Vec::new(), Vec::new());
         while closed.len() < 20 {
-            let message = within(said.next()).await.unwrap();
+            let message = within(notices.next()).await.unwrap();
             let json: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
             match message.subject.split('.').nth(4).unwrap() {
                 "established" => established.push((json["revision"].as_u64(), json["connection"].to_string())),
@@ -105,18 +105,18 @@ over_both_buses! {
 
         registry.send(&host(), one.session.id(), &Message::text("to one")).await.unwrap();
         registry.join(&host(), two.session.id(), "blue").await.unwrap();
-        // Whoever joins before is reached: on another gateway, and on another subject.
+        // Connections that joined before are reached, also at another gateway and on another subject.
         registry.broadcast(&host(), &Audience::Group("blue".parse().unwrap()), &Message::text("blue")).await.unwrap();
         registry.broadcast(&host(), &Audience::All, &Message::binary(&b"\xff"[..])).await.unwrap();
         registry.broadcast(&host(), &Audience::Path("/room/2".parse().unwrap()), &Message::text("2")).await.unwrap();
         // A push may overtake a broadcast.
-        heard(&two, &["blue", "\u{fffd}", "2"]).await;
+        receives(&two, &["blue", "\u{fffd}", "2"]).await;
         registry.leave(&host(), two.session.id(), "blue").await.unwrap();
-        registry.broadcast(&host(), &Audience::Group("blue".parse().unwrap()), &Message::text("nobody")).await.unwrap();
+        registry.broadcast(&host(), &Audience::Group("blue".parse().unwrap()), &Message::text("no member")).await.unwrap();
         registry.broadcast(&host(), &Audience::All, &Message::text("end")).await.unwrap();
 
-        heard(&one, &["to one", "\u{fffd}", "end"]).await;
-        heard(&two, &["blue", "\u{fffd}", "2", "end"]).await;
+        receives(&one, &["to one", "\u{fffd}", "end"]).await;
+        receives(&two, &["blue", "\u{fffd}", "2", "end"]).await;
         assert_eq!(two.pushed.messages()[1], Message::binary(&b"\xff"[..]));
         registry.close(&host(), one.session.id(), &Close::new(4000, "go")).await.unwrap();
         eventually("it is closed", async || one.pushed.close() == Some(Close::new(4000, "go"))).await;
@@ -142,11 +142,11 @@ over_both_buses! {
             registry.broadcast(&host(), &group, &Message::text(n.to_string())).await.unwrap();
         }
         registry.broadcast(&host(), &Audience::All, &Message::text("end")).await.unwrap();
-        // One more than the most that a connection may join.
-        heard(&last, &["0", "99", "end"]).await;
+        // One more than a connection may join.
+        receives(&last, &["0", "99", "end"]).await;
     }
 
-    async fn what_cannot_be_sent_is_said_and_not_published(bus) {
+    async fn an_invalid_message_is_an_error_and_is_not_published(bus) {
         let watcher = async_nats::connect(bus.url()).await.unwrap();
         let mut pushes = watcher.subscribe("h8s.inbox.gw.*.*.push").await.unwrap();
         watcher.flush().await.unwrap();
@@ -175,7 +175,7 @@ over_both_buses! {
         assert_eq!(both.join(&host(), id, "a\r\nb").await, Err(SendError::Group));
         assert_eq!(both.close(&host(), id, &Close::new(1006, "")).await, Err(SendError::Close));
         both.send(&host(), id, &text).await.unwrap();
-        // The first that is seen is the last that was sent.
+        // The first message received is the last one sent.
         let first = within(pushes.next()).await.unwrap();
         assert_eq!(first.payload, "x");
     }
@@ -204,7 +204,7 @@ over_both_buses! {
 
     async fn t17_after_nats_was_away_the_registry_is_right_again(mut bus) {
         let _responder = echo_responder(&bus.url()).await;
-        // The responder may be the last to come back.
+        // The responder may reconnect last.
         let patient = config().wait_for_responder(Some(Duration::from_secs(10)));
         let requester = requester_with(&bus.url(), patient).await;
         served(&requester, "/").await;
@@ -247,7 +247,7 @@ async fn a_list_goes_only_to_the_hosts_own_inboxes() {
     client.flush().await.unwrap();
     let id = "0".repeat(32);
     let own = format!("h8s.inbox.r.example.app._.{id}.{id}");
-    let others = [format!("h8s.inbox.r.example.other._.{id}.{id}"), "somebody.elses.subject".to_owned()];
+    let others = [format!("h8s.inbox.r.example.other._.{id}.{id}"), "another.tenants.subject".to_owned()];
     for reply in others.iter().chain([&own]) {
         client
             .publish_with_reply("h8s.control.ws.conn.list.example.app", reply.clone(), "".into())

@@ -1,4 +1,4 @@
-//! How long a requester waits for a response's head, and what the responder hears of that.
+//! The timeout for a response's head, and what of it the responder receives.
 
 use std::time::Duration;
 
@@ -68,10 +68,10 @@ over_both_buses! {
         assert_eq!(requests.recv().await.unwrap(), "/after");
     }
 
-    async fn each_attempt_is_told_what_is_left(bus) {
-        let (told, mut attempts) = mpsc::unbounded_channel();
+    async fn each_attempt_carries_the_remaining_time(bus) {
+        let (record, mut attempts) = mpsc::unbounded_channel();
         let _busy = responder(&bus.url(), "/*", move |request| {
-            told.send(left(&request)).unwrap();
+            record.send(left(&request)).unwrap();
             async {
                 tokio::time::sleep(Duration::from_millis(30)).await;
                 Err(Refused::Busy.into())

@@ -1,4 +1,4 @@
-//! Every way in which an exchange ends before it is complete: always visibly, at both ends, and at once.
+//! Every way in which an exchange ends early: visible at both ends, and at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::fixture::{
     requester_with, responder, within,
 };
 
-/// Tells its receiver when it is dropped.
+/// Notifies its receiver on drop.
 struct Guard(Option<mpsc::UnboundedSender<()>>);
 
 impl Guard {
@@ -35,7 +35,7 @@ impl Drop for Guard {
     }
 }
 
-/// A first piece, and then nothing for ever; keeps `held` as long as it lives.
+/// One piece, then pending for ever; keeps `held` until it is dropped.
 fn stuck<T: Send + 'static>(held: T) -> ServiceBody {
     let mut first = Some(Bytes::from_static(b"first"));
     body(StreamBody::new(futures_util::stream::poll_fn(move |_| {
@@ -52,7 +52,7 @@ fn config(request_timeout: Duration) -> RequesterConfig {
 }
 
 over_both_buses! {
-    async fn nobody_serves(bus) {
+    async fn no_responder(bus) {
         let requester = requester(&bus.url()).await;
         let start = Instant::now();
         let error = requester.send(&host(), get("/")).await.unwrap_err();
@@ -241,7 +241,7 @@ over_both_buses! {
         assert!(answered >= 40, "{answered} of 50 found the free one");
     }
 
-    async fn who_reaches_nothing_sends_the_exchange_elsewhere(bus) {
+    async fn a_responder_without_its_backend_passes_the_exchange_to_another(bus) {
         let attempts = Arc::new(AtomicUsize::new(0));
         let counter = attempts.clone();
         let _cut_off = responder(&bus.url(), "/*", move |_| {
@@ -276,7 +276,7 @@ over_both_buses! {
         let sender = requester.clone();
         let mut waiting = tokio::spawn(async move { exchange(&sender, request("POST", "/", full("early"))).await });
         let early = tokio::time::timeout(Duration::from_millis(250), &mut waiting).await;
-        assert!(early.is_err(), "nobody is there to answer");
+        assert!(early.is_err(), "no responder is connected");
         let _late = responder(&bus.url(), "/*", |request| async move {
             let body = request.into_body().collect().await?.to_bytes();
             Ok(Response::new(full(body)))

@@ -1,4 +1,4 @@
-//! Whole exchanges: what arrives is what was sent.
+//! Whole exchanges: the received bytes equal the sent ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,7 +48,7 @@ over_both_buses! {
         .await;
         let requester = requester(&bus.url()).await;
 
-        // Each piece is sent only once the one before has come back.
+        // Each piece is sent after the previous one has returned.
         let (pieces, upload) = mpsc::channel::<Bytes>(1);
         let upload = StreamBody::new(frames(upload));
         let response = within(requester.send(&host(), request("POST", "/", body(upload)))).await.unwrap();
@@ -84,7 +84,7 @@ over_both_buses! {
         assert_eq!(collected.to_bytes(), "body");
     }
 
-    async fn every_request_is_executed_exactly_once_whoever_answers(bus) {
+    async fn every_request_is_executed_exactly_once_by_one_of_the_responders(bus) {
         // T18
         let executed = Arc::new(AtomicUsize::new(0));
         let mut responders = Vec::new();
@@ -140,7 +140,7 @@ over_both_buses! {
     }
 }
 
-/// Pieces off a channel as body frames.
+/// The pieces of a channel as body frames.
 pub(crate) fn frames(
     mut pieces: mpsc::Receiver<Bytes>,
 ) -> impl futures_util::Stream<Item = Result<http_body::Frame<Bytes>, h8s_nats::BoxError>> {

@@ -1,4 +1,4 @@
-//! `Expect: 100-continue`: a body that nobody reads is not sent (`PROTOCOL.md §5`).
+//! `Expect: 100-continue`: a body that the responder does not read is not sent (`PROTOCOL.md §5`).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::fixture::{
 };
 use crate::frames::{Gateway, request_head};
 
-/// A body that notes its first poll, which is when a server says 100; and its end unread.
+/// A body that records its first poll, at which a server sends 100, and a drop without a poll.
 struct Watched {
     inner: ServiceBody,
     is_read: Arc<AtomicBool>,
@@ -44,7 +44,7 @@ impl http_body::Body for Watched {
     }
 }
 
-/// A request whose client waits; whether its body has been asked for; and when that is dropped.
+/// A request whose client waits for 100; whether its body has been polled; and a notice of its drop.
 fn expecting(text: &'static str) -> (Request<ServiceBody>, Arc<AtomicBool>, oneshot::Receiver<()>) {
     let is_read = Arc::new(AtomicBool::new(false));
     let (held, dropped) = oneshot::channel();
@@ -54,7 +54,7 @@ fn expecting(text: &'static str) -> (Request<ServiceBody>, Arc<AtomicBool>, ones
     (request, is_read, dropped)
 }
 
-/// A responder by hand, to a gateway that has learned of it.
+/// A hand-made responder whose interest the gateway has received.
 pub(crate) struct ByHand {
     client: async_nats::Client,
     openings: async_nats::Subscriber,
@@ -84,7 +84,7 @@ impl ByHand {
         Self { client, openings, frames, inbox, requester }
     }
 
-    /// The next request's head, where to answer, and its id.
+    /// The next request's head, its reply subject and its id.
     pub(crate) async fn opening(&mut self) -> (HeadFrame, async_nats::Subject, ExchangeId) {
         let message = within(self.openings.next()).await.unwrap();
         let gateway = message.reply.unwrap();
@@ -100,7 +100,7 @@ impl ByHand {
         self.client.publish_with_reply(gateway.clone(), own, frame.encode().unwrap()).await.unwrap();
     }
 
-    pub(crate) async fn heard(&mut self) -> Frame {
+    pub(crate) async fn next_frame(&mut self) -> Frame {
         loop {
             match Frame::decode(within(self.frames.next()).await.unwrap().payload).unwrap() {
                 Frame::Sync(_) => {}
@@ -124,7 +124,7 @@ pub(crate) fn well() -> Frame {
 }
 
 over_both_buses! {
-    async fn a_body_is_asked_for_when_the_handler_begins_to_read(bus) {
+    async fn a_body_is_requested_when_the_handler_begins_to_read(bus) {
         let (arrived, mut arrivals) = mpsc::unbounded_channel();
         let _responder = responder(&bus.url(), "/*", move |request| {
             let arrived = arrived.clone();
@@ -143,12 +143,12 @@ over_both_buses! {
         let sending = tokio::spawn(async move { exchange(&sender, request).await });
 
         let go = within(arrivals.recv()).await.unwrap();
-        // By then the accept of the first would have let it go: another exchange has come and gone behind it.
+        // By then the first accept would have released it: another exchange has completed after it.
         let (other, _, _) = expecting("other");
         let second = tokio::spawn({ let requester = requester.clone(); async move { exchange(&requester, other).await } });
         within(arrivals.recv()).await.unwrap().send(()).unwrap();
         assert_eq!(within(second).await.unwrap().body(), "other");
-        assert!(!is_read.load(Ordering::SeqCst), "nobody has read yet");
+        assert!(!is_read.load(Ordering::SeqCst), "the responder has not read yet");
         go.send(()).unwrap();
 
         assert_eq!(within(sending).await.unwrap().body(), "hello");
@@ -156,7 +156,7 @@ over_both_buses! {
 
     async fn t6_an_answer_without_reading_never_asks_for_the_body(bus) {
         let _responder = responder(&bus.url(), "/*", |_| async {
-            // Later than the accept.
+            // After the accept.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             Ok(Response::builder().status(401).body(full("who are you?"))?)
         })
@@ -226,7 +226,7 @@ over_both_buses! {
         let (head, gateway, id) = responder.opening().await;
         assert!(!head.end && head.body.is_empty());
         responder.say(&gateway, id, &accepted()).await;
-        // The CREDIT that lets it go is lost. A SYNC says the same, and what had been there is in order.
+        // The CREDIT that releases the body is lost. A SYNC repairs it, and earlier frames stay in order.
         let entry = |limit| SyncEntry { exchange: id, sent: 0, received: 1, limit };
         let theirs = Inbox::of_exchange(&gateway).unwrap();
         for limit in [0, 1 << 20] {
@@ -234,7 +234,7 @@ over_both_buses! {
             let sync = Frame::Sync(Sync { answer_wanted: true, entries: vec![entry(limit)] }).encode().unwrap();
             let own = responder.inbox.sync().into_string();
             responder.client.publish_with_reply(theirs.sync().into_string(), own, sync).await.unwrap();
-            // The answer comes behind whatever the first one caused.
+            // This answer arrives after all effects of the first frame.
             loop {
                 let frame = Frame::decode(within(responder.frames.next()).await.unwrap().payload).unwrap();
                 match frame {
@@ -270,7 +270,7 @@ over_both_buses! {
         let (first, second) = (expecting("hello").0, request("POST", "/", full("")));
         let sending = tokio::spawn({ let requester = requester.clone(); async move { exchange(&requester, first).await } });
         let go = within(arrivals.recv()).await.unwrap();
-        // What answers this one comes behind the accept of the first.
+        // This answer arrives after the accept of the first.
         let behind = tokio::spawn({ let requester = requester.clone(); async move { exchange(&requester, second).await } });
         within(arrivals.recv()).await.unwrap().send(()).unwrap();
         within(behind).await.unwrap();
@@ -293,8 +293,8 @@ over_both_buses! {
         let sending = tokio::spawn(async move { requester.send(&host(), request).await });
         let (_, gateway, id) = responder.opening().await;
         responder.say(&gateway, id, &granted(1 << 20)).await;
-        assert_eq!(responder.heard().await, Frame::Data { sequence: 1, bytes: "hello".into() });
-        assert_eq!(responder.heard().await, Frame::End { sequence: 2, trailers: HeaderMap::new() });
+        assert_eq!(responder.next_frame().await, Frame::Data { sequence: 1, bytes: "hello".into() });
+        assert_eq!(responder.next_frame().await, Frame::End { sequence: 2, trailers: HeaderMap::new() });
         responder.say(&gateway, id, &well()).await;
         assert_eq!(within(sending).await.unwrap().unwrap().status(), StatusCode::OK);
     }
@@ -336,7 +336,7 @@ over_both_buses! {
         go.send(true).unwrap();
         assert!(matches!(gateway.next().await, Frame::Credit { limit: 262_144.., handled: 1 }));
 
-        // Whoever does not wait is over its limit.
+        // A client that does not wait exceeds its limit.
         go.send(false).unwrap();
         gateway.send(&opening, 2, Frame::Head(head).encode().unwrap()).await;
         assert_eq!(gateway.next().await, accepted());

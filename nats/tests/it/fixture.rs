@@ -1,4 +1,4 @@
-//! A gateway's requester and a responder over one bus, each with connections of its own.
+//! A gateway's requester and a responder over one bus, each with its own connections.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -47,7 +47,7 @@ where
     Service(call)
 }
 
-/// A body that is there at once.
+/// A body of one piece.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> ServiceBody {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
@@ -75,7 +75,7 @@ pub(crate) async fn requester(url: &str) -> Requester {
     requester_with(url, RequesterConfig::default().request_timeout(Duration::from_secs(10))).await
 }
 
-/// Ready: the first round of announcements is over.
+/// Ready: the first round of announcements has ended.
 pub(crate) async fn requester_with(url: &str, config: RequesterConfig) -> Requester {
     let requester = Requester::start(link(url).await, config).await.unwrap();
     eventually("the requester is ready", async || requester.is_ready()).await;
@@ -98,14 +98,14 @@ pub(crate) fn request(method: &str, path: &str, body: ServiceBody) -> Request<Se
     Request::builder().method(method).uri(path).header("host", "app.example").body(body).unwrap()
 }
 
-/// Sends, and reads the whole response.
+/// Sends a request and reads the whole response.
 pub(crate) async fn exchange(requester: &Requester, request: Request<ServiceBody>) -> Response<Bytes> {
     let response = requester.send(&host(), request).await.unwrap();
     let (parts, body) = response.into_parts();
     Response::from_parts(parts, within(body.collect()).await.unwrap().to_bytes())
 }
 
-/// Twice what the busiest machine needs for anything here.
+/// Twice what a loaded machine needs for any wait here.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     h8s_test_support::within(Duration::from_secs(30), future).await
 }

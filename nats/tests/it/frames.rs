@@ -1,4 +1,4 @@
-//! Every kind of frame in every place where a stranger could put it, seen from the other side of the bus.
+//! Every kind of frame at every subject that a stranger could publish to, seen from the other side of the bus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::fixture::{
     Bus, body, exchange, full, get, host, interest, over_both_buses, requester, responder, within,
 };
 
-/// One frame of each kind, none of them in its place.
+/// One frame of each kind, each at the wrong time.
 fn each_kind(head: HeadFrame) -> Vec<Frame> {
     let sequence = 0;
     let all = vec![
@@ -29,7 +29,7 @@ fn each_kind(head: HeadFrame) -> Vec<Frame> {
         Frame::Abort { code: AbortCode::Failed, reason: "no".into() },
         Frame::Credit { limit: 1 << 20, handled: 0 },
         Frame::Cancel,
-        // A newer responder's: nobody here knows the code.
+        // From a newer responder: an unknown code.
         Frame::Refused(RefusedCode::Other(99)),
         Frame::Sync(Sync::default()),
         Frame::Message { sequence, flags: MessageFlags::default(), bytes: Bytes::new() },
@@ -65,13 +65,13 @@ pub(crate) fn request_head(end: bool) -> HeadFrame {
     HeadFrame { head: HeadKind::Request(Box::new(head)), end, limit: 1 << 20, body: Bytes::new() }
 }
 
-/// A gateway by hand: an inbox, and frames published as they are given.
+/// A hand-made gateway: an inbox, and a way to publish raw frames.
 pub(crate) struct Gateway {
     client: Client,
     inbox: Inbox,
     messages: Subscriber,
     pub(crate) opening: Subject,
-    /// Where the last frame came from.
+    /// The sender of the last frame.
     pub(crate) peer: Option<Subject>,
 }
 
@@ -105,7 +105,7 @@ impl Gateway {
         Frame::decode(message.payload).unwrap()
     }
 
-    /// Whatever was caused so far has come by the time this returns.
+    /// Returns after all effects of earlier frames have arrived.
     async fn nothing_came(&mut self, mark: u8) {
         let opening = self.opening.clone();
         self.send(&opening, mark, Bytes::from_static(b"\xee")).await;
@@ -118,11 +118,11 @@ over_both_buses! {
     async fn a_responder_answers_frames_of_unknown_exchanges_with_abort(bus) {
         let _responder = responder(&bus.url(), "/*", |_| async { Ok(Response::new(full("well"))) }).await;
         let mut gateway = Gateway::new(&bus).await;
-        // Learns the responder's inbox, as any gateway does.
+        // Learns the responder's inbox from its first answer, as a gateway does.
         let accepted = gateway.open(1, false).await;
         assert!(matches!(Frame::decode(accepted.payload).unwrap(), Frame::Credit { .. }));
         let theirs = Inbox::of_exchange(accepted.reply.as_ref().unwrap()).unwrap();
-        // The answer, and that the body is not wanted, in either order.
+        // The answer and the notice that the body is not wanted, in either order.
         let mut kinds = [gateway.next().await, gateway.next().await].map(|frame| matches!(frame, Frame::Head(_)));
         kinds.sort_unstable();
         assert_eq!(kinds, [false, true]);
@@ -202,7 +202,7 @@ over_both_buses! {
             (vec![(1, 10), (1, 10)], AbortCode::Lost),
             (vec![(0, 10)], AbortCode::Lost),
         ]) {
-            // Ids of its own: what is still said of one exchange must not be taken for the next one's.
+            // Fresh ids: late frames of one exchange must not match the next one.
             let mut gateway = Gateway::with_id(&bus, id).await;
             let accepted = gateway.open(id, false).await;
             let theirs = accepted.reply.unwrap();
@@ -234,7 +234,7 @@ over_both_buses! {
         .await;
         let mut gateway = Gateway::new(&bus).await;
         let theirs = gateway.open(9, false).await.reply.unwrap();
-        // when a body uses its window up, and trailers follow that have no room in it
+        // when a body uses up its window, and trailers follow that do not fit into it
         for sequence in 1..=4 {
             let data = Frame::Data { sequence, bytes: vec![0; 120_000].into() };
             gateway.send(&theirs, 9, data.encode().unwrap()).await;
@@ -278,11 +278,11 @@ over_both_buses! {
             };
             send(&frame).await;
             match &frame {
-                // These say nothing about the response: it still comes.
+                // These do not affect the response: it still arrives.
                 Frame::Credit { .. } | Frame::Cancel | Frame::Sync(_) | Frame::Resend { .. } => {
                     send(&Frame::Head(response_head(true, "well"))).await;
                 }
-                // A refusal is tried elsewhere, five times.
+                // A refused exchange is tried elsewhere, five times.
                 Frame::Refused(code) => {
                     for _ in 0..5 {
                         let again = within(openings.next()).await.unwrap().reply.unwrap();

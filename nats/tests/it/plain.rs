@@ -1,4 +1,4 @@
-//! The plain dialect: any NATS client asks and answers.
+//! The plain dialect: any NATS client is a responder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::fixture::{
 
 pub(crate) const EVERYTHING: &str = "h8s.http.*.example.app._.>";
 
-/// A client that answers each message on `subject` with what `answer` makes of it: headers and payloads, in order.
+/// A client that answers each message on `subject` with the headers and payloads that `answer` returns, in order.
 pub(crate) async fn subscriber<F>(bus: &Bus, subject: &'static str, answer: F) -> Client
 where
     F: Fn(&async_nats::Message) -> Vec<(Vec<(&'static str, &'static str)>, Bytes)> + Send + 'static,
@@ -36,9 +36,9 @@ where
             }
         }
     });
-    // A flush is not a round trip, a request that nobody answers is.
-    let nobody = client.request("nobody.at.all", "".into()).await;
-    assert!(nobody.is_err());
+    // A flush is not a round trip; a request without a responder is.
+    let answer = client.request("no.responder", "".into()).await;
+    assert!(answer.is_err());
     client
 }
 
@@ -123,7 +123,7 @@ over_both_buses! {
         let requester = requester(&bus.url()).await;
         let response = requester.send(&host(), get("/x")).await.unwrap();
         let mut body = response.into_body();
-        // Reads nothing until everything must have come.
+        // Does not read until all messages must have arrived.
         let other = subscriber(&bus, "h8s.http.*.example.other._.>", |_| vec![(vec![], "".into())]).await;
         tokio::time::sleep(Duration::from_millis(700)).await;
         drop(other);
@@ -138,17 +138,17 @@ over_both_buses! {
         assert!(received < 64 * 512 * 1024);
     }
 
-    async fn a_client_that_leaves_is_told_to_the_subscriber(bus) {
+    async fn the_subscriber_is_notified_when_the_client_leaves(bus) {
         let client = subscriber(&bus, EVERYTHING, |_| vec![(vec![("H8s-More", "true")], "one ".into())]).await;
         let mut notices = client.subscribe("h8s.inbox.r.example.app._.closed.*").await.unwrap();
-        let _ = client.request("nobody.at.all", "".into()).await;
+        let _ = client.request("no.responder", "".into()).await;
         let requester = requester(&bus.url()).await;
         let response = requester.send(&host(), get("/x")).await.unwrap();
         drop(response);
         within(notices.next()).await.unwrap();
     }
 
-    async fn what_is_no_http_is_a_visible_error(bus) {
+    async fn an_answer_that_is_not_valid_http_is_a_visible_error(bus) {
         // T3, T4
         let _subscriber = subscriber(&bus, EVERYTHING, |message| {
             let fields = match message.subject.as_str().rsplit('.').next().unwrap() {
@@ -170,7 +170,7 @@ over_both_buses! {
         assert_eq!(response.headers().keys().collect::<Vec<_>>(), ["x-b"]);
     }
 
-    async fn what_the_dialect_cannot_carry_is_refused(bus) {
+    async fn a_request_that_the_dialect_cannot_carry_is_refused(bus) {
         let _subscriber = subscriber(&bus, EVERYTHING, |_| vec![(vec![], "never".into())]).await;
         let requester = requester(&bus.url()).await;
         let mut latin = get("/x");
@@ -196,7 +196,7 @@ over_both_buses! {
         assert_eq!(reply.payload, "hello");
     }
 
-    async fn a_prompt_is_told_what_a_refusal_means(bus) {
+    async fn a_refusal_reaches_the_prompt(bus) {
         let _responder = responder(&bus.url(), "/*", |request| async move {
             let refused = if request.uri().path() == "/busy" { Refused::Busy } else { Refused::Unreachable };
             Err(refused.into())
@@ -258,14 +258,14 @@ over_both_buses! {
         assert!(within(receiver.recv()).await.is_none(), "the body was dropped");
     }
 
-    async fn publishing_waits_for_nobody(bus) {
+    async fn publishing_does_not_wait_for_a_subscriber(bus) {
         let (seen, mut requests) = mpsc::unbounded_channel();
         let _responder = responder(&bus.url(), "/*", move |request| {
             let seen = seen.clone();
             async move {
                 let body = request.into_body().collect().await?.to_bytes();
                 seen.send(body).unwrap();
-                Ok(Response::new(full("nobody hears this")))
+                Ok(Response::new(full("no client receives this")))
             }
         })
         .await;

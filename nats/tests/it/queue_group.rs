@@ -1,4 +1,4 @@
-//! Which of several responders gets an exchange, and how a permission may name them.
+//! Which of several responders gets an exchange, and how a permission names their queue group.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::fixture::{
     Bus, eventually, exchange, full, get, host, interest, link, over_both_buses, requester, service,
 };
 
-/// Counts what it executes.
+/// Counts its executions.
 async fn counting(link: h8s_nats::Bus, group: &str, executed: &Arc<AtomicUsize>) -> Responder {
     try_counting(link, group, executed).await.unwrap()
 }
@@ -50,7 +50,7 @@ over_both_buses! {
         assert_eq!(executed.load(Ordering::Relaxed), 40);
     }
 
-    async fn each_group_executes_what_is_served_twice(bus) {
+    async fn each_of_two_queue_groups_executes_the_request(bus) {
         let executed = Arc::new(AtomicUsize::new(0));
         let _first = counting(link(&bus.url()).await, "one", &executed).await;
         let _second = counting(link(&bus.url()).await, "other", &executed).await;
@@ -62,7 +62,7 @@ over_both_buses! {
         eventually("both have", async || executed.load(Ordering::Relaxed) == 4).await;
     }
 
-    async fn a_name_that_is_none_is_said_at_the_start(bus) {
+    async fn an_invalid_queue_group_name_fails_the_start(bus) {
         let nothing = service(|_| async { Ok(Response::new(full(""))) });
         let builder = Responder::builder(link(&bus.url()).await).serve(interest("/*"), nothing);
 

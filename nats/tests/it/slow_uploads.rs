@@ -1,4 +1,4 @@
-//! Uploads that take longer than the request timeout: one that moves is waited for, one that stands still is not.
+//! Uploads longer than the request timeout: a moving one does not time out, a stalled one does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ fn config() -> RequesterConfig {
     RequesterConfig::default().request_timeout(TIMEOUT)
 }
 
-/// Eight pieces, with a quarter of the timeout before each: twice the timeout in all.
+/// Eight pieces, a quarter of the timeout before each: twice the timeout in total.
 fn paced() -> ServiceBody {
     let pieces = stream::iter(0..8).then(|n| async move {
         tokio::time::sleep(TIMEOUT / 4).await;
@@ -38,7 +38,7 @@ fn paced() -> ServiceBody {
 
 const ALL_PIECES: &str = "0 1 2 3 4 5 6 7 ";
 
-/// Goes on as long as somebody takes it; the pieces are counted.
+/// Endless while it is read; counts the pieces.
 fn endless(pieces: Arc<AtomicUsize>) -> ServiceBody {
     let pieces = stream::repeat_with(move || {
         pieces.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +47,7 @@ fn endless(pieces: Arc<AtomicUsize>) -> ServiceBody {
     body(StreamBody::new(pieces))
 }
 
-/// One piece, and then nothing for ever.
+/// One piece, then pending for ever.
 fn stopping() -> ServiceBody {
     let first = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"first")))]);
     body(StreamBody::new(first.chain(stream::pending())))
@@ -115,7 +115,7 @@ over_both_buses! {
         assert_eq!(reads.recv().now_or_never().unwrap().unwrap(), ALL_PIECES);
     }
 
-    async fn an_upload_that_nobody_reads_ends(bus) {
+    async fn an_upload_without_a_reader_times_out(bus) {
         let _silent = responder(&bus.url(), "/*", |request| async move {
             let _unread = request;
             std::future::pending().await
@@ -147,9 +147,9 @@ over_both_buses! {
     }
 
     async fn a_requests_own_deadline_is_not_put_off(bus) {
-        let (told, mut deadlines) = mpsc::unbounded_channel();
+        let (record, mut deadlines) = mpsc::unbounded_channel();
         let _responder = responder(&bus.url(), "/native", move |request| {
-            told.send(request.extensions().get::<ExchangeContext>().unwrap().deadline).unwrap();
+            record.send(request.extensions().get::<ExchangeContext>().unwrap().deadline).unwrap();
             async move { Ok(Response::new(full(request.into_body().collect().await?.to_bytes()))) }
         })
         .await;
@@ -166,7 +166,7 @@ over_both_buses! {
         assert!(within(deadlines.recv()).await.unwrap().is_some());
     }
 
-    async fn a_responder_is_told_how_long_where_that_is_known(bus) {
+    async fn the_head_carries_the_timeout_where_it_is_known(bus) {
         let _responder = responder(&bus.url(), "/*", |request| async move {
             let deadline = request.extensions().get::<ExchangeContext>().unwrap().deadline;
             Ok(Response::new(full(if deadline.is_some() { "known" } else { "unknown" })))
@@ -183,7 +183,7 @@ over_both_buses! {
         }
     }
 
-    async fn what_its_reader_takes_moves(bus) {
+    async fn an_upload_moves_while_its_reader_consumes_it(bus) {
         // given an upload that has been sent whole, to a responder that reads slowly
         let mut by_hand = ByHand::start_with(&bus, config()).await;
         let requester = by_hand.requester.clone();
@@ -192,10 +192,10 @@ over_both_buses! {
         let (_, gateway, id) = by_hand.opening().await;
         by_hand.say(&gateway, id, &WireFrame::Credit { limit: 1 << 20, handled: 1 }).await;
         let mut frames = 2;
-        while !matches!(by_hand.heard().await, WireFrame::End { .. }) {
+        while !matches!(by_hand.next_frame().await, WireFrame::End { .. }) {
             frames += 1;
         }
-        // when it says so often enough what it has read
+        // when it acknowledges what it has read often enough
         for handled in 2..=frames {
             tokio::time::sleep(TIMEOUT / 2).await;
             by_hand.say(&gateway, id, &WireFrame::Credit { limit: 1 << 20, handled }).await;
@@ -206,7 +206,7 @@ over_both_buses! {
         assert_eq!(within(sending).await.unwrap().status(), 200);
     }
 
-    async fn what_its_reader_makes_up_does_not_move(bus) {
+    async fn an_invented_acknowledgement_is_not_progress(bus) {
         let mut by_hand = ByHand::start_with(&bus, config()).await;
         let requester = by_hand.requester.clone();
         let upload = request("POST", "/", stopping());
@@ -214,7 +214,7 @@ over_both_buses! {
         let (_, gateway, id) = by_hand.opening().await;
         by_hand.say(&gateway, id, &accepted()).await;
 
-        // Says that it has read more and more of what has not been sent.
+        // Acknowledges more and more bytes that were never sent.
         let lies = async {
             for handled in 100.. {
                 by_hand.say(&gateway, id, &WireFrame::Credit { limit: 1 << 20, handled }).await;

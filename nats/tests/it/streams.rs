@@ -1,4 +1,4 @@
-//! Large bodies and slow ends: nothing is lost, nothing is buffered without bound, nobody waits for ever.
+//! Large bodies and slow ends: no loss, no unbounded buffer, no endless wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::fixture::{
 
 const MIB: usize = 1024 * 1024;
 
-/// `total` bytes that tell their position, in pieces of `piece` bytes; `sent` counts them as they are asked for.
+/// `total` bytes that encode their position, in pieces of `piece` bytes; `sent` counts them as they are polled.
 fn pattern(total: usize, piece: usize, sent: Arc<AtomicU64>) -> ServiceBody {
     let mut position = 0;
     let pieces = futures_util::stream::poll_fn(move |_| {
@@ -38,7 +38,7 @@ fn no_count() -> Arc<AtomicU64> {
     Arc::default()
 }
 
-/// Reads to the end; every byte is at its place. Pauses now and then when `slow`.
+/// Reads to the end and checks every byte. Pauses now and then when `slow`.
 async fn read<B>(mut body: B, slow: bool) -> Result<usize, BoxError>
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
@@ -106,7 +106,7 @@ over_both_buses! {
         }
     }
 
-    async fn a_reader_that_stalls_holds_nobody_else_up_and_costs_one_window(bus) {
+    async fn a_stalled_reader_delays_no_other_exchange_and_costs_one_window(bus) {
         // T19
         let produced = no_count();
         let counter = produced.clone();
@@ -128,9 +128,9 @@ over_both_buses! {
             assert_eq!(exchange(&requester, get("/")).await.body(), "quick");
         }
 
-        // One window, what travelled with the head, and what the responder holds ready.
+        // One window, the bytes sent with the head, and the piece that the responder holds.
         let produced = produced.load(Ordering::Relaxed);
-        assert!(produced <= 2 * MIB as u64, "{produced} bytes for nobody");
+        assert!(produced <= 2 * MIB as u64, "{produced} bytes without a reader");
         drop(stalled);
     }
 

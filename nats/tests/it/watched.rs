@@ -1,4 +1,4 @@
-//! Somebody watches the bus, as people do with `nats sub 'h8s.>'`: then the server says "no responders" to nobody.
+//! An operator watches the bus with `nats sub 'h8s.>'`: the server then never reports "no responders".
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ over_both_buses! {
         let watcher = async_nats::connect(bus.url()).await.unwrap();
         let _watching = watcher.subscribe("h8s.>").await.unwrap();
         watcher.flush().await.unwrap();
-        // when the two sides live from start to end
+        // when both sides start, exchange and stop
         let started = Instant::now();
         let responder =
             responder(&bus.url(), "/*", |_| async { Ok(http::Response::new(full("answer"))) }).await;
@@ -18,7 +18,7 @@ over_both_buses! {
         assert_eq!(exchange(&requester, get("/x")).await.into_body(), "answer");
         assert!(requester.drain(Duration::from_secs(5)).await);
         assert!(responder.drain(Duration::from_secs(5)).await);
-        // then nothing waited for an answer that does not come, which takes 5 s each time
+        // then neither side waited for a missing answer, which takes 5 s each time
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     }
 }

@@ -121,7 +121,7 @@ over_both_buses! {
         assert_eq!(requester.open_connections(), 0);
     }
 
-    async fn who_cannot_ask_anybody_refuses_as_for_any_request(bus) {
+    async fn a_websocket_without_a_responder_is_refused_like_any_request(bus) {
         let cut_off = service(|_| async { Err(Refused::Unreachable.into()) });
         let _responder =
             Responder::builder(link(&bus.url()).await).serve(websockets("/*"), cut_off).start().await.unwrap();
@@ -143,15 +143,15 @@ over_both_buses! {
         assert!(matches!(result, Err(ExchangeError::Aborted { .. })), "{result:?}");
     }
 
-    async fn the_clients_close_comes_after_all_it_said_and_is_awaited(bus) {
-        let (heard, mut hears) = mpsc::unbounded_channel();
+    async fn the_clients_close_follows_its_messages_and_is_awaited(bus) {
+        let (record, mut records) = mpsc::unbounded_channel();
         let _responder = owner(&bus.url(), Accept::default(), move |mut websocket| {
-            let heard = heard.clone();
+            let record = record.clone();
             async move {
                 loop {
                     let incoming = websocket.next().await;
                     let is_last = !matches!(incoming, Incoming::Message { .. });
-                    heard.send(incoming).unwrap();
+                    record.send(incoming).unwrap();
                     if is_last {
                         return;
                     }
@@ -168,16 +168,16 @@ over_both_buses! {
         }
         within(client.session.close(Close::new(4321, "enough"))).await;
 
-        // It has been handled when close returns: nothing is waited for here.
+        // It has been handled when close returns: no wait here.
         for n in 0..100 {
             let message = Message::text(n.to_string());
-            assert_eq!(hears.try_recv().unwrap(), Incoming::Message { message, redelivered: false });
+            assert_eq!(records.try_recv().unwrap(), Incoming::Message { message, redelivered: false });
         }
-        assert_eq!(hears.try_recv().unwrap(), Incoming::Close(Close::new(4321, "enough")));
+        assert_eq!(records.try_recv().unwrap(), Incoming::Close(Close::new(4321, "enough")));
         assert_eq!(requester.open_exchanges(), 0);
     }
 
-    async fn the_responders_close_comes_after_all_it_said(bus) {
+    async fn the_responders_close_follows_its_messages(bus) {
         let _responder = owner(&bus.url(), Accept::default(), |websocket| async move {
             let sender = websocket.sender();
             for n in 0..100 {
@@ -191,7 +191,7 @@ over_both_buses! {
         let (_, mut client) = opened(&requester, "/").await;
 
         for n in 0..100 {
-            assert_eq!(client.hear().await, n.to_string());
+            assert_eq!(client.receive_text().await, n.to_string());
         }
         assert_eq!(client.closed().await, Close::new(4000, "that was all"));
         within(client.session.close(Close::new(4000, ""))).await;
@@ -212,17 +212,17 @@ over_both_buses! {
     }
 
     async fn a_leg_that_is_forgotten_tells_the_responder(bus) {
-        let (heard, mut hears) = mpsc::unbounded_channel();
+        let (record, mut records) = mpsc::unbounded_channel();
         let _responder = owner(&bus.url(), Accept::default(), move |mut websocket| {
-            let heard = heard.clone();
-            async move { heard.send(websocket.next().await).unwrap() }
+            let record = record.clone();
+            async move { record.send(websocket.next().await).unwrap() }
         })
         .await;
         let requester = gateway(&bus.url()).await;
         served(&requester, "/").await;
         let (_, client) = opened(&requester, "/").await;
         drop(client);
-        assert_eq!(within(hears.recv()).await, Some(Incoming::Close(Close::new(1006, ""))));
+        assert_eq!(within(records.recv()).await, Some(Incoming::Close(Close::new(1006, ""))));
     }
 
     async fn t19_a_receiver_that_is_slow_takes_the_room_away(bus) {
@@ -247,7 +247,7 @@ over_both_buses! {
         }
         assert!((4..=8).contains(&sent), "a window of 512 KiB takes {sent} parts of 64 KiB");
         go.send(true).unwrap();
-        // Room comes back, and nothing was lost.
+        // Room returns, and no message was lost.
         let (mut echoed, mut had_room) = (0, false);
         while echoed < sent || !had_room {
             match within(client.session.next()).await {
@@ -277,7 +277,7 @@ over_both_buses! {
         served(&requester, "/").await;
         let (_, stalled) = opened(&requester, "/stalled").await;
         let (_, mut reading) = opened(&requester, "/reading").await;
-        // Ten windows' worth, while the other does not read at all.
+        // Ten windows of messages, while the peer does not read.
         for _ in 0..320 {
             let UpstreamEvent::Message(message) = reading.event().await else { panic!() };
             assert_eq!(message.data.len(), 32 * 1024);
@@ -288,7 +288,7 @@ over_both_buses! {
     async fn a_message_that_its_sender_cuts_off_never_becomes_part_of_another(bus) {
         let _responder = owner(&bus.url(), Accept::default(), |mut websocket| async move {
             let sender = websocket.sender();
-            // More than a window: it waits for credit that does not come.
+            // More than a window: it waits for credit that does not arrive.
             let large = sender.send(Message::text("a".repeat(3 * 1024 * 1024)));
             assert!(tokio::time::timeout(std::time::Duration::from_millis(100), large).await.is_err());
             assert!(sender.send(Message::text("b")).await.is_err());
@@ -298,7 +298,7 @@ over_both_buses! {
         let requester = gateway(&bus.url()).await;
         served(&requester, "/").await;
         let (_, mut client) = opened(&requester, "/").await;
-        // Reads nothing until the responder has given up.
+        // Does not read until the responder has timed out.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         assert_eq!(client.closed().await.code, 1011);
     }

@@ -16,7 +16,7 @@ pub(crate) fn websockets(path: &str) -> Interest {
     Interest { host: host(), path: path.parse().unwrap(), method: MethodPattern::WebSocket }
 }
 
-/// A responder that accepts everything, and lets `own` have each connection.
+/// A responder that accepts every WebSocket and passes it to `own`.
 pub(crate) async fn owner<F, R>(url: &str, accept: Accept, own: F) -> Responder
 where
     F: Fn(WebSocket) -> R + Clone + Send + Sync + 'static,
@@ -34,7 +34,7 @@ where
     Responder::builder(link(url).await).serve(websockets("/*"), accepting).start().await.unwrap()
 }
 
-/// Says everything back, and closes with the client's code.
+/// Echoes every message, and closes with the client's code.
 pub(crate) async fn echo(mut websocket: WebSocket) {
     let sender = websocket.sender();
     while let Incoming::Message { message, .. } = websocket.next().await {
@@ -65,7 +65,7 @@ pub(crate) fn upgrade(path: &str) -> Request<()> {
         .unwrap()
 }
 
-/// Waits until somebody is known to take WebSockets, so that nobody speaks plain by accident.
+/// Waits until a native WebSocket interest is known, so that no session falls back to the plain dialect.
 pub(crate) async fn served(requester: &Requester, path: &str) {
     eventually("WebSockets are announced", async || requester.serves_websocket(&host(), path)).await;
 }
@@ -81,14 +81,14 @@ pub(crate) async fn opened(requester: &Requester, path: &str) -> (HeaderMap, Cli
     }
 }
 
-/// The edge's part.
+/// The gateway's side.
 pub(crate) struct Client {
     pub(crate) session: UpstreamSession,
     pub(crate) pushed: Arc<Pushed>,
 }
 
 impl Client {
-    /// Sends a whole message, in parts of 64 KiB, as room allows. Answers that come meanwhile are returned.
+    /// Sends a whole message in parts of 64 KiB, as room allows. Returns the answers received meanwhile.
     pub(crate) async fn send(&mut self, message: &Message) -> Vec<UpstreamEvent> {
         let mut events = Vec::new();
         let mut rest = message.data.clone();
@@ -112,14 +112,14 @@ impl Client {
         self.session.send(MessageKind::Text, text.to_owned().into(), false).await;
     }
 
-    pub(crate) async fn hear(&mut self) -> String {
+    pub(crate) async fn receive_text(&mut self) -> String {
         match self.event().await {
             UpstreamEvent::Message(message) => String::from_utf8(message.data.to_vec()).unwrap(),
             event => panic!("{event:?}"),
         }
     }
 
-    /// The next that is not about room.
+    /// The next event other than a change of room.
     pub(crate) async fn event(&mut self) -> UpstreamEvent {
         loop {
             match within(self.session.next()).await {
@@ -137,7 +137,7 @@ impl Client {
     }
 }
 
-/// What came for a client beside its exchange.
+/// The pushes that a client received.
 #[derive(Default)]
 pub(crate) struct Pushed {
     messages: Mutex<Vec<Message>>,

@@ -1,4 +1,4 @@
-//! WebSockets with plain subscribers: NATS messages there, NATS messages back (`PROTOCOL.md §6`).
+//! WebSockets with plain subscribers: NATS messages in both directions (`PROTOCOL.md §6`).
 
 use futures_util::StreamExt;
 use h8s_nats::ExchangeError;
@@ -10,16 +10,16 @@ use crate::websocket_fixture::{config, gateway, opened, upgrade};
 over_both_buses! {
     async fn a_subscriber_hears_and_answers(bus) {
         let client = async_nats::connect(bus.url()).await.unwrap();
-        let mut said = client.subscribe("h8s.ws.ws.example.app._.chat").await.unwrap();
+        let mut messages = client.subscribe("h8s.ws.ws.example.app._.chat").await.unwrap();
         client.flush().await.unwrap();
         let requester = gateway(&bus.url()).await;
         let (headers, mut connection) = opened(&requester, "/chat").await;
-        assert!(headers.is_empty(), "nobody chose a subprotocol");
+        assert!(headers.is_empty(), "no subprotocol was chosen");
 
         connection.send(&Message::text("héllo")).await;
         connection.send(&Message::binary(vec![0xff; 200_000])).await;
         for (kind, bytes) in [("text", 6), ("binary", 200_000)] {
-            let message = within(said.next()).await.unwrap();
+            let message = within(messages.next()).await.unwrap();
             let headers = message.headers.unwrap();
             assert_eq!(headers.get("H8s-Frame").unwrap().as_str(), kind);
             assert_eq!(headers.get("X-H8s-Connection").unwrap().as_str(), connection.session.id().to_string());
@@ -33,12 +33,12 @@ over_both_buses! {
 
     async fn an_answer_may_close(bus) {
         let client = async_nats::connect(bus.url()).await.unwrap();
-        let mut said = client.subscribe("h8s.ws.ws.example.app.>").await.unwrap();
+        let mut messages = client.subscribe("h8s.ws.ws.example.app.>").await.unwrap();
         client.flush().await.unwrap();
         let requester = gateway(&bus.url()).await;
         let (_, mut connection) = opened(&requester, "/").await;
         connection.say("x").await;
-        let push = within(said.next()).await.unwrap().reply.unwrap();
+        let push = within(messages.next()).await.unwrap().reply.unwrap();
         let mut headers = async_nats::HeaderMap::new();
         headers.insert("H8s-Frame", "close");
         headers.insert("H8s-Close-Code", "4001");
@@ -47,7 +47,7 @@ over_both_buses! {
         eventually("it is closed", async || connection.pushed.close() == Some(Close::new(4001, "enough"))).await;
     }
 
-    async fn nobody_there_closes_with_1011(bus) {
+    async fn a_websocket_without_a_subscriber_closes_with_1011(bus) {
         let requester = gateway(&bus.url()).await;
         let (_, mut connection) = opened(&requester, "/").await;
         connection.say("anybody?").await;
@@ -66,7 +66,7 @@ over_both_buses! {
         assert_eq!(connection.closed().await.code, 1009);
     }
 
-    async fn who_announced_natively_and_is_gone_is_not_taken_for_a_plain_subscriber(bus) {
+    async fn a_native_responder_that_is_gone_is_not_taken_for_a_plain_subscriber(bus) {
         let client = async_nats::connect(bus.url()).await.unwrap();
         let requester = requester_with(&bus.url(), config().wait_for_responder(None)).await;
         let stale = r#"{"host":"app.example","path":"/*","method":"WS","dialects":["native"]}"#;

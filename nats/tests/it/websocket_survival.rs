@@ -1,4 +1,4 @@
-//! What a WebSocket outlives: its responder, a lossy bus, a bus that goes away (`PROTOCOL.md §6`).
+//! What a WebSocket survives: a lost responder, a lossy bus, a disconnected bus (`PROTOCOL.md §6`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::fixture::{eventually, over_both_buses, requester_with, within};
 use crate::websocket_fixture::{Client, config, echo, echo_responder, gateway, opened, owner, served};
 
-/// A responder that notes what it hears under its own name, and does not finish with a message until it may.
+/// A responder that records each message under its own name, and finishes a message only when it is allowed to.
 async fn noting(url: &str, name: &'static str, log: &Log, may_finish: watch::Receiver<bool>) -> Responder {
     let log = log.clone();
     owner(url, Accept::default(), move |mut websocket| {
@@ -43,7 +43,7 @@ impl Log {
 }
 
 over_both_buses! {
-    async fn a_killed_responder_is_replaced_and_only_what_it_had_is_said_again(bus) {
+    async fn a_killed_responder_is_replaced_and_only_its_unfinished_message_is_redelivered(bus) {
         let (log, (finish, may_finish)) = (Log::default(), watch::channel(true));
         let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
         let _first = noting(&proxy.url(), "first", &log, may_finish).await;
@@ -51,21 +51,21 @@ over_both_buses! {
         served(&requester, "/").await;
         let (_, mut client) = opened(&requester, "/").await;
         client.say("one").await;
-        assert_eq!(client.hear().await, "first one");
+        assert_eq!(client.receive_text().await, "first one");
         let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
 
         finish.send(false).unwrap();
         client.say("two").await;
         eventually("it is in hand", async || log.lines().len() == 2).await;
         client.say("three").await;
-        // As kill -9 does: the server closes what is left of its connections.
+        // As after kill -9: the server closes its connections.
         proxy.refuse(true);
         proxy.cut();
 
-        assert_eq!(client.hear().await, "second two");
+        assert_eq!(client.receive_text().await, "second two");
         client.say("four").await;
-        assert_eq!(client.hear().await, "second three");
-        assert_eq!(client.hear().await, "second four");
+        assert_eq!(client.receive_text().await, "second three");
+        assert_eq!(client.receive_text().await, "second four");
         assert_eq!(
             log.lines(),
             ["first one", "first two", "second two again", "second three again", "second four"]
@@ -79,18 +79,18 @@ over_both_buses! {
         served(&requester, "/").await;
         let (_, mut client) = opened(&requester, "/").await;
         client.say("0").await;
-        assert_eq!(client.hear().await, "first 0");
+        assert_eq!(client.receive_text().await, "first 0");
         let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
 
         let draining = tokio::spawn(first.drain(Duration::from_secs(20)));
         for n in 1..200 {
             client.say(&n.to_string()).await;
-            let heard = client.hear().await;
-            assert!(heard == format!("first {n}") || heard == format!("second {n}"), "{heard}");
+            let text = client.receive_text().await;
+            assert!(text == format!("first {n}") || text == format!("second {n}"), "{text}");
         }
         assert!(within(draining).await.unwrap(), "drained whole");
         let twice = log.lines().into_iter().filter(|line| line.ends_with("again")).count();
-        // What was on its way to the one that left may have been marked, and was handled once.
+        // A message on its way to the lost responder may be marked as redelivered; it was handled once.
         assert!(twice <= 1, "{twice}");
         let mut numbers: Vec<u32> = log.lines().iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
         assert!(numbers.is_sorted());
@@ -116,12 +116,12 @@ over_both_buses! {
         }
         let _second = noting(&bus.url(), "second", &log, watch::channel(true).1).await;
         for client in &mut clients {
-            assert_eq!(client.hear().await, "second x");
+            assert_eq!(client.receive_text().await, "second x");
         }
         assert_eq!(log.lines().len(), 50);
     }
 
-    async fn nobody_within_the_reopen_timeout_closes_with_1012(bus) {
+    async fn no_replacement_within_the_reopen_timeout_closes_with_1012(bus) {
         let config = config().reopen_timeout(Duration::from_millis(300));
         let responder = echo_responder(&bus.url()).await;
         let requester = requester_with(&bus.url(), config).await;
@@ -131,7 +131,7 @@ over_both_buses! {
         assert_eq!(client.closed().await.code, 1012);
     }
 
-    async fn who_holds_state_is_not_replaced(bus) {
+    async fn a_responder_that_holds_state_is_not_replaced(bus) {
         let accept = Accept::default().holds_state(true);
         let first = owner(&bus.url(), accept.clone(), echo).await;
         let requester = gateway(&bus.url()).await;
@@ -153,7 +153,7 @@ over_both_buses! {
         assert_eq!(client.closed().await.code, 1012);
     }
 
-    async fn what_the_client_said_last_is_handled_by_the_replacement(bus) {
+    async fn the_clients_last_message_is_handled_by_the_replacement(bus) {
         let (log, (_finish, never)) = (Log::default(), watch::channel(false));
         let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
         let _first = noting(&proxy.url(), "first", &log, never).await;
@@ -198,31 +198,31 @@ over_both_buses! {
         served(&requester, "/").await;
         let (_, mut client) = opened(&requester, "/").await;
         client.say("before").await;
-        assert_eq!(client.hear().await, "before");
+        assert_eq!(client.receive_text().await, "before");
         bus.stop().await;
         eventually("the gateway notices", async || !requester.is_connected()).await;
-        // Said while nobody can hear it.
+        // Sent while no responder is connected.
         client.say("meanwhile").await;
         bus.restart().await;
-        assert_eq!(client.hear().await, "meanwhile");
+        assert_eq!(client.receive_text().await, "meanwhile");
         client.say("after").await;
-        assert_eq!(client.hear().await, "after");
+        assert_eq!(client.receive_text().await, "after");
     }
 }
 
-/// Says numbers, several at a time, and hears each of them, in order, once.
+/// Sends numbers, several at a time, and receives each of them once, in order.
 async fn talk(mut client: Client, count: u32) {
-    let mut heard = 0;
+    let mut last = 0;
     for n in 0..count {
         for event in client.send(&Message::text(n.to_string())).await {
-            heard = expect(&event, heard);
+            last = expect(&event, last);
         }
-        while n - heard >= 10 {
-            heard = expect(&client.event().await, heard);
+        while n - last >= 10 {
+            last = expect(&client.event().await, last);
         }
     }
-    while heard < count {
-        heard = expect(&client.event().await, heard);
+    while last < count {
+        last = expect(&client.event().await, last);
     }
     within(client.session.close(Close::new(1000, ""))).await;
 }
@@ -233,18 +233,18 @@ fn expect(event: &UpstreamEvent, next: u32) -> u32 {
 }
 
 #[tokio::test]
-async fn a_stale_owner_does_not_go_on_with_what_it_has() {
+async fn a_stale_owner_does_not_continue() {
     needs!(Tool::NatsServer);
     let bus = h8s_test_support::Bus::real().await;
     let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
-    let (heard, mut hears) = mpsc::unbounded_channel();
+    let (record, mut records) = mpsc::unbounded_channel();
     let (finish, may_finish) = watch::channel(false);
     let _first = owner(&proxy.url(), Accept::default(), move |mut websocket: WebSocket| {
-        let (heard, mut may_finish) = (heard.clone(), may_finish.clone());
+        let (record, mut may_finish) = (record.clone(), may_finish.clone());
         async move {
-            heard.send(websocket.next().await).unwrap();
+            record.send(websocket.next().await).unwrap();
             may_finish.wait_for(|may| *may).await.unwrap();
-            heard.send(websocket.next().await).unwrap();
+            record.send(websocket.next().await).unwrap();
         }
     })
     .await;
@@ -257,23 +257,23 @@ async fn a_stale_owner_does_not_go_on_with_what_it_has() {
     let message = Message::text("1");
     assert_eq!(within(hears.recv()).await, Some(Incoming::Message { message, redelivered: false }));
     let _second = echo_responder(&bus.url()).await;
-    // Away until somebody else has it.
+    // Disconnected until another responder owns the connection.
     proxy.refuse(true);
     proxy.cut();
     for text in ["1", "2", "3"] {
-        assert_eq!(client.hear().await, text);
+        assert_eq!(client.receive_text().await, text);
     }
     proxy.refuse(false);
     client.say("4").await;
-    assert_eq!(client.hear().await, "4");
-    // Whether it is back already or not: it does not go on before it has heard whose connection it is.
+    assert_eq!(client.receive_text().await, "4");
+    // Reconnected or not: it does not continue before it knows the connection's owner.
     finish.send(true).unwrap();
     assert_eq!(within(hears.recv()).await, Some(Incoming::Disconnected { closed: false }));
     assert_eq!(requester.open_connections(), 1);
 }
 
 #[tokio::test]
-async fn a_gateway_that_reconnects_has_lost_nothing_of_what_was_said_meanwhile() {
+async fn a_gateway_that_reconnects_has_lost_no_message_of_the_outage() {
     needs!(Tool::NatsServer);
     let bus = h8s_test_support::Bus::real().await;
     let proxy = FaultProxy::start(&bus.url(), Faults::none()).await;
@@ -290,7 +290,7 @@ async fn a_gateway_that_reconnects_has_lost_nothing_of_what_was_said_meanwhile()
     served(&requester, "/").await;
     let (_, mut client) = opened(&requester, "/").await;
     for n in 0..1000 {
-        assert_eq!(client.hear().await, n.to_string());
+        assert_eq!(client.receive_text().await, n.to_string());
         if n % 250 == 100 {
             proxy.cut();
         }
@@ -308,11 +308,11 @@ async fn an_outage_longer_than_three_beats_closes_nothing() {
     bus.stop().await;
     eventually("the gateway notices", async || !requester.is_connected()).await;
     client.say("meanwhile").await;
-    // The outage is the subject: it has to last.
+    // The test is about the outage: it has to last.
     let outage = tokio::time::timeout(Duration::from_secs(22), client.session.next()).await;
     assert!(outage.is_err(), "{outage:?}");
     bus.restart().await;
-    assert_eq!(client.hear().await, "meanwhile");
+    assert_eq!(client.receive_text().await, "meanwhile");
 }
 
 #[tokio::test]
