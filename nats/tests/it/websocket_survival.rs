@@ -255,7 +255,7 @@ async fn a_stale_owner_does_not_continue() {
         client.say(text).await;
     }
     let message = Message::text("1");
-    assert_eq!(within(hears.recv()).await, Some(Incoming::Message { message, redelivered: false }));
+    assert_eq!(within(records.recv()).await, Some(Incoming::Message { message, redelivered: false }));
     let _second = echo_responder(&bus.url()).await;
     // Disconnected until another responder owns the connection.
     proxy.refuse(true);
@@ -268,7 +268,7 @@ async fn a_stale_owner_does_not_continue() {
     assert_eq!(client.receive_text().await, "4");
     // Reconnected or not: it does not continue before it knows the connection's owner.
     finish.send(true).unwrap();
-    assert_eq!(within(hears.recv()).await, Some(Incoming::Disconnected { closed: false }));
+    assert_eq!(within(records.recv()).await, Some(Incoming::Disconnected { closed: false }));
     assert_eq!(requester.open_connections(), 1);
 }
 
