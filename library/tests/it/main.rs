@@ -1,4 +1,6 @@
-//! The library as its users have it: the examples run, and answer through a real gateway.
+//! The library as a program uses it: the examples run, and answer through a real gateway.
+
+#![allow(clippy::unwrap_used, reason = "a test and its setup may fail by a panic")]
 
 mod bytes_codec;
 mod dependencies;
