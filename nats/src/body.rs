@@ -117,10 +117,10 @@ impl http_body::Body for Body {
 
 struct NativeStream {
     exchange: Arc<Exchange>,
-    /// What came with the head.
+    /// The bytes that arrived with the head.
     first: Bytes,
     reading: Reading,
-    /// Ended, well or not.
+    /// The body has ended, complete or not.
     done: bool,
 }
 
@@ -144,7 +144,7 @@ impl NativeStream {
         Poll::Ready(None)
     }
 
-    /// What one message of the sender means for the reader. `None` where it means nothing.
+    /// Handles one message from the sender. Returns `None` if the reader needs nothing from it.
     fn take(&mut self, message: Bytes) -> Option<Result<BodyFrame<Bytes>, BodyError>> {
         let length = message.len();
         match Frame::decode(message) {
@@ -173,7 +173,7 @@ impl NativeStream {
         failure.into()
     }
 
-    /// The peer sends what it should not.
+    /// Handles a protocol violation by the peer.
     fn refuse(&mut self, what: &str) -> BodyError {
         self.done = true;
         self.exchange.abort(h8s_wire::AbortCode::Malformed, what.to_owned(), Failure::Closed);
@@ -187,7 +187,7 @@ impl Drop for NativeStream {
             return;
         }
         self.exchange.leave();
-        // At a gateway nobody is left to answer to; at a responder only the upload is over.
+        // A gateway has nothing left to respond to; at a responder only the upload ends.
         if self.exchange.port.side == Side::Gateway {
             self.exchange.mailbox.fail(Failure::Closed);
         }

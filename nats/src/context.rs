@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::served_by::ServedBy;
 
-/// What the gateway knows about an exchange beyond its HTTP head. A request extension on both sides: of what a
-/// [`Requester`](crate::Requester) sends, and of what a responder's service gets.
+/// What the gateway knows about an exchange beyond its HTTP head. It is a request extension on both sides: in requests
+/// sent with a [`Requester`](crate::Requester), and in requests that a responder's service receives.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ExchangeContext {
@@ -58,14 +58,14 @@ impl ExchangeContext {
     }
 }
 
-/// The error by which a service refuses an exchange **before doing any work**: the gateway may try elsewhere.
+/// The error by which a service refuses an exchange **before doing any work**. The gateway may try another responder.
 ///
 /// Every other service error aborts the exchange (502 at the client).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// At a concurrency limit.
+    /// The service is at a concurrency limit.
     Busy,
-    /// Shutting down.
+    /// The service is shutting down.
     Draining,
     /// The backend of this responder cannot be reached. Nothing was executed.
     Unreachable,

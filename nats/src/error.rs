@@ -11,7 +11,7 @@ use crate::exchange::failure::Failure;
 /// Any error of a body or a service.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why there is no response. Whose fault it is decides the status at the client.
+/// Why there is no response. The cause decides the status that the client receives.
 ///
 /// Exhaustive on purpose: a gateway must map every variant to a status.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -19,12 +19,12 @@ pub enum ExchangeError {
     /// No responder serves this host, path and method. Maps to 503 with `Retry-After`.
     #[error("no responder serves this request")]
     NoResponders,
-    /// Every responder that was asked refused; this is what the last one said. Maps to 503 with `Retry-After` where
-    /// it is busy or draining, to 502 where what it passes requests on to is not there.
+    /// Every responder that was tried refused; this is the last refusal. Maps to 503 with `Retry-After` if the
+    /// responder is busy or draining, to 502 if its backend is unreachable.
     #[error("{0}")]
     Refused(Refused),
-    /// No response head within the request timeout, which counts from when the request's body last moved, or within the
-    /// request's own deadline. Maps to 504.
+    /// No response head within the request timeout, which counts from the last progress of the request body, or within
+    /// the request's own deadline. Maps to 504.
     #[error("no response head within the request timeout")]
     Timeout,
     /// NATS is disconnected; nothing was sent. Maps to 503 with `Retry-After`.
@@ -39,30 +39,30 @@ pub enum ExchangeError {
     /// The request's head cannot be encoded. Maps to 400.
     #[error("invalid request: {0}")]
     InvalidRequest(#[source] Arc<BoxError>),
-    /// A plain responder takes the whole body in one message, and this one does not fit. Maps to 413.
+    /// A plain responder receives the whole body in one message, and this body does not fit. Maps to 413.
     #[error("the body exceeds the {limit_bytes} bytes that a plain responder accepts")]
     BodyTooLarge {
-        /// What would have fitted.
+        /// The largest body that fits.
         limit_bytes: usize,
     },
-    /// The responder died, or was silent for three beats. Maps to 502.
+    /// The responder died, or missed three beats. Maps to 502.
     #[error("the responder is gone")]
     PeerGone,
-    /// Frames were lost, repeated or reordered between here and the responder. Maps to 502.
+    /// Frames were lost, repeated or reordered between this process and the responder. Maps to 502.
     #[error("frames were lost in transit")]
     Lost,
     /// The responder aborted. Maps to 502.
     #[error("the responder aborted: {code}: {reason}")]
     Aborted {
-        /// For programs.
+        /// The code, for programs.
         code: AbortCode,
-        /// For the log, never for the client.
+        /// The reason, for the log; never for the client.
         reason: String,
     },
-    /// The responder's answer is not HTTP, or not this protocol. Maps to 502.
+    /// The response is not valid HTTP or violates this protocol. Maps to 502.
     #[error("invalid response from the responder: {0}")]
     InvalidResponse(String),
-    /// The request's body failed at its source: the client left, or a limit was reached. The source says which.
+    /// The request body failed at its source: the client disconnected, or a limit was reached. The source knows which.
     #[error("the request body failed")]
     RequestBody(#[source] Arc<BoxError>),
     /// The request could not be published. Maps to 503.
@@ -115,7 +115,7 @@ impl From<RefusedCode> for Refused {
         match code {
             RefusedCode::Draining => Self::Draining,
             RefusedCode::Unreachable => Self::Unreachable,
-            // Of a newer responder: it has done nothing, and that is what counts.
+            // An unknown code comes from a newer responder. A refusal always means that no work was done.
             RefusedCode::Busy | RefusedCode::Other(_) => Self::Busy,
         }
     }
@@ -139,9 +139,9 @@ pub enum BodyError {
     /// The sender aborted.
     #[error("the body was aborted: {code}: {reason}")]
     Aborted {
-        /// For programs.
+        /// The code, for programs.
         code: AbortCode,
-        /// For the log.
+        /// The reason, for the log.
         reason: String,
     },
     /// The sender died, or was silent for too long.
@@ -156,10 +156,10 @@ pub enum BodyError {
     /// The received data violates the protocol.
     #[error("invalid body: {0}")]
     Invalid(String),
-    /// A plain responder sent faster than the body was read, past the buffer.
+    /// A plain responder sent faster than the body was read, and the buffer overflowed.
     #[error("more than {limit_bytes} bytes are buffered, and the plain dialect has no flow control")]
     Overflow {
-        /// The buffer's size.
+        /// The size of the buffer.
         limit_bytes: usize,
     },
     /// A plain responder's next piece did not arrive in time.

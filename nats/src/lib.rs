@@ -13,7 +13,7 @@
 //! let bus = Bus::connect(ConnectOptions::new("nats://127.0.0.1:4222")?).await?;
 //! let interest = Interest { host: "app.example".parse()?, path: "/*".parse()?, method: "ANY".parse()? };
 //! let responder = Responder::builder(bus).serve(interest, service).start().await?;
-//! // ... until the program is asked to stop:
+//! // ... until the program must stop:
 //! responder.drain(Duration::from_secs(25)).await;
 //! # Ok(())
 //! # }
@@ -30,7 +30,7 @@
 //! - [`Body`], [`BodyError`], [`ExchangeError`]: streamed bodies, and how exchanges end early
 //! - [`ResponseTimeout`], [`Progress`]: how long a response head may take
 //!
-//! # Rooms
+//! # Modules
 //!
 //! `connection` (async-nats, subscriptions, permissions) → `exchange` (the native dialect's engine, used by both sides)
 //! → `plain` (the plain dialect) → `presence` (open WebSockets, pushes) → `requester`, `responder` and `websocket`.

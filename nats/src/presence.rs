@@ -1,4 +1,4 @@
-//! Which WebSockets are open, and messages to them (`PROTOCOL.md §7`).
+//! Open WebSockets and messages to them (`PROTOCOL.md §7`).
 
 pub(crate) mod directory;
 pub(crate) mod local;

@@ -1,4 +1,4 @@
-//! The gateway's side: an HTTP request in, its response out, over whichever dialect somebody answers.
+//! The gateway's side: sends HTTP requests to responders and returns their responses, in both dialects.
 
 pub(crate) mod inbox;
 pub(crate) mod native_call;
@@ -99,7 +99,7 @@ pub enum StartError {
     /// A subscription failed.
     #[error("cannot subscribe: {0}")]
     Subscribe(#[source] BoxError),
-    /// The server does not answer on our inbox.
+    /// The server does not confirm subscriptions on this process's inbox.
     #[error(transparent)]
     Unconfirmed(#[from] Unconfirmed),
     /// The user lacks a permission. The message names the command that prints the required ones.
@@ -116,11 +116,11 @@ pub enum StartError {
     Nothing,
 }
 
-/// At most this long does a starting gateway wait for announcements.
+/// The longest time that a starting gateway waits for announcements.
 const FIRST_ROUND: Duration = Duration::from_secs(1);
-/// A round is over when nothing new has come for this long.
+/// A round is complete when no new announcement has arrived for this long.
 const ROUND_QUIET: Duration = Duration::from_millis(100);
-/// Attempts at other responders after a refusal, and the pause before each.
+/// The pauses before the attempts at other responders after a refusal.
 pub(crate) const REFUSAL_PAUSES: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(2),
@@ -128,10 +128,10 @@ pub(crate) const REFUSAL_PAUSES: [Duration; 5] = [
     Duration::from_millis(10),
     Duration::from_millis(20),
 ];
-/// Between two looks for a responder, unless an announcement comes first.
+/// The time between two attempts to find a responder, unless an announcement arrives first.
 pub(crate) const RESPONDER_PAUSE: Duration = Duration::from_millis(100);
 
-/// Sends requests to responders: the gateway's side. Cheap to clone.
+/// Sends requests to responders, as a gateway does. Cheap to clone.
 #[derive(Clone)]
 pub struct Requester {
     gateway: Arc<Gateway>,
@@ -144,7 +144,7 @@ pub(crate) struct Gateway {
     pub(crate) inbox: Inbox,
     plain: Arc<PlainInbox>,
     pub(crate) interest: Arc<InterestTable>,
-    /// The WebSockets held here.
+    /// The WebSockets that this gateway holds.
     pub(crate) open: Arc<OpenConnections>,
     first_round_done: AtomicBool,
     /// Aborted when the last clone is dropped.
@@ -158,8 +158,8 @@ impl From<async_nats::SubscribeError> for StartError {
 }
 
 impl Requester {
-    /// Subscribes to the inboxes and to interest, and returns when the server has the subscriptions. What is
-    /// announced is asked for in the background; see [`is_ready`](Self::is_ready).
+    /// Subscribes to the inboxes and to announcements. Returns when the server has the subscriptions. Announcements are
+    /// requested in the background; see [`is_ready`](Self::is_ready).
     ///
     /// # Errors
     /// See [`StartError`].
@@ -197,14 +197,14 @@ impl Requester {
         Ok(requester)
     }
 
-    /// Asks everybody to announce, now and after every reconnect, for as long as the requester lives.
+    /// Requests announcements from all responders, now and after every reconnect, for as long as the requester lives.
     fn ask_for_interest(&self) {
         let gateway = Arc::downgrade(&self.gateway);
         let mut state = self.gateway.bus.plain.state.clone();
         tokio::spawn(async move {
             loop {
                 let Some(strong) = gateway.upgrade() else { return };
-                // Noted before the round: what comes in between asks for another one.
+                // Read before the round: a disturbance during the round requires another one.
                 let disturbances = state.borrow_and_update().disturbances;
                 strong.interest_round().await;
                 if !strong.first_round_done.swap(true, Ordering::Relaxed) {
@@ -252,7 +252,7 @@ impl Requester {
         !self.knows_interest() || !matches!(route(), Route::Plain { announced: false })
     }
 
-    /// Who was disturbed with us may not have announced again yet.
+    /// `false` while responders that were disconnected together with this gateway may not have announced again.
     fn knows_interest(&self) -> bool {
         self.is_ready() && !self.gateway.port.is_just_back()
     }
@@ -265,7 +265,7 @@ impl Requester {
     /// See [`ExchangeError`]; each names the status it maps to. A responder's refusal is not an error.
     ///
     /// # Cancel safety
-    /// Dropping the future tells the responder to stop.
+    /// Dropping the future cancels the exchange at the responder.
     pub async fn open_websocket(
         &self,
         host: &Host,
@@ -280,7 +280,7 @@ impl Requester {
         tokio::time::timeout(timeout, asked).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
-    /// The state of both NATS connections together.
+    /// The combined state of both NATS connections.
     pub fn bus_state(&self) -> ConnectionState {
         let Bus { native, plain, .. } = &self.gateway.bus;
         let disturbances = native.disturbances() + plain.disturbances();
@@ -307,18 +307,18 @@ impl Requester {
         self.gateway.interest.len()
     }
 
-    /// Sends a request and waits for the response's head. Its body streams on; so does the request's.
+    /// Sends a request and waits for the response head. Both bodies may still be streaming then.
     ///
-    /// The request's authority or `Host` travels as it is, `host` is what was made of it. An
-    /// [`ExchangeContext`] among the extensions tells the responder about the client, and its deadline takes the place
-    /// of the request timeout, which is put off while the request's body moves.
+    /// The request's authority or `Host` is sent unchanged; `host` is its parsed form. An [`ExchangeContext`] in the
+    /// extensions describes the client to the responder. Its deadline replaces the request timeout, which is otherwise
+    /// extended while the request body makes progress.
     ///
     /// # Errors
-    /// See [`ExchangeError`]; each says which status it maps to. When the time is over it is
-    /// [`Timeout`](ExchangeError::Timeout); a deadline that is past already lets nothing be sent.
+    /// See [`ExchangeError`]; each names the status it maps to. After the deadline the error is
+    /// [`Timeout`](ExchangeError::Timeout); if the deadline has already passed, nothing is sent.
     ///
     /// # Cancel safety
-    /// Dropping the future, or later the response's body, tells the responder to stop.
+    /// Dropping the future, or later the response body, cancels the exchange at the responder.
     pub async fn send<B>(&self, host: &Host, request: Request<B>) -> Result<Response<Body>, ExchangeError>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -353,7 +353,7 @@ impl Requester {
         patience.over(publish).await.unwrap_or(Err(ExchangeError::Timeout))
     }
 
-    /// Makes a request ready, where it has a chance to be answered at all.
+    /// Prepares a request, unless no response is possible.
     fn prepare<'a, B>(
         &self,
         host: &'a Host,
@@ -382,8 +382,8 @@ impl Requester {
         }
     }
 
-    /// Waits until every open exchange has ended and NATS has taken their last frames, at most for `grace`.
-    /// Whether all did.
+    /// Waits at most `grace` until every open exchange has ended and NATS has received their last frames. Returns
+    /// whether all have ended.
     pub async fn drain(&self, grace: Duration) -> bool {
         let Gateway { port, plain, .. } = &*self.gateway;
         let ended = tokio::time::timeout(grace, async {
@@ -408,12 +408,12 @@ impl Gateway {
         **self.config.load()
     }
 
-    /// What one plain message holds beside its head.
+    /// The number of bytes that one plain message can hold besides its head.
     fn plain_limit(&self) -> usize {
         self.plain.connection.max_payload().saturating_sub(crate::plain::client::HEAD_ROOM_BYTES)
     }
 
-    /// Asks, then listens until announcements cease.
+    /// Requests announcements, then waits until no more arrive.
     async fn interest_round(&self) {
         let list = subject(self.bus.subjects.interest_list());
         let exchange = self.plain.open();
@@ -424,21 +424,21 @@ impl Gateway {
             return debug!(%error, "interest could not be asked for");
         }
         let quiet = async {
-            // Somebody is there, or NATS would have said otherwise: on a busy machine the answer takes its time.
+            // No error from NATS means that a responder exists. On a busy machine its announcement may be late.
             if self.interest.len() == 0 {
                 first_news.await;
             }
             while tokio::time::timeout(ROUND_QUIET, self.interest.news.notified()).await.is_ok() {}
         };
         tokio::select! {
-            // Nobody is there to announce anything.
+            // No responder exists that could announce.
             Err(PlainFailure::NoResponders) = exchange.next() => {}
             () = quiet => {}
             () = tokio::time::sleep(FIRST_ROUND) => {}
         }
     }
 
-    /// Asks once in the plain dialect.
+    /// Makes one attempt in the plain dialect.
     async fn attempt_plain<B>(
         &self,
         request: &mut PreparedRequest<'_, B>,
@@ -452,7 +452,7 @@ impl Gateway {
         request.plain_call(&self.plain, &self.bus.subjects, idle).send(body).await
     }
 
-    /// Tries responders until one answers, or nobody is left.
+    /// Tries responders until one responds or none is left.
     async fn attempt<B>(&self, request: &mut PreparedRequest<'_, B>) -> Result<Response<Body>, ExchangeError>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -475,12 +475,12 @@ impl Gateway {
                     };
                     match response {
                         Ok(response) => return Ok(response),
-                        // Part of the body has been sent: it cannot be said again.
+                        // Part of the body has been sent and cannot be repeated.
                         Err(error) if !request.is_repeatable() => return Err(error),
                         Err(error) => error,
                     }
                 }
-                // Boxed, so that a native exchange's future has no room for it.
+                // Boxed to keep the future of native exchanges small.
                 Route::Plain { .. } => match Box::pin(self.attempt_plain(request)).await {
                     Ok(response) => return Ok(response),
                     Err(error) => error,
@@ -492,7 +492,6 @@ impl Gateway {
                     None => return Err(error),
                 },
                 ExchangeError::NoResponders if patience.is_some_and(|until| Instant::now() < until) => {
-                    // An announcement or the next look, whichever comes first.
                     let _ = tokio::time::timeout(RESPONDER_PAUSE, self.interest.news.notified()).await;
                 }
                 error => return Err(error),

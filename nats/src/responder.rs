@@ -35,13 +35,13 @@ use crate::requester::StartError;
 use crate::responder::inline_executor::InlineExecutor;
 use crate::responder::serve::Serving;
 
-/// How often interest is announced.
+/// The time between two announcements.
 const ANNOUNCE: Duration = Duration::from_secs(5);
-/// Exchanges at once, beyond which they are refused; services have their own, lower limits.
+/// The default limit of concurrent exchanges; further ones are refused. Services have their own, lower limits.
 const MAX_EXCHANGES: usize = 10_000;
-/// WebSockets owned at once, beyond which more are refused: some kilobytes each.
+/// The maximum number of owned WebSockets, at some kilobytes each; further ones are refused.
 const MAX_WEBSOCKETS: usize = 100_000;
-/// Far above what gateways let through by default (1 MiB).
+/// The default limit for messages, far above the default limit of gateways (1 MiB).
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// A tower service that a responder can call. It is cloned for each exchange and need not be `Sync`, so
 /// `tower::util::BoxCloneService` works. Implemented for every suitable service.
@@ -72,20 +72,20 @@ where
     type ResponseBody = B;
 }
 
-/// One interest and the service behind it.
+/// One interest and its service.
 struct Route {
     interest: Interest,
     service: Box<dyn AnyService>,
 }
 
-/// A service of any type. One virtual call an exchange; the exchange itself is compiled for the service's type.
+/// A service of any type. Each exchange costs one virtual call; the rest is compiled for the service's type.
 trait AnyService: Send {
     fn native(&self, route: NativeRoute) -> Box<dyn Fn(Message) + Send>;
 
     fn plain(self: Box<Self>) -> Box<dyn PlainService>;
 }
 
-/// What the native exchanges of one interest need besides the service.
+/// The state that native exchanges of one interest need besides the service.
 struct NativeRoute {
     serving: Arc<Serving>,
     exchanges: TaskTracker,
@@ -159,7 +159,8 @@ impl ResponderBuilder {
     /// Subscribes and announces. When it returns, the server has every subscription and the responder is ready.
     ///
     /// # Errors
-    /// [`StartError`], if there is no route, the queue group is invalid, NATS denies a subject, or it does not confirm.
+    /// [`StartError`], if there is no route, the queue group is invalid, NATS denies a subject, or the server does not
+    /// confirm.
     pub async fn start(self) -> Result<Responder, StartError> {
         Responder::start(self).await
     }
@@ -181,16 +182,16 @@ pub struct Responder {
     plain: Arc<PlainInbox>,
     id: ResponderId,
     queue_group: QueueGroup,
-    /// Announces until the drain begins.
+    /// The task that announces until the drain begins.
     announcer: Option<JoinHandle<()>>,
-    /// Tells the subscriptions what to do.
+    /// Controls the subscriptions.
     stage: watch::Sender<Stage>,
     exchanges: TaskTracker,
     websockets: TaskTracker,
-    /// WebSockets are to be opened again elsewhere.
+    /// Cancelled when the drain begins: WebSockets move to other responders.
     draining: CancellationToken,
     force_close: CancellationToken,
-    /// Nothing is served any more.
+    /// Cancelled when the responder has stopped serving.
     closed: CancellationToken,
     subscriptions: Subscriptions,
     background: JoinSet<()>,
@@ -268,7 +269,7 @@ impl Responder {
 
     async fn subscribe_native(
         &mut self,
-        // Exclusive, so that the future is Send though services need not be Sync.
+        // Exclusive, so that the future is `Send` although services need not be `Sync`.
         routes: &mut [Route],
         max_exchanges: usize,
         max_message_bytes: usize,
@@ -284,7 +285,7 @@ impl Responder {
                 force_close: self.force_close.clone(),
                 max_message_bytes,
             });
-            // An idle WebSocket takes no request's place.
+            // Separate limits: idle WebSockets must not use up the places of requests.
             let (exchanges, max_exchanges) = match interest.method {
                 MethodPattern::WebSocket => (self.websockets.clone(), MAX_WEBSOCKETS),
                 _ => (self.exchanges.clone(), max_exchanges),
@@ -339,7 +340,7 @@ impl Responder {
         Ok(native.and(plain)?)
     }
 
-    /// Announces now, every 5 s, after reconnects, and whenever somebody asks.
+    /// Announces now, every 5 s, after reconnects, and whenever a gateway requests it.
     async fn keep_announcing(&mut self) -> Result<(), StartError> {
         let mut asked = self.bus.plain.subscribe(subject(self.bus.subjects.interest_list())).await?;
         announce(&self.bus, &self.announcements, true)
@@ -347,7 +348,7 @@ impl Responder {
             .map_err(|error| StartError::Announce(error.into()))?;
         let (bus, announcements) = (self.bus.clone(), self.announcements.clone());
         let mut stages = self.stage.subscribe();
-        // The two come back one after the other, and announcing takes both.
+        // The two connections reconnect one after the other, and announcing needs both.
         let (mut native, mut plain) = (self.bus.native.state.clone(), self.bus.plain.state.clone());
         self.announcer = Some(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(ANNOUNCE);
@@ -389,7 +390,7 @@ impl Responder {
     pub async fn drain(mut self, grace: Duration) -> bool {
         let deadline = tokio::time::Instant::now() + grace;
         self.stage.send_replace(Stage::Unsubscribing);
-        // It may be announcing right now: taken back is only what is not announced again.
+        // Stop announcing first: an announcement after the withdrawal would undo it.
         if let Some(announcer) = self.announcer.take() {
             announcer.abort();
             let _ = announcer.await;
@@ -421,7 +422,8 @@ impl Responder {
             let _ = tokio::time::timeout(Duration::from_secs(1), self.exchanges.wait()).await;
         }
         let _ = tokio::time::timeout(Duration::from_secs(1), self.port.idle()).await;
-        // Closing a socket with unread bytes in it would take back what the server has not read yet.
+        // Wait for the server: closing a socket with unread bytes could discard frames that the server has not read
+        // yet.
         if let Some(host) = &host
             && let Err(error) = self.confirm(host).await
         {
@@ -439,7 +441,7 @@ impl std::fmt::Debug for Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        // The subscriptions end, and what is open is aborted: its gateways hear of it at once.
+        // The subscriptions end and open exchanges are aborted, so their gateways learn it at once.
         self.stage.send_replace(Stage::Ending);
         self.force_close.cancel();
         self.closed.cancel();

@@ -20,7 +20,7 @@ struct Record {
     responder: Option<ResponderId>,
 }
 
-/// Takes the record out of a request's context.
+/// Removes the record from a request's extensions.
 pub(crate) fn of(request: &mut Extensions) -> Option<ServedBy> {
     request.get_mut::<ExchangeContext>().and_then(|context| context.served_by.take())
 }
@@ -30,22 +30,22 @@ impl ServedBy {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The interest that the responder announced. `None` in the plain dialect, or if no responder was asked.
+    /// The interest that the responder announced. `None` in the plain dialect, or if no responder received the request.
     pub fn interest(&self) -> Option<Interest> {
         self.lock().interest.clone()
     }
 
-    /// The responder. `None` in the plain dialect, where responders have no id, or if none has answered.
+    /// The responder. `None` in the plain dialect, where responders have no id, or if no responder has accepted.
     pub fn responder(&self) -> Option<ResponderId> {
         self.lock().responder
     }
 
-    /// The responders of this interest are asked; `None`: the plain dialect.
+    /// Records that the responders of this interest receive the request; `None` stands for the plain dialect.
     pub(crate) fn asked(&self, interest: Option<&Interest>) {
         *self.lock() = Record { interest: interest.cloned(), responder: None };
     }
 
-    /// This responder took the exchange.
+    /// Records that this responder accepted the exchange.
     pub(crate) fn taken(&self, responder: Option<ResponderId>) {
         self.lock().responder = responder;
     }

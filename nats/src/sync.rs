@@ -1,4 +1,4 @@
-//! The primitives of hand-written synchronization, from one place: the models of h8s-models replace them with loom's.
+//! The primitives of hand-written synchronization. They are in one module because h8s-models replaces them with loom's.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard};

@@ -1,4 +1,4 @@
-//! Every open connection of some hosts, over all gateways; and messages to them (`PROTOCOL.md §6`).
+//! All open connections of some hosts, over all gateways; and messages to them (`PROTOCOL.md §6`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,67 +27,67 @@ use crate::plain::inbox::{PlainExchange, PlainFailure, PlainInbox};
 use crate::presence::view::{ConnectionView, Heard};
 use crate::requester::StartError;
 
-/// The first page of a list, from whichever gateway, comes within this time: every gateway answers.
+/// The time limit for the first page of a list from any gateway: every gateway responds.
 const LIST_BEGIN: Duration = Duration::from_secs(1);
-/// A list is complete when no page has come for this long and every list that began has ended.
+/// A list is complete when no page has arrived for this long and every list that began has ended.
 const LIST_QUIET: Duration = Duration::from_millis(200);
-/// At most this long does a start wait for lists.
+/// The longest time that a start waits for lists.
 const FIRST_LIST: Duration = Duration::from_secs(2);
-/// After a list that came faster than it was taken, or was disturbed.
+/// The pause after a list that was disturbed or arrived faster than it was read.
 const LIST_AGAIN: Duration = Duration::from_secs(2);
-/// Between two lists of one host: many events that do not fit must not make many lists.
+/// The pause between two lists of one host, so that many gaps do not cause many lists.
 const LIST_PAUSE: Duration = Duration::from_millis(250);
 
-/// What may wait for the socket, roughly: then senders wait.
+/// The approximate number of bytes that may wait for the socket; beyond it, senders wait.
 const UNFLUSHED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Why a message is not sent. Nothing has been published then.
+/// Why a message is not sent. Nothing has been published in these cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// No such connection is known.
     #[error("no such connection")]
     Unknown,
-    /// The connection is over.
+    /// The connection has been closed.
     #[error("the connection is closed")]
     Closed,
-    /// The connection is another host's.
+    /// The connection belongs to another host.
     #[error("the connection belongs to a host that is not served here")]
     Foreign,
-    /// The message is larger than NATS carries.
+    /// The message exceeds the limit of NATS.
     #[error("the message is larger than {limit_bytes} bytes")]
     TooLarge {
-        /// What would have been carried.
+        /// The largest message that fits.
         limit_bytes: usize,
     },
-    /// Not a group's name.
+    /// The group name is invalid.
     #[error(
         "invalid group name: use 1 to 128 bytes without control characters and without leading or trailing spaces"
     )]
     Group,
-    /// Not a code that a close may say.
+    /// The close code is invalid.
     #[error("invalid close code: use 1000–1003, 1007–1014 or 3000–4999")]
     Close,
     /// A text message that is not UTF-8.
     #[error("the text message is not valid UTF-8")]
     Text,
-    /// NATS is away.
+    /// NATS is disconnected.
     #[error("NATS is disconnected")]
     Disconnected,
 }
 
-/// See the module. Cheap to clone; the last clone ends the subscriptions.
+/// A directory of connections. Cheap to clone; dropping the last clone ends the subscriptions.
 #[derive(Clone)]
 pub struct Connections(Arc<Inner>);
 
 struct Inner {
     bus: Bus,
     hosts: HashMap<Host, Arc<HostView>>,
-    /// Published since everything was known to have left.
+    /// Bytes published since the last complete flush.
     unflushed_bytes: AtomicUsize,
     _background: JoinSet<()>,
 }
 
-/// What is known of one host, and the wish to know it better.
+/// The known connections of one host, and the trigger for a new list.
 struct HostView {
     view: Mutex<ConnectionView>,
     stale: Notify,
@@ -100,8 +100,8 @@ impl HostView {
 }
 
 impl Connections {
-    /// Subscribes to what gateways say about the hosts' connections, asks them all, and returns when the lists are
-    /// there: at once where there are none, after two seconds at most.
+    /// Subscribes to the connection events of the hosts, requests lists from all gateways, and returns when the lists
+    /// have arrived: at once if there are no gateways, after at most two seconds.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -132,34 +132,34 @@ impl Connections {
         Ok(Self(Arc::new(Inner { bus, hosts: views, unflushed_bytes, _background: tasks })))
     }
 
-    /// The open connections of a host, in no order.
+    /// The open connections of a host, in no particular order.
     pub fn list(&self, host: &Host) -> Vec<Arc<ConnectionEntry>> {
         self.0.hosts.get(host).map_or_else(Vec::new, |view| view.lock().all().cloned().collect())
     }
 
-    /// Those whose [`subject`](ConnectionEntry::subject) a NATS pattern covers: `*` stands for one token, `>` at the end
-    /// for all that follow.
+    /// The connections whose [`subject`](ConnectionEntry::subject) matches a NATS pattern: `*` matches one token, a
+    /// final `>` matches all that follow.
     pub fn matching(&self, host: &Host, pattern: &str) -> Vec<Arc<ConnectionEntry>> {
         let Some(view) = self.0.hosts.get(host) else { return Vec::new() };
         view.lock().all().filter(|entry| covers(pattern, &entry.subject)).cloned().collect()
     }
 
-    /// One connection, of whichever host.
+    /// One connection, of any host.
     pub fn get(&self, id: ConnectionId) -> Option<Arc<ConnectionEntry>> {
         self.0.hosts.values().find_map(|view| view.lock().get(id).cloned())
     }
 
-    /// Whether a connection was open not long ago, and is not any more.
+    /// Whether a connection was closed recently.
     pub fn was_closed(&self, id: ConnectionId) -> bool {
         self.0.hosts.values().any(|view| view.lock().was_closed(id))
     }
 
-    /// How many connections are open, of all hosts.
+    /// The number of open connections of all hosts.
     pub fn len(&self) -> usize {
         self.0.hosts.values().map(|view| view.lock().all().count()).sum()
     }
 
-    /// Whether there are none.
+    /// Whether no connection is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -186,7 +186,7 @@ impl Connections {
         self.push(host, to, &Push::Close(close.clone())).await
     }
 
-    /// Makes a connection of `host` a member of a group.
+    /// Adds a connection of `host` to a group.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -194,7 +194,7 @@ impl Connections {
         self.push(host, who, &Push::Join(named(group)?)).await
     }
 
-    /// Ends the membership.
+    /// Removes a connection of `host` from a group.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -202,7 +202,8 @@ impl Connections {
         self.push(host, who, &Push::Leave(named(group)?)).await
     }
 
-    /// Sends a message to many connections of `host`, on all gateways, at most once to each. Nobody says to how many.
+    /// Sends a message to many connections of `host`, on all gateways, at most once to each. The number of recipients
+    /// is unknown.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -221,14 +222,14 @@ impl Connections {
         self.publish(to, headers.map_err(|_| SendError::Group)?, message.data.clone()).await
     }
 
-    /// Waits until everything that was sent has left this process. Call it before the process ends.
+    /// Waits until everything sent has left this process. Call it before the process ends.
     pub async fn flush(&self) {
         self.0.bus.plain.flush().await;
     }
 
     async fn push(&self, host: &Host, to: ConnectionId, push: &Push) -> Result<(), SendError> {
         let gateway = self.gateway_of(host, to)?;
-        // The inbox is made from the ids, whatever anybody said that it is.
+        // The inbox is derived from the ids, never from received data.
         let inbox = self.0.bus.subjects.gateway_inbox(gateway);
         let headers = headers::collect(|emit| {
             push::encode_push(push, emit);
@@ -270,7 +271,7 @@ impl Connections {
         }
         let bytes = payload.len();
         let published = plain.publish_plain(subject(to), None, headers, payload).await;
-        // The client library queues so many messages, of whatever size. Others share its connection.
+        // The client library limits its queue by messages, not bytes, and other parts share the connection.
         if self.0.unflushed_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > UNFLUSHED_BYTES {
             plain.flush().await;
             self.0.unflushed_bytes.store(0, Ordering::Relaxed);
@@ -296,7 +297,7 @@ fn named(group: &str) -> Result<Group, SendError> {
     group.parse().map_err(|_| SendError::Group)
 }
 
-/// Whether a NATS pattern covers a subject.
+/// Whether a NATS pattern matches a subject.
 fn covers(pattern: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
     for wanted in pattern.split('.') {
@@ -310,7 +311,7 @@ fn covers(pattern: &str, subject: &str) -> bool {
     tokens.next().is_none()
 }
 
-/// Follows what gateways say about one host. What is returned asks them for lists.
+/// Follows the events of one host. The returned lister requests lists from gateways.
 async fn watch(
     bus: &Bus,
     host: &Host,
@@ -321,7 +322,7 @@ async fn watch(
     let port = PlainInbox::new(bus.plain.clone(), inbox.clone());
     let replies = bus.plain.subscribe(subject(inbox.all())).await?;
     tasks.spawn(port.clone().take_from(replies));
-    // One subscription for all kinds: what a gateway says stays in order.
+    // One subscription for all kinds keeps the events of a gateway in order.
     let said = bus.plain.subscribe(subject(bus.subjects.connections_all(host))).await?;
     tasks.spawn(follow(bus.clone(), view.clone(), said));
     round_trip::plain(&port).await?;
@@ -349,7 +350,7 @@ async fn follow(bus: Bus, view: Arc<HostView>, mut said: Subscription) {
                 if changed.is_err() {
                     return;
                 }
-                // Events may have been lost.
+                // Events may have been lost while disconnected.
                 if state.borrow_and_update().connected {
                     view.stale.notify_one();
                 }
@@ -366,7 +367,7 @@ fn note(view: &HostView, heard: Result<Heard, h8s_wire::ConnectionError>) {
     }
 }
 
-/// Asks gateways for the connections of one host.
+/// Requests the connections of one host from gateways.
 struct Lister {
     bus: Bus,
     host: Host,
@@ -375,7 +376,7 @@ struct Lister {
 }
 
 impl Lister {
-    /// Asks whenever something was missed.
+    /// Requests a list whenever an event was missed.
     async fn keep(self) {
         loop {
             self.view.stale.notified().await;
@@ -386,7 +387,7 @@ impl Lister {
         }
     }
 
-    /// Asks once, and takes in what is answered.
+    /// Requests one list and applies the pages.
     async fn list(&self) {
         let exchange = self.port.open();
         let to = subject(self.bus.subjects.connections(ConnectionSubject::List, &self.host));
@@ -410,11 +411,11 @@ impl Lister {
             match answer.map(|message| Page::decode(&message.payload)) {
                 Ok(Ok(page)) => self.view.lock().take_page(page, Instant::now()),
                 Ok(Err(error)) => warn!(host = %self.host, %error, "a page of connections is ignored"),
-                // No gateway is there.
+                // No gateway exists.
                 Err(PlainFailure::NoResponders) => return,
                 Err(PlainFailure::Overflow | PlainFailure::Disturbed) => {
                     self.view.stale.notify_one();
-                    // Asking at once what did not fit would not make it fit.
+                    // An immediate retry would overflow again.
                     return tokio::time::sleep(LIST_AGAIN).await;
                 }
             }

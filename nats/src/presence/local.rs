@@ -1,5 +1,4 @@
-//! The WebSockets that a gateway holds: who they are, which groups they are in, and what comes in for them
-//! (`PROTOCOL.md §6`).
+//! The WebSockets that a gateway holds: their entries, their groups, and the messages to them (`PROTOCOL.md §6`).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,16 +21,16 @@ use crate::exchange::endpoint::subject;
 use crate::plain::headers;
 use crate::presence::push::{ClientSink, Push};
 
-/// Groups that one connection may be in.
+/// The maximum number of groups per connection.
 const MAX_GROUPS: usize = 100;
 
-/// See the module.
+/// The table of open connections; see the module.
 pub(crate) struct OpenConnections {
     pub(crate) subjects: Subjects,
     pub(crate) inbox: Inbox,
     pub(crate) gateway: GatewayId,
     table: Mutex<Table>,
-    /// What is said about connections, in the order of its revisions.
+    /// The connection events, in the order of their revisions.
     notices: ControlFrames,
 }
 
@@ -39,8 +38,7 @@ pub(crate) struct OpenConnections {
 struct Table {
     connections: HashMap<ConnectionId, Arc<OpenConnection>>,
     hosts: HashMap<Host, HostTable>,
-    /// No host's revision is above this. Where one is forgotten and comes back, its revisions go on above all that were
-    /// said before.
+    /// The highest revision of all hosts. A host that is removed and returns continues above its earlier revisions.
     revision: u64,
 }
 
@@ -56,17 +54,17 @@ pub(crate) struct OpenConnection {
     id: ConnectionId,
     host: Host,
     path: PathTokens,
-    /// Its [`ConnectionEntry`] in JSON: smaller than the entry, and said as it is.
+    /// Its [`ConnectionEntry`] in JSON, which is smaller than the entry and is sent unchanged.
     entry: Box<[u8]>,
     sink: Arc<dyn ClientSink>,
     groups: Mutex<Vec<Group>>,
-    /// Nobody subscribes to its messages.
+    /// Its messages have no subscriber.
     unserved: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl OpenConnection {
-    /// Waits until the server says that nobody takes its messages.
+    /// Waits until the server reports that its messages have no subscriber.
     pub(crate) fn poll_unserved(&self, cx: &Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
         if self.unserved.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
@@ -82,7 +80,7 @@ impl OpenConnection {
     }
 }
 
-/// A connection's place in the table. `closed` is said when it is given up, once.
+/// A connection's place in the table. Giving it up publishes `closed` once.
 pub(crate) struct Permit {
     open: Arc<OpenConnections>,
     pub(crate) connection: Arc<OpenConnection>,
@@ -90,7 +88,7 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// The connection is over.
+    /// Removes the connection, which has ended.
     pub(crate) fn give_up(mut self, close: Close) {
         self.close = Some(close);
     }
@@ -104,7 +102,7 @@ impl Drop for Permit {
 }
 
 impl OpenConnections {
-    /// The table, and the task that says what changes in it, until the table is gone.
+    /// Creates the table, and the task that publishes its changes until the table is dropped.
     pub(crate) fn new(
         connection: Connection,
         subjects: Subjects,
@@ -120,7 +118,7 @@ impl OpenConnections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until NATS has been handed everything that was said so far.
+    /// Waits until all events so far have been passed to NATS.
     pub(crate) async fn flushed(&self) {
         self.notices.flushed().await;
     }
@@ -129,7 +127,7 @@ impl OpenConnections {
         self.lock().connections.len()
     }
 
-    /// Takes a connection in and tells everybody.
+    /// Adds a connection and announces it.
     pub(crate) fn insert(self: &Arc<Self>, entry: ConnectionEntry, sink: Arc<dyn ClientSink>) -> Permit {
         let connection = Arc::new(OpenConnection {
             id: entry.connection,
@@ -152,7 +150,7 @@ impl OpenConnections {
         let revision = of_host.revision;
         table.revision = floor.max(revision);
         table.connections.insert(connection.id, connection.clone());
-        // Said while the table is locked: revisions go out in order.
+        // Queued while the table is locked, so revisions are published in order.
         let (host, notice) = (entry.host.clone(), Established { revision, entry });
         self.say(ConnectionSubject::Established, &host, notice.encode());
         drop(table);
@@ -175,7 +173,8 @@ impl OpenConnections {
         self.say(ConnectionSubject::Closed, &connection.host, closed.encode());
     }
 
-    /// Says how many connections of each host there are. A host without any is spoken of once more, and forgotten.
+    /// Publishes the number of connections of each host. A host without connections is reported once more, then
+    /// removed.
     pub(crate) fn beat(&self) {
         let mut table = self.lock();
         table.hosts.retain(|host, of_host| {
@@ -190,7 +189,7 @@ impl OpenConnections {
         self.notices.push(subject(self.subjects.connections(about, host)), None, payload.into());
     }
 
-    /// A host's connections, and the revision at which they are these.
+    /// A host's connections, and the revision of this state.
     pub(crate) fn list(&self, host: &Host) -> (u64, Vec<Arc<OpenConnection>>) {
         let table = self.lock();
         match table.hosts.get(host) {
@@ -199,7 +198,7 @@ impl OpenConnections {
         }
     }
 
-    /// Takes what came in for one connection: from anyone who may publish to it.
+    /// Handles a message for one connection, from any publisher with permission.
     pub(crate) fn push(&self, id: ConnectionId, message: NatsMessage) {
         let Some(connection) = self.lock().connections.get(&id).cloned() else {
             return debug!(connection = %id, "push ignored: the connection is not open");
@@ -218,7 +217,7 @@ impl OpenConnections {
 
     fn join(&self, connection: &OpenConnection, group: Group) {
         let mut table = self.lock();
-        // It may have closed meanwhile, and has left all groups.
+        // The connection may have closed meanwhile and left all groups.
         let Some(of_host) = table.hosts.get_mut(&connection.host) else { return };
         let mut groups = connection.groups();
         if !of_host.connections.contains_key(&connection.id) || groups.contains(&group) {
@@ -256,10 +255,10 @@ impl OpenConnections {
         }
     }
 
-    /// Takes a broadcast and writes it to everybody whom it is for, on as many threads as there are: each shared is
-    /// about one write to a socket. Returns when all is done, so that broadcasts keep their order.
+    /// Writes a broadcast to all its recipients, on all threads: each recipient costs about one write to a socket.
+    /// Returns when all writes are done, so that broadcasts keep their order.
     pub(crate) async fn broadcast(&self, message: NatsMessage) {
-        /// Fewer are not worth another thread: a few milliseconds.
+        /// A smaller share is not worth another thread: it takes a few milliseconds.
         const LEAST_SHARE: usize = 500;
         let Some(host) = self.subjects.parse_broadcast(&message.subject) else { return };
         let decoded = push::decode_broadcast(headers::iter(message.headers.as_ref()), message.payload);
@@ -281,15 +280,15 @@ impl OpenConnections {
         }
     }
 
-    /// Where a client's pushes come in.
+    /// The subject that receives a client's pushes.
     pub(crate) fn push_inbox(&self, id: ConnectionId) -> async_nats::Subject {
         subject(self.inbox.push(id))
     }
 }
 
-/// Delivers to each. Others on this thread have their turns in between.
+/// Delivers to each connection, and yields to other tasks in between.
 async fn deliver(connections: Vec<Arc<OpenConnection>>, shared: Arc<Push>) {
-    /// A few hundred microseconds at a time.
+    /// A turn takes a few hundred microseconds.
     const DELIVERIES_A_TURN: usize = 100;
     for turn in connections.chunks(DELIVERIES_A_TURN) {
         turn.iter().for_each(|connection| connection.sink.deliver(&shared));
@@ -315,7 +314,7 @@ impl HostTable {
     }
 }
 
-/// Pages of a list, each within `page_bytes` as far as its entries are.
+/// Splits a list into pages, each with at most `page_bytes` of entries.
 pub(crate) fn pages(
     gateway: GatewayId,
     revision: u64,

@@ -1,16 +1,16 @@
-//! A message on its way to clients, and where it goes.
+//! A message to clients, and its destination.
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use h8s_wire::{Close, Message};
 
-/// Where pushes and broadcasts for one connection go: its queue towards the client.
+/// The destination of pushes and broadcasts for one connection: its queue towards the client.
 pub trait ClientSink: Send + Sync + 'static {
-    /// Takes a message. Called from the tasks that read from NATS: it must not block, and must bound its own queue.
+    /// Queues a message. Called from the tasks that read from NATS: it must not block, and must bound its own queue.
     fn deliver(&self, delivery: &Push);
 
-    /// Closes the connection with this code and reason, after what was delivered before.
+    /// Closes the connection with this code and reason, after earlier deliveries.
     fn close(&self, close: Close);
 }
 
@@ -27,12 +27,12 @@ impl Push {
         Self { message, framed: OnceLock::new() }
     }
 
-    /// What is delivered.
+    /// The message to deliver.
     pub fn message(&self) -> &Message {
         &self.message
     }
 
-    /// The message as it goes to clients, made by the first sink that asks and shared by all.
+    /// The message encoded for clients. The first sink that needs it encodes it, and all share the result.
     pub fn framed(&self, frame: impl FnOnce(&Message) -> Bytes) -> Bytes {
         self.framed.get_or_init(|| frame(&self.message)).clone()
     }

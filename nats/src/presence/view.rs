@@ -1,4 +1,4 @@
-//! What is known of one host's connections: snapshots, and events that change them (`PROTOCOL.md §6`).
+//! The known connections of one host: snapshots, and events that change them (`PROTOCOL.md §6`).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use tracing::{info, warn};
 
 use crate::exchange::endpoint::BEAT;
 
-/// A gateway that has not been heard for this long is gone, and its connections with it: three beats missed.
+/// A gateway that has been silent for this long, three missed beats, is removed together with its connections.
 const LEASE: Duration = BEAT.saturating_mul(3);
-/// Connections of one host that are taken in: each is a kilobyte or two.
+/// The maximum number of connections per host, at a kilobyte or two each.
 const MAX_CONNECTIONS: usize = 1_000_000;
-/// Closed connections that are remembered, so that who sends to one is told what became of it.
+/// The number of closed connections that are remembered, so that senders learn that a connection has closed.
 const MAX_CLOSED: usize = 10_000;
 
-/// How an event fits what was known.
+/// The relation of an event to the known state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     Expected,
-    /// Something was missed.
+    /// An event was missed.
     Gap,
 }
 
-/// See the module.
+/// A view of one host's connections; see the module.
 pub(crate) struct ConnectionView {
     host: Host,
     connections: HashMap<ConnectionId, Known>,
     gateways: HashMap<GatewayId, Gateway>,
     closed: Forgetful,
-    /// Lists under way: entries of a list may be older than these closes.
+    /// Closes during running lists: entries of a list may be older than these closes.
     tombstones: Option<HashSet<ConnectionId>>,
     is_full: bool,
 }
@@ -46,7 +46,7 @@ struct Known {
 }
 
 struct Gateway {
-    /// Of the last event that was taken in.
+    /// The revision of the last applied event.
     revision: u64,
     count: u64,
     heard: Instant,
@@ -82,7 +82,7 @@ impl ConnectionView {
         self.closed.set.contains(&id)
     }
 
-    /// Takes in what a gateway says.
+    /// Applies a gateway's message.
     pub(crate) fn take(
         &mut self,
         about: ConnectionSubject,
@@ -99,7 +99,7 @@ impl ConnectionView {
 
     fn established(&mut self, event: Established, now: Instant) -> Heard {
         let Established { revision, entry } = event;
-        // Permissions are by subject, and the subject is this host's.
+        // Permissions are by subject, and this subject is limited to one host.
         if entry.host != self.host {
             warn!(host = %self.host, other = %entry.host, "connection event ignored: it names another host");
             return Heard::Expected;
@@ -111,14 +111,14 @@ impl ConnectionView {
 
     fn closed(&mut self, event: Closed, now: Instant) -> Heard {
         let heard = self.next(event.gateway, event.revision, now);
-        // Another gateway's connection is not this one's to close.
+        // A gateway may close only its own connections.
         if self.get(event.connection).is_none_or(|entry| entry.gateway == event.gateway) {
             self.remove(event.connection);
         }
         heard
     }
 
-    /// One revision more than the last, or something was missed. What a list said already is no news.
+    /// Checks that a revision follows the last one. Revisions already covered by a list are ignored.
     fn next(&mut self, gateway: GatewayId, revision: u64, now: Instant) -> Heard {
         let gateway = self.gateway(gateway, now);
         let is_expected = revision <= gateway.revision + 1;
@@ -137,7 +137,7 @@ impl ConnectionView {
         let gateway = self.gateway(beat.gateway, now);
         let is_same = gateway.revision == beat.revision && gateway.count == beat.count;
         if is_same && beat.count == 0 {
-            // It speaks of this host for the last time.
+            // This is the gateway's last beat for this host.
             self.gateways.remove(&beat.gateway);
         }
         if is_same { Heard::Expected } else { Heard::Gap }
@@ -199,7 +199,7 @@ impl ConnectionView {
             return;
         }
         let listed = listing.map(|listing| listing.listed).unwrap_or_default();
-        // What was established after the list was made is not in it, and yet open.
+        // Connections established after the list was made are missing from it but still open.
         self.forget_unlisted(id, &listed, revision);
         let gateway = self.gateway(id, now);
         gateway.revision = gateway.revision.max(revision);
@@ -213,13 +213,13 @@ impl ConnectionView {
         gone.into_iter().for_each(|id| self.remove(id));
     }
 
-    /// Whether every list that began has ended.
+    /// Ends the list. Returns whether every gateway's list that began has ended.
     pub(crate) fn end_list(&mut self) -> bool {
         self.tombstones = None;
         self.gateways.values().all(|gateway| gateway.listing.is_none())
     }
 
-    /// Gateways that are not heard any more are gone; while NATS is away nobody can be heard.
+    /// Removes gateways that have fallen silent; while NATS is disconnected, no beat can arrive.
     pub(crate) fn sweep(&mut self, now: Instant, is_connected: bool) {
         if !is_connected {
             return self.gateways.values_mut().for_each(|gateway| gateway.heard = now);
@@ -234,7 +234,7 @@ impl ConnectionView {
     }
 }
 
-/// The last so many.
+/// A set of the most recent entries.
 #[derive(Default)]
 struct Forgetful {
     set: HashSet<ConnectionId>,

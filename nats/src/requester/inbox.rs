@@ -1,4 +1,4 @@
-//! What a gateway listens to beside its native frames: replies, pushes, broadcasts, and questions about its connections.
+//! The gateway's plain subscriptions: replies, pushes, broadcasts, and requests for its list of connections.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::exchange::endpoint::{BEAT, subject};
 use crate::plain::inbox::PlainInbox;
 use crate::presence::local::{self, OpenConnections};
 
-/// Entries of one page of a list, in bytes: half of the largest frame of the native dialect.
+/// The size of one list page's entries, in bytes: half of the largest frame of the native dialect.
 const PAGE_BYTES: usize = 64 * 1024;
 
-/// What a gateway's plain connection takes in.
+/// The messages that a gateway receives on its plain connection.
 pub(crate) struct GatewayInbox {
     pub(crate) plain: Arc<PlainInbox>,
     pub(crate) open: Arc<OpenConnections>,
 }
 
-/// A broadcast waits until the inbox has taken what came before it: who joins a group and then speaks to it, reaches
-/// the one that joined.
+/// A broadcast waits until all earlier inbox messages are handled. A client that joins a group and then sends a
+/// broadcast to it thus reaches the connection that joined.
 type TakenSoFar = oneshot::Sender<()>;
 
 impl GatewayInbox {
-    /// Takes everything out of the inbox: replies to requests, and what is for one WebSocket.
+    /// Handles all inbox messages: replies to requests, and pushes for one WebSocket.
     async fn take(self, mut inbox: Subscription, mut marks: mpsc::Receiver<TakenSoFar>) {
         loop {
             tokio::select! {
@@ -39,7 +39,7 @@ impl GatewayInbox {
                     None => return,
                 },
                 Some(mark) = marks.recv() => {
-                    // Without tokio's own pauses, in which more seems to be there than is.
+                    // Unconstrained, because tokio's cooperative budget would make the inbox look empty too early.
                     while let Some(Some(message)) = unconstrained(inbox.next()).now_or_never() {
                         self.deliver(message);
                     }
@@ -71,7 +71,7 @@ async fn take_broadcasts(
     }
 }
 
-/// Subscribes to what is for one and for many connections, and speaks of them all, for as long as `tasks` lives.
+/// Handles messages for one and for many connections, and announces the open connections, for as long as `tasks` lives.
 pub(crate) async fn keep(
     tasks: &mut JoinSet<()>,
     bus: &Bus,
@@ -100,8 +100,8 @@ pub(crate) async fn keep(
     Ok(())
 }
 
-/// Tells a responder of the host which connections are open. Others are told nothing: what is said of a host goes to
-/// its own inboxes only.
+/// Responds with the open connections of a host. The list goes only to inboxes of that host, so responders of other
+/// hosts cannot read it.
 async fn answer(open: &OpenConnections, connection: &Connection, question: Message) {
     let about = open.subjects.parse_connections(&question.subject);
     let Some((ConnectionSubject::List, host)) = about else { return };

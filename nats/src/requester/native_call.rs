@@ -1,4 +1,4 @@
-//! A gateway's native exchange: open it, send the rest of the body, hand out the response (`PROTOCOL.md §5`).
+//! A gateway's native exchange: opens it, sends the rest of the body, returns the response (`PROTOCOL.md §5`).
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -19,34 +19,34 @@ use crate::exchange::registry::random_id;
 use crate::exchange::response_timeout::Progress;
 use crate::requester::routing_table::NativeRoute;
 
-/// A request ready to be published, as often as it takes: an attempt that nobody accepted can be repeated.
+/// A request ready to publish. It can be published again if no responder accepted it.
 pub(crate) struct Opening {
     /// The `HEAD` frame.
     pub(crate) frame: Bytes,
-    /// What the frame says the responder may send.
+    /// The credit that the frame grants to the responder.
     pub(crate) granted: u64,
-    /// What the bodies are.
+    /// The kind of the bodies.
     pub(crate) carries: Carries,
-    /// Who wants to know when the request's body moves on.
+    /// Notified when the request body makes progress.
     pub(crate) progress: Option<Arc<Progress>>,
 }
 
-/// What a responder says to a WebSocket.
+/// A responder's response to a WebSocket request.
 pub(crate) struct WebSocketHead {
     pub(crate) response: Response<Body>,
-    /// Where the messages go, if it accepts.
+    /// The exchange that carries the messages, if the responder accepts.
     pub(crate) accepted: Option<Arc<Exchange>>,
     pub(crate) holds_state: bool,
 }
 
-/// An exchange that a responder has taken. Dropping it tells the responder to stop.
+/// An exchange that a responder has accepted. Dropping it cancels the exchange at the responder.
 pub(crate) struct Opened {
     exchange: Option<Arc<Exchange>>,
     granted: u64,
 }
 
 impl Opened {
-    /// Publishes the request and waits for the first frame back.
+    /// Publishes the request and waits for the first frame from a responder.
     pub(crate) async fn open(
         port: &Arc<Endpoint>,
         inbox: &Inbox,
@@ -58,20 +58,21 @@ impl Opened {
         let terms = Terms { granted, limit: 0, peer: None, carries, progress: progress.clone() };
         let exchange = Exchange::register(port, inbox, id, route.replies.clone(), terms);
         let exchange = Arc::new(exchange.ok_or(ExchangeError::Lost)?);
-        // From here on a drop cancels.
+        // From here on, dropping the future cancels the exchange.
         let opened = Self { exchange: Some(exchange.clone()), granted };
         exchange.send_sequenced(route.subject.clone(), opening.frame.clone()).await?;
         exchange.opened().await?;
         Ok(opened)
     }
 
-    /// Waits until the responder grants credit, or says anything else. Not so when the exchange is over instead.
+    /// Waits until the responder grants credit or sends another frame. Returns `false` if the exchange ends instead.
     pub(crate) async fn has_use_for_body(&self) -> bool {
         let Some(exchange) = &self.exchange else { return false };
         poll_fn(|cx| exchange.mailbox.poll_use_for_body(cx)).await
     }
 
-    /// Sends the rest of the request's body beside whatever else happens. `on_credit`: it is not even read before
+    /// Sends the rest of the request body concurrently. With `on_credit`, reading the body starts only after credit
+    /// arrives.
     /// there is credit.
     pub(crate) fn upload<B>(&self, mut body: Outgoing<B>, on_credit: bool)
     where
@@ -80,26 +81,26 @@ impl Opened {
     {
         let Some(exchange) = self.exchange.clone() else { return };
         tokio::spawn(async move {
-            // Whatever stops it is known to the mailbox, where the response's reader finds it. The HEAD was frame 0.
+            // The mailbox records every failure, and the reader of the response finds it there. The HEAD was frame 0.
             if !on_credit || poll_fn(|cx| exchange.mailbox.poll_credit(cx, 0)).await.is_ok() {
                 let _ = body.send(&exchange, 1).await;
             }
         });
     }
 
-    /// Who has taken it: the last but one token of where its frames come from (`PROTOCOL.md §2`).
+    /// The responder that accepted: the last but one token of the subject of its frames (`PROTOCOL.md §2`).
     pub(crate) fn responder(&self) -> Option<ResponderId> {
         let peer = self.exchange.as_ref()?.mailbox.peer()?;
         peer.rsplit('.').nth(1)?.parse().ok()
     }
 
-    /// Waits for the response's head. Its body streams on.
+    /// Waits for the response head. The body may still be streaming then.
     pub(crate) async fn response(mut self) -> Result<Response<Body>, ExchangeError> {
         let (head, end, first) = self.head().await?;
         Ok(self.respond(head, end, first))
     }
 
-    /// Waits for the head of the answer to a WebSocket: a 2xx after which something follows is a yes.
+    /// Waits for the response head of a WebSocket request. A 2xx head with a body to follow accepts the WebSocket.
     pub(crate) async fn websocket(mut self) -> Result<WebSocketHead, ExchangeError> {
         let (mut head, end, first) = self.head().await?;
         let holds_state = head.holds_state;
@@ -122,7 +123,7 @@ impl Opened {
     async fn head(&mut self) -> Result<(ResponseHead, bool, Bytes), ExchangeError> {
         let Some(exchange) = &self.exchange else { return Err(ExchangeError::Lost) };
         let message = exchange.next_frame().await.map_err(|failure| match failure {
-            // Somebody had taken it, and may have begun: that is not "nobody serves this".
+            // A responder had accepted and may have started work, so this is not a missing responder.
             Failure::NoResponders => ExchangeError::PeerGone,
             other => other.into(),
         })?;

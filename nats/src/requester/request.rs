@@ -1,4 +1,4 @@
-//! A request made ready to leave: its head taken apart once, its body readable in whichever dialect is answered.
+//! A prepared request: its head is parsed once, its body is readable in either dialect.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,16 +28,16 @@ use crate::requester::native_call::{Opened, Opening};
 use crate::requester::routing_table::NativeRoute;
 use crate::served_by::{self, ServedBy};
 
-/// When a response's head is due, as far as that is known before the request's body is.
+/// When a response head is due, before the state of the request body is known.
 #[derive(Clone, Copy)]
 pub(crate) struct Due {
     pub(crate) at: Instant,
-    /// Where the request has no deadline of its own, a body that still comes puts it off: to so long after its last piece.
+    /// For requests without their own deadline: progress of a streaming body extends the deadline by this timeout.
     pub(crate) timeout: Option<Duration>,
 }
 
 impl Due {
-    /// `progress` is made where it counts: most requests have no body that still comes.
+    /// `progress` is created only for streaming bodies, because most requests have none.
     fn patience(self, is_whole: bool) -> ResponseTimeout {
         match self.timeout {
             Some(timeout) if !is_whole => {
@@ -48,19 +48,19 @@ impl Due {
     }
 }
 
-/// See the module.
+/// A prepared request; see the module.
 pub(crate) struct PreparedRequest<'a, B> {
     pub(crate) host: &'a Host,
     pub(crate) method: MethodPattern,
     pub(crate) path: PathTokens,
     head: HeadKind,
     due: Due,
-    /// Until when the response head is awaited.
+    /// The time limit for the response head.
     patience: ResponseTimeout,
-    /// The client sends its body only when somebody reads it.
+    /// The client sends its body only after the responder starts to read it.
     expects_continue: bool,
     served_by: Option<ServedBy>,
-    /// Taken by the upload once a responder has accepted.
+    /// The upload takes the body after a responder has accepted.
     body: Option<Outgoing<B>>,
 }
 
@@ -80,7 +80,7 @@ where
         if let Some(expect) = expect.filter(|_| !body.is_complete()) {
             head.headers.insert(header::EXPECT, expect);
         }
-        // Of another expectation than this one nobody knows anything.
+        // Only `100-continue` is supported; other expectations are removed.
         let expects_continue = head.expects_continue();
         if !expects_continue {
             head.headers.remove(header::EXPECT);
@@ -90,7 +90,7 @@ where
         Ok(Self { host, method, path, head, due, patience, expects_continue, served_by, body: Some(body) })
     }
 
-    /// Reads what of the body is to go with the head, and says from then on how long the response is awaited.
+    /// Reads the part of the body that is sent with the head, and sets the response timeout.
     pub(crate) async fn begin(&mut self) -> Result<(), ExchangeError> {
         let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
         if !self.expects_continue {
@@ -105,7 +105,8 @@ where
         Ok(())
     }
 
-    /// Asks the responders of one interest. The body's first bytes stay here until one of them has accepted.
+    /// Sends the request to the responders of one interest. The first bytes of the body are kept until a responder
+    /// accepts.
     pub(crate) async fn open_native(
         &mut self,
         port: &Arc<Endpoint>,
@@ -118,9 +119,9 @@ where
         let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
         if let HeadKind::Request(head) = &mut self.head {
             head.timeout = match &self.patience {
-                // Each attempt tells how long that is from then on.
+                // Each attempt sends the time that remains from then on.
                 ResponseTimeout::Until(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
-                // Nobody knows: we shall say when it is over.
+                // The end is unknown in advance; the gateway cancels when the time is over.
                 ResponseTimeout::WhileMoving { .. } => None,
             };
         }
@@ -137,12 +138,12 @@ where
         if let Some(served_by) = &self.served_by {
             served_by.taken(opened.responder());
         }
-        // A refusal meanwhile leaves the body untouched, for others.
+        // A refusal before this point leaves the body unread, so another responder can be tried.
         if self.expects_continue && !opened.has_use_for_body().await {
             return Ok(opened);
         }
         if self.expects_continue {
-            // Only now the client is told to go on.
+            // Only now does the client receive 100 Continue.
             self.patience.moved();
         }
         if !end && let Some(mut body) = self.body.take() {
@@ -152,17 +153,17 @@ where
         Ok(opened)
     }
 
-    /// Until when the response head is awaited.
+    /// The time limit for the response head.
     pub(crate) fn patience(&self) -> ResponseTimeout {
         self.patience.clone()
     }
 
-    /// Nothing of it has been sent that cannot be sent again.
+    /// Whether the request can be sent again: no unrepeatable part of the body has been sent.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.body.is_some()
     }
 
-    /// The whole body, for one message. It stays here, too: nobody may be there to take it.
+    /// Returns the whole body for one message. A copy stays here in case no responder receives it.
     pub(crate) async fn whole_body(&mut self, limit_bytes: usize) -> Result<Bytes, ExchangeError> {
         let Some(body) = &mut self.body else { return Err(ExchangeError::Lost) };
         fill_in_time(body, limit_bytes + 1, &self.patience).await;
@@ -191,7 +192,7 @@ where
     }
 }
 
-/// Reads until `bytes` are ready or the body ends. All that comes puts off the end of `patience`.
+/// Reads until `bytes` are ready or the body ends. Every piece received extends `patience`.
 async fn fill_in_time<B>(body: &mut Outgoing<B>, bytes: usize, patience: &ResponseTimeout)
 where
     B: HttpBody<Data = Bytes>,
@@ -212,7 +213,7 @@ fn invalid(error: impl Into<BoxError>) -> ExchangeError {
     ExchangeError::InvalidRequest(Arc::new(error.into()))
 }
 
-/// The head as it travels: authority instead of `Host`, nothing reserved, nothing for this hop's eyes only.
+/// The head to send: with an authority instead of `Host`, without reserved or hop-by-hop fields.
 pub(crate) fn head(
     mut parts: http::request::Parts,
     timeout: Option<Duration>,

@@ -1,4 +1,4 @@
-//! What is announced by whom: a gateway's table, and the subscription that keeps it (`PROTOCOL.md §3`).
+//! The gateway's table of announced interests, and the subscription that maintains it (`PROTOCOL.md §3`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,21 +17,21 @@ use crate::connection::client::ConnectionState;
 use crate::connection::subscription::Subscription;
 use crate::exchange::endpoint::subject;
 
-/// An announcement that is not repeated lapses: twelve announcements missed.
+/// An announcement that is not repeated lapses after this time: twelve missed announcements.
 const LAPSE: Duration = Duration::from_secs(60);
-/// How often lapsed entries are looked for.
+/// The time between two checks for lapsed entries.
 const SWEEP: Duration = Duration::from_secs(5);
-/// Interests and responders of each that a table takes in; beyond it, new ones are not.
+/// The maximum number of interests, and of responders of each. Further ones are ignored.
 const MAX_INTERESTS: usize = 100_000;
 const MAX_RESPONDERS: usize = 10_000;
-/// An announcement is a host, a path, a method and a few names.
+/// Enough for an announcement, which consists of a host, a path, a method and a few names.
 const MAX_ANNOUNCEMENT_BYTES: usize = 8 * 1024;
 
-/// Where a request goes.
+/// The route of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Route {
     Native(Arc<NativeRoute>),
-    /// On the request's own subject; whether somebody announced it.
+    /// The request's own subject, and whether a responder announced it.
     Plain {
         announced: bool,
     },
@@ -41,9 +41,9 @@ pub(crate) enum Route {
 #[derive(Debug)]
 pub(crate) struct NativeRoute {
     pub(crate) interest: Interest,
-    /// Where exchanges with them are opened.
+    /// The subject that opens exchanges with these responders.
     pub(crate) subject: Subject,
-    /// Where their frames may come from.
+    /// The subjects that their frames may come from.
     pub(crate) replies: Replies,
 }
 
@@ -63,11 +63,11 @@ impl Entry {
     }
 }
 
-/// The gateway's table.
+/// The gateway's table of interests.
 pub(crate) struct InterestTable {
     subjects: Subjects,
     entries: RwLock<PatternMap<Entry>>,
-    /// Woken when something new is announced.
+    /// Notified when something new is announced.
     pub(crate) news: Notify,
 }
 
@@ -85,8 +85,9 @@ impl InterestTable {
         }
     }
 
-    /// Nobody answered there after all: the next match is tried, and an announcement brings it back. Whoever announced
-    /// since `asked_at` has not been asked, and plain responders are on other subjects.
+    /// Removes a route that had no responders, so the next match is tried; an announcement restores it. Responders that
+    /// announced after `asked_at` have not received the request and stay. Plain responders use other subjects and stay
+    /// too.
     pub(crate) fn forget_native(&self, route: &NativeRoute, asked_at: Instant) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = entries.get_mut(&route.interest) else { return };
@@ -152,7 +153,7 @@ impl InterestTable {
         });
     }
 
-    /// While NATS is away nobody can announce: nothing lapses for that.
+    /// Responders cannot announce while NATS is disconnected, so nothing lapses meanwhile.
     fn hold(&self, now: Instant) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|_, entry| {
@@ -161,7 +162,7 @@ impl InterestTable {
         });
     }
 
-    /// Takes in one control message. What it may speak of, its subject says.
+    /// Handles one control message. Its subject limits which interests it may change.
     fn take(&self, message: &Message) {
         let Some((registers, host)) = self.subjects.parse_interest(&message.subject) else { return };
         if message.payload.len() > MAX_ANNOUNCEMENT_BYTES {
@@ -177,7 +178,7 @@ impl InterestTable {
         }
     }
 
-    /// Keeps the table for as long as the subscription lives.
+    /// Maintains the table for as long as the subscription lives.
     pub(crate) async fn keep(
         self: Arc<Self>,
         mut announcements: Subscription,

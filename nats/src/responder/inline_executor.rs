@@ -1,36 +1,36 @@
-//! Where an exchange begins at a responder: in the task that takes messages, while services are quick.
+//! Decides where a responder's exchange begins: in the task that reads messages, while services are quick.
 //!
-//! Many services answer at once. A task for each of those exchanges costs as much as the answer, and its frame leaves
-//! alone; taken one after the other, the answers to all that has arrived leave together. A service that computes has
-//! tasks of its own, and so all processors.
+//! Many services respond at once. A separate task for each exchange costs as much as the response itself, and its frame
+//! is written alone; handled one after the other, the responses to all received requests are written together. A
+//! service that computes runs in separate tasks and so uses all processors.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-/// What a first step may take here on average: several times an answer that is there, half of a small guest's.
+/// The average time allowed for a first step here: several times a ready response, half of a small guest's.
 const QUICK: Duration = Duration::from_micros(10);
-/// What they may take beyond that, together, before they begin elsewhere.
+/// The total time beyond that average before exchanges begin in separate tasks.
 const MOST_DEBT: Duration = Duration::from_micros(500);
-/// No single one counts for more: the kernel may have had other plans with this thread.
+/// The most that one exchange counts, because the kernel may have preempted the thread.
 const MOST_COUNTED: Duration = Duration::from_micros(200);
-/// So many begin in tasks of their own then, before another is tried here.
+/// The number of exchanges that then begin in separate tasks before the next is tried here.
 const ELSEWHERE: u32 = 1_000;
 
-/// Begins the exchanges of one service. One task takes the messages: nobody counts at the same time.
+/// Begins the exchanges of one service. Only one task reads the messages, so the counters have one writer.
 #[derive(Debug, Default)]
 pub(crate) struct InlineExecutor {
-    /// Nanoseconds.
+    /// In nanoseconds.
     debt: AtomicU64,
-    /// How many more begin elsewhere.
+    /// The number of exchanges still to begin in separate tasks.
     elsewhere: AtomicU32,
 }
 
 impl InlineExecutor {
-    /// Runs an exchange: here if it ends at once, in a task of its own otherwise.
+    /// Runs an exchange: here if it ends at once, otherwise in a separate task.
     pub(crate) fn take(&self, exchange: impl Future<Output = ()> + Send + 'static) {
-        // Some kilobytes, which are moved once, and not each time that somebody takes it over.
+        // The future has some kilobytes: boxed, it is moved once instead of at each hand-over.
         let mut exchange = Box::pin(exchange);
         let elsewhere = self.elsewhere.load(Ordering::Relaxed);
         if elsewhere > 0 {
@@ -39,7 +39,7 @@ impl InlineExecutor {
             return;
         }
         let begin = Instant::now();
-        // Whatever it registers with nobody, it registers again in its task.
+        // The no-op waker loses wake-ups; the first poll in the new task registers again.
         let is_over = exchange.as_mut().now_or_never().is_some();
         self.took(begin.elapsed());
         if !is_over {

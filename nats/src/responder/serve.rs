@@ -1,4 +1,4 @@
-//! One native exchange at a responder: take the head, call the service, send the response (`PROTOCOL.md §5`).
+//! One native exchange at a responder: reads the head, calls the service, sends the response (`PROTOCOL.md §5`).
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -33,21 +33,21 @@ use crate::exchange::mailbox::{Carries, Terms};
 use crate::responder::HttpService;
 use crate::websocket::server::{Accepted, Offer, WebSocketUpgrade};
 
-/// What all exchanges of one interest share.
+/// The state that all exchanges of one interest share.
 pub(crate) struct Serving {
     pub(crate) port: Arc<Endpoint>,
-    /// Where frames of this interest's host come in.
+    /// The inbox for frames of this interest's host.
     pub(crate) inbox: Inbox,
     pub(crate) host: Host,
-    /// The responder drains: its WebSockets go elsewhere.
+    /// Cancelled when the responder drains: its WebSockets move to other responders.
     pub(crate) draining: CancellationToken,
-    /// The grace period is over.
+    /// Cancelled when the grace period is over.
     pub(crate) force_close: CancellationToken,
-    /// The largest WebSocket message.
+    /// The largest WebSocket message, in bytes.
     pub(crate) max_message_bytes: usize,
 }
 
-/// Where the answers to one `HEAD` go.
+/// The destination of the responses to one `HEAD`.
 struct Return {
     id: ExchangeId,
     to: Subject,
@@ -55,7 +55,7 @@ struct Return {
 }
 
 impl Return {
-    /// `None` when the reply is not a gateway's inbox: nothing is published anywhere else.
+    /// Returns `None` if the reply is not a gateway's inbox: nothing may be published elsewhere.
     fn of(serving: &Serving, reply: Option<Subject>) -> Option<Self> {
         let to = reply.filter(|reply| serving.port.subjects.gateway_replies().cover(reply))?;
         let id = Inbox::exchange_of(&to)?;
@@ -68,14 +68,14 @@ impl Return {
     }
 }
 
-/// Says no before any work was done.
+/// Refuses an exchange before any work is done.
 pub(crate) fn refuse(serving: &Serving, message: Message) {
     if let Some(back) = Return::of(serving, message.reply) {
         back.send_soon(&serving.port, &Frame::Refused(RefusedCode::Busy));
     }
 }
 
-/// Serves one exchange to its end.
+/// Serves one exchange until it ends.
 pub(crate) async fn serve<S: HttpService>(serving: &Serving, service: S, message: Message) {
     let Some(back) = Return::of(serving, message.reply) else {
         return debug!(subject = %message.subject, "request ignored: the reply subject is not a gateway inbox");
@@ -107,7 +107,7 @@ pub(crate) async fn serve<S: HttpService>(serving: &Serving, service: S, message
     }
 }
 
-/// What is left of a `HEAD` frame without its head.
+/// The fields of a `HEAD` frame besides its head.
 struct Opening {
     end: bool,
     limit: u64,
@@ -115,7 +115,7 @@ struct Opening {
 }
 
 fn open(payload: Bytes) -> Result<(RequestHead, Opening), FrameError> {
-    // The head may live as long as the exchange: it must not keep a whole read buffer of the connection with it.
+    // Copied: the head may live as long as the exchange and must not keep a whole read buffer of the connection alive.
     match Frame::decode(Bytes::copy_from_slice(&payload))? {
         Frame::Head(HeadFrame { head: HeadKind::Request(head), end, limit, body }) => {
             Ok((*head, Opening { end, limit, body }))
@@ -124,15 +124,15 @@ fn open(payload: Bytes) -> Result<(RequestHead, Opening), FrameError> {
     }
 }
 
-/// One exchange. Its place in the registry is taken only when frames may come in for it.
+/// One exchange. It enters the registry only when frames may arrive for it.
 struct Served<'a, S> {
     serving: &'a Serving,
     /// Taken by the call.
     service: Option<S>,
     back: Return,
-    /// What the gateway lets us send.
+    /// The credit that the gateway granted.
     limit: u64,
-    /// What it may send.
+    /// The credit granted to the gateway.
     granted: u64,
     carries: Carries,
     exchange: Option<Arc<Exchange>>,
@@ -143,7 +143,7 @@ impl<S: HttpService> Served<'_, S> {
         let body = if opening.end {
             Body::whole(opening.body)
         } else {
-            // What waits for a word is not to come before somebody reads.
+            // With `Expect: 100-continue` the body must not arrive before the service reads it.
             let granted = if head.expects_continue() { 0 } else { window(Carries::Bytes) };
             let Some(exchange) = self.register(granted) else { return };
             self.granted = granted;
@@ -160,7 +160,7 @@ impl<S: HttpService> Served<'_, S> {
         }
     }
 
-    /// Asks the service whether it takes a WebSocket, and keeps the exchange for as long as somebody owns it.
+    /// Offers a WebSocket to the service, and keeps the exchange for as long as the WebSocket has an owner.
     async fn run_websocket(mut self, epoch: ConnectionEpoch, head: RequestHead) {
         if self.serving.draining.is_cancelled() {
             return self.back.send_soon(&self.serving.port, &Frame::Refused(RefusedCode::Draining));
@@ -224,7 +224,7 @@ impl<S: HttpService> Served<'_, S> {
         self.respond(response).await;
     }
 
-    /// Takes the exchange's place in the registry. `None` when the id is in use: somebody repeats a `HEAD`.
+    /// Registers the exchange. Returns `None` if the id is in use, because a `HEAD` was repeated.
     fn register(&mut self, granted: u64) -> Option<Arc<Exchange>> {
         if let Some(exchange) = &self.exchange {
             return Some(exchange.clone());
@@ -242,7 +242,7 @@ impl<S: HttpService> Served<'_, S> {
         exchange
     }
 
-    /// Calls the service. `None` when the gateway has gone, or the grace period is over.
+    /// Calls the service. Returns `None` if the gateway is gone or the grace period is over.
     async fn call(&mut self, request: Request<Body>) -> Option<Result<Response<S::ResponseBody>, BoxError>> {
         let called = AssertUnwindSafe(call(self.service.take()?, request));
         let mut called = pin!(called.catch_unwind());
@@ -255,7 +255,8 @@ impl<S: HttpService> Served<'_, S> {
             }
             self.register(0)?;
         } else if let Poll::Ready(result) = poll_once(&mut called).await {
-            // A service that is busy says so at once: accepting first would let nobody else be asked.
+            // A busy service refuses at its first poll: after an acceptance the gateway could not try another
+            // responder.
             let result = flatten(result);
             let is_refusal = matches!(&result, Err(error) if error.is::<Refused>());
             if !is_refusal && let Some(exchange) = &self.exchange {
@@ -275,7 +276,7 @@ impl<S: HttpService> Served<'_, S> {
 
     async fn respond(mut self, response: Response<S::ResponseBody>) {
         let (parts, body) = response.into_parts();
-        // A body may panic as well as the service.
+        // The body may panic as well as the service.
         let begun = AssertUnwindSafe(async {
             let mut body = Outgoing::new(body);
             inline::of_response(&mut body).await;
@@ -345,14 +346,14 @@ impl<S: HttpService> Served<'_, S> {
     }
 }
 
-/// At a responder, a peer that does not read any more ends everything: readers of the request hear of it, too.
+/// Ends the whole exchange when the peer stops reading, so that readers of the request body learn it, too.
 fn gone(exchange: &Exchange, stop: Stop) {
     if stop == Stop::Unread {
         exchange.mailbox.fail(Failure::Cancelled);
     }
 }
 
-/// One call of a tower service, in either dialect: ready first, then the request.
+/// Calls a tower service in either dialect: waits until it is ready, then passes the request.
 pub(crate) async fn call<S: HttpService>(
     mut service: S,
     request: Request<Body>,
@@ -361,7 +362,7 @@ pub(crate) async fn call<S: HttpService>(
     service.call(request).await.map_err(Into::into)
 }
 
-/// What a future has at its first poll.
+/// Polls a future once.
 async fn poll_once<F: Future + Unpin>(mut future: F) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await
 }
@@ -372,7 +373,7 @@ fn flatten<T>(result: Caught<T>) -> Result<T, BoxError> {
     result.unwrap_or_else(|_| Err("the service panicked".into()))
 }
 
-/// An error and everything behind it, for the log.
+/// Formats an error and all its sources, for the log.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! The incoming half of an exchange whose bodies are messages: parts become whole messages again.
+//! The incoming half of an exchange whose bodies are messages: assembles parts to whole messages.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,7 +11,7 @@ use crate::exchange::flow_control::Reading;
 use crate::exchange::handle::Exchange;
 use crate::exchange::mailbox::Carries;
 
-/// What comes out, and how many frames it and everything before it took.
+/// A received message or close, and the number of frames up to its end.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) item: Item,
@@ -24,22 +24,22 @@ pub(crate) enum Item {
     Close(Close),
 }
 
-/// Why nothing more comes out.
+/// Why reading has ended.
 #[derive(Debug)]
 pub(crate) enum ReadError {
     Failed(Failure),
-    /// A message is larger than this side takes.
+    /// A message exceeds this side's limit.
     TooLarge,
-    /// The peer does not speak this protocol. It has been told.
+    /// The peer violated the protocol. It has been notified.
     Invalid(&'static str),
 }
 
-/// See the module.
+/// Reads messages; see the module.
 pub(crate) struct MessageReader {
     exchange: Arc<Exchange>,
     reading: Reading,
     limit_bytes: usize,
-    /// Frames taken so far, the peer's `HEAD` among them.
+    /// Frames read so far, including the peer's `HEAD`.
     taken: u64,
     partial: Option<Partial>,
 }
@@ -51,7 +51,7 @@ struct Partial {
 }
 
 impl MessageReader {
-    /// `granted` is what the peer was told it may send; its `HEAD` has been taken.
+    /// `granted` is the credit that the peer has; its `HEAD` has been read.
     pub(crate) fn new(exchange: Arc<Exchange>, granted: u64, limit_bytes: usize) -> Self {
         Self {
             exchange,
@@ -62,7 +62,7 @@ impl MessageReader {
         }
     }
 
-    /// Takes whatever is there until a message is whole. Taking grants credit.
+    /// Reads frames until a message is complete. Reading grants credit.
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Result<Received, ReadError>> {
         loop {
             let frame = ready!(self.exchange.mailbox.poll_frame(cx)).map_err(ReadError::Failed)?;
@@ -88,7 +88,7 @@ impl MessageReader {
                 self.take_part(kind, flags.again, bytes, flags.more)
             }
             Ok(Frame::Close { code, reason, .. }) => {
-                // What a code says past 16 bits, nobody knows.
+                // A code beyond 16 bits has no meaning.
                 let code = u16::try_from(code).unwrap_or(Close::NO_CODE);
                 Ok(Some(Item::Close(Close::new(code, reason))))
             }

@@ -1,4 +1,4 @@
-//! The outgoing half of an exchange whose bodies are messages: each is kept until the peer has handled it.
+//! The outgoing half of an exchange whose bodies are messages: keeps each message until the peer has handled it.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,48 +12,48 @@ use h8s_wire::{
 use crate::exchange::failure::{Failure, Stop};
 use crate::exchange::handle::Exchange;
 
-/// Parts of a message are of this size, so that two of them and what they cost fit the smallest window.
+/// The size of a message part. Two parts and their cost fit the smallest window.
 pub(crate) const PART_BYTES: usize = 64 * 1024;
-/// Room that a `MESSAGE` frame takes beside its bytes: kind, sequence, flags.
+/// The bytes of a `MESSAGE` frame besides its payload: kind, sequence, flags.
 const MESSAGE_OVERHEAD_BYTES: usize = 10;
-/// What the largest part costs.
+/// The cost of the largest part.
 const PART_COST: u64 = frame_cost(PART_BYTES + MESSAGE_OVERHEAD_BYTES);
-/// What the largest `CLOSE` costs.
+/// The cost of the largest `CLOSE`.
 const CLOSE_COST: u64 = frame_cost(MAX_CLOSE_REASON_BYTES + MESSAGE_OVERHEAD_BYTES);
-/// What may be kept beside a message that is being handled: twice what the largest window lets be under way.
+/// The bytes that may be kept besides a message that is being handled: twice the largest window.
 const KEPT_BYTES: usize = 2 * 1024 * 1024;
 
-/// See the module.
+/// Writes messages; see the module.
 pub(crate) struct MessageWriter {
     exchange: Arc<Exchange>,
-    /// What has been sent so far, against the peer's limit.
+    /// The credit spent so far, against the peer's limit.
     spent: u64,
     /// The number of the next frame.
     next: u64,
-    /// A message has been begun, and not ended.
+    /// A message has begun and is not complete.
     is_within: bool,
-    /// While more than this is kept, nothing more is sent: credit is the peer's to give, our memory is not.
+    /// Sending pauses while more than this is kept: the peer controls the credit, this limit bounds our memory.
     most_kept_bytes: usize,
 }
 
 impl MessageWriter {
-    /// Our `HEAD` was frame 0. The peer handles messages of up to `message_bytes` whole, and until then they are kept.
+    /// Our `HEAD` was frame 0. The peer handles messages of up to `message_bytes` whole; they are kept until then.
     pub(crate) fn new(exchange: Arc<Exchange>, message_bytes: usize) -> Self {
         let most_kept_bytes = message_bytes.saturating_add(KEPT_BYTES);
         Self { exchange, spent: 0, next: 1, is_within: false, most_kept_bytes }
     }
 
-    /// Whether a part of any size may be sent now.
+    /// Whether a part of any size can be sent now.
     pub(crate) fn has_room(&self) -> bool {
         self.exchange.mailbox.has_room(self.spent + PART_COST, self.most_kept_bytes)
     }
 
-    /// Waits until it [has room](Self::has_room), or sending is over.
+    /// Waits until it [has room](Self::has_room), or sending has ended.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
         self.exchange.mailbox.poll_room(cx, self.spent + PART_COST, self.most_kept_bytes)
     }
 
-    /// The same for a `CLOSE`, which is small.
+    /// Like [`poll_room`](Self::poll_room), for a `CLOSE`, which is small.
     pub(crate) fn poll_room_to_close(&self, cx: &Context<'_>) -> Poll<Result<(), Stop>> {
         self.exchange.mailbox.poll_room(cx, self.spent + CLOSE_COST, usize::MAX)
     }
@@ -64,7 +64,7 @@ impl MessageWriter {
         self.publish(frame).await;
     }
 
-    /// The same without waiting for NATS: for parts that are said again.
+    /// Like [`send_part`](Self::send_part), without waiting for NATS: for parts that are sent again.
     pub(crate) fn queue_part(&mut self, kind: MessageKind, bytes: Bytes, more: bool, again: bool) {
         let frame = self.part(kind, bytes, more, again);
         self.queue(frame);
@@ -81,14 +81,14 @@ impl MessageWriter {
         self.queue(Frame::Close { sequence: self.next, code, reason });
     }
 
-    /// The same from where nothing can be awaited and nobody is left to see to it.
+    /// Sends a close where nothing can be awaited and no later retry is possible.
     pub(crate) fn close_now(&mut self, close: &Close) {
         let (code, reason) = (close.code.into(), close.reason.clone());
         self.exchange.leave_with(&Frame::Close { sequence: self.next, code, reason });
     }
 
-    /// Sends a whole message, in parts, as credit comes. After one that was cut off, by a caller that did not wait for
-    /// its end, nothing can be sent: it would become part of that message.
+    /// Sends a whole message, in parts, as credit arrives. If a caller dropped an earlier call midway, sending fails:
+    /// the new message would become part of that one.
     pub(crate) async fn send(&mut self, message: &Message) -> Result<(), Stop> {
         if self.is_within {
             let reason = "a message was cut off".to_owned();
@@ -108,8 +108,8 @@ impl MessageWriter {
         }
     }
 
-    /// Keeps the frame, and hands it to NATS unless it is away or something older must go first. A caller that does
-    /// not wait for the end of it leaves no hole.
+    /// Keeps the frame and passes it to NATS, unless NATS is disconnected or an older frame must go first. A caller
+    /// that drops the future leaves no gap.
     async fn publish(&mut self, frame: Frame) {
         let Some(frame) = self.account(&frame) else { return };
         let exchange = &*self.exchange;
@@ -129,7 +129,7 @@ impl MessageWriter {
     }
 
     fn account(&mut self, frame: &Frame) -> Option<Bytes> {
-        // A part is smaller than a frame, and a reason is cut: there is nothing that does not fit.
+        // Encoding cannot fail: a part is smaller than a frame, and a reason is truncated.
         let frame = frame.encode().ok()?;
         self.spent += frame_cost(frame.len());
         self.next += 1;
@@ -142,7 +142,7 @@ impl MessageWriter {
     }
 }
 
-/// A frame that may not have reached NATS: it is sent again, from a task that is not dropped in the middle.
+/// A frame that may not have reached NATS. It is sent again from a task that is not dropped midway.
 struct Unpublished<'a> {
     exchange: &'a Exchange,
     sequence: u64,

@@ -1,4 +1,4 @@
-//! A gateway asks whether a responder takes a WebSocket, for the first time or again (`PROTOCOL.md §6`).
+//! A gateway's request to open or reopen a WebSocket at a responder (`PROTOCOL.md §6`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,26 +29,26 @@ use crate::websocket::message_reader::MessageReader;
 use crate::websocket::message_writer::MessageWriter;
 use crate::websocket::upstream_session::UpstreamSession;
 
-/// How long a responder may take to say that it has the question, before another is asked: those that are there say so
-/// at once.
+/// The time limit for a responder to accept the request before another is tried: running responders accept at once.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What became of asking.
+/// The outcome of a request to open a WebSocket.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is taken apart as soon as it is there")]
 pub enum UpgradeOutcome {
     /// The client gets its 101 with these fields; then call [`UpstreamSession::establish`].
     Accepted {
-        /// `sec-websocket-protocol`, if one was chosen, and what else the responder says.
+        /// `sec-websocket-protocol`, if a subprotocol was chosen, and the responder's other fields.
         headers: HeaderMap,
-        /// The way to the responder.
+        /// The session with the responder.
         session: UpstreamSession,
     },
-    /// The client gets this instead.
+    /// The client receives this response instead.
     Refused(Response<Body>),
 }
 
-/// A responder that has taken the WebSocket, and both directions to it. Dropped, it is told that nobody is left.
+/// A responder that has accepted the WebSocket, and both directions of the exchange. Dropping it cancels the exchange
+/// at the responder.
 pub(crate) struct NativeSession {
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) reader: MessageReader,
@@ -63,12 +63,12 @@ impl Drop for NativeSession {
     }
 }
 
-/// The upgrade request, as often as it has to be said.
+/// The upgrade request, kept so that it can be sent again.
 pub(crate) struct WebSocketRequest {
     pub(crate) host: Host,
     pub(crate) connection: ConnectionId,
     path: PathTokens,
-    /// Its head in a frame: a tenth of what the maps of a head take, for as long as the client is connected.
+    /// Its head as a frame, kept while the client is connected: it takes a tenth of the memory of a head's maps.
     head: Bytes,
     epoch: u64,
     served_by: Option<ServedBy>,
@@ -93,7 +93,7 @@ impl WebSocketRequest {
         Ok(Self { host: host.clone(), connection, path, head: frame, epoch: 0, served_by })
     }
 
-    /// What everybody learns about the connection.
+    /// The connection's entry in the directories.
     pub(crate) fn entry(&self, gateway: &Gateway, protocol: Option<String>) -> Option<ConnectionEntry> {
         let head = self.head()?;
         let text = |(name, value): (&header::HeaderName, &HeaderValue)| {
@@ -115,7 +115,7 @@ impl WebSocketRequest {
         })
     }
 
-    /// Where its messages go in the plain dialect.
+    /// The subject of its messages in the plain dialect.
     pub(crate) fn subject(&self, gateway: &Gateway) -> h8s_wire::Subject {
         gateway.bus.subjects.websocket(&self.host, &self.path)
     }
@@ -127,7 +127,7 @@ impl WebSocketRequest {
         }
     }
 
-    /// From now on only this subprotocol is offered, or none: the client has been told.
+    /// Restricts later requests to this subprotocol, or to none: the client has received the choice.
     pub(crate) fn settle(&mut self, protocol: Option<&str>) {
         let Some(mut head) = self.head() else { return };
         head.headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
@@ -135,13 +135,13 @@ impl WebSocketRequest {
             head.headers.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
         }
         if let Ok(frame) = encode_head(&HeadKind::Request(Box::new(head)), false, 0, b"") {
-            // Without the room that encoding reserved.
+            // Copied without the spare capacity of the encoding.
             self.head = Bytes::copy_from_slice(&frame);
         }
     }
 
-    /// Asks the responders of one interest, as `epoch` says. One that is there takes the question at once, within
-    /// `patience`, however long the answer takes.
+    /// Sends the request to the responders of one interest, as part of `epoch`. A running responder accepts the request
+    /// at once, within `patience`, even if its response takes long.
     async fn ask_native(
         &self,
         gateway: &Gateway,
@@ -177,7 +177,7 @@ impl WebSocketRequest {
         }
     }
 
-    /// Asks until somebody says yes or no, or nobody is left to ask.
+    /// Tries responders until one accepts or refuses the WebSocket, or none is left.
     pub(crate) async fn ask(mut self, gateway: &Arc<Gateway>) -> Result<UpgradeOutcome, ExchangeError> {
         let patience = gateway.config().wait_for_responder.map(|wait| Instant::now() + wait);
         let mut refusals = REFUSAL_PAUSES.iter();
@@ -204,7 +204,7 @@ impl WebSocketRequest {
                     gateway.interest.forget_native(&route, asked_at);
                     let others = gateway.interest.route(&self.host, &MethodPattern::WebSocket, &self.path);
                     if !matches!(others, Route::Native(_)) {
-                        // It was native a moment ago: nobody said that they speak plain.
+                        // The route was native a moment ago, so a plain responder is unlikely.
                         match patience.is_some_and(|until| Instant::now() < until) {
                             true => gateway.responder_pause().await,
                             false if matches!(others, Route::Plain { announced: true }) => {}
@@ -212,7 +212,7 @@ impl WebSocketRequest {
                         }
                     }
                 }
-                // One that stops before it has answered has done nothing that lasts.
+                // A responder that stopped before it responded has done nothing lasting.
                 ExchangeError::Refused(_)
                 | ExchangeError::Aborted { code: AbortCode::Moving | AbortCode::Stopping, .. } => {
                     match refusals.next() {
@@ -225,7 +225,8 @@ impl WebSocketRequest {
         }
     }
 
-    /// Asks again, since whoever had it is gone: until somebody takes it, or `until`. `None`: nobody does.
+    /// Reopens the WebSocket after its responder was lost, until a responder accepts or `until`. Returns `None` if none
+    /// does.
     pub(crate) async fn ask_again(
         mut self,
         gateway: Arc<Gateway>,
@@ -254,7 +255,7 @@ impl WebSocketRequest {
         (self, None)
     }
 
-    /// The client cannot be told of another subprotocol.
+    /// The subprotocol of a connected client cannot change.
     fn is_settled_on(&self, headers: &HeaderMap) -> bool {
         let settled = self.head().and_then(|head| chosen(&head.headers).map(ToOwned::to_owned));
         chosen(headers) == settled.as_deref()
@@ -262,7 +263,7 @@ impl WebSocketRequest {
 }
 
 impl Gateway {
-    /// Waits until NATS is there. How long that took.
+    /// Waits until NATS is connected. Returns how long that took.
     async fn time_away(&self) -> Duration {
         let began = Instant::now();
         let mut state = self.bus.native.state.clone();
@@ -270,7 +271,7 @@ impl Gateway {
         began.elapsed()
     }
 
-    /// Until an announcement or the next look, whichever comes first; not everybody at the same moment.
+    /// Waits for an announcement or the next attempt, whichever comes first. A random part spreads the attempts.
     async fn responder_pause(&self) {
         let jitter = rand::rng().random_range(0.5..1.5);
         let pause = RESPONDER_PAUSE.mul_f64(jitter);

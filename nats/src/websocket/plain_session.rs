@@ -1,5 +1,5 @@
-//! A WebSocket in the plain dialect: each message a NATS message, answers by the connection's push inbox
-//! (`PROTOCOL.md §6`).
+//! A WebSocket in the plain dialect: each message is a NATS message, and responses arrive at the connection's push
+//! inbox (`PROTOCOL.md §6`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,19 +19,19 @@ use crate::presence::local::OpenConnection;
 use crate::requester::Gateway;
 use crate::websocket::open::WebSocketRequest;
 
-/// See the module.
+/// A session in the plain dialect; see the module.
 pub(crate) struct PlainSession {
     connection: Connection,
     id: ConnectionId,
     /// The subject of its messages.
     to: Subject,
-    /// The reply of its messages.
+    /// The reply subject of its messages.
     push: Subject,
-    /// Parts of a message that is not yet whole.
+    /// The parts of an incomplete message.
     partial: BytesMut,
-    /// Who is told that nobody takes its messages.
+    /// Notified when its messages have no subscriber.
     open: Option<Arc<OpenConnection>>,
-    /// While NATS is away.
+    /// Pending while NATS is disconnected.
     back: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -70,7 +70,7 @@ impl PlainSession {
         result
     }
 
-    /// Waits until nobody takes its messages.
+    /// Waits until its messages have no subscriber.
     pub(crate) fn poll_over(&self, cx: &Context<'_>) -> Poll<Close> {
         match &self.open {
             Some(open) => open.poll_unserved(cx).map(|()| Close::new(1011, "nobody answers here")),
@@ -78,7 +78,7 @@ impl PlainSession {
         }
     }
 
-    /// Gathers parts, and publishes a message when it is whole.
+    /// Collects parts, and publishes each message when it is complete.
     pub(crate) async fn send(&mut self, kind: MessageKind, part: Bytes, more: bool) -> Result<(), Close> {
         let message = if more || !self.partial.is_empty() {
             self.partial.extend_from_slice(&part);
@@ -112,7 +112,8 @@ impl PlainSession {
             Ok(()) => Ok(()),
             Err(PublishError::TooLarge) => Err(too_large()),
             Err(error) => {
-                // The plain dialect has no word for what was lost: better an end that everybody sees.
+                // The plain dialect cannot report a lost message, so the connection is closed: the end is visible to
+                // both sides.
                 debug!(connection = %self.id, %error, "a message could not be published");
                 Err(Close::new(1011, "the message could not be passed on"))
             }

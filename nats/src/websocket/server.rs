@@ -15,7 +15,7 @@ use crate::exchange::handle::Exchange;
 use crate::websocket::message_reader::{Item, MessageReader, ReadError};
 use crate::websocket::message_writer::MessageWriter;
 
-/// How long a gateway may take to pass on a close.
+/// The time limit for a gateway to confirm a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An offered WebSocket. A service finds it in the extensions of a `CONNECT` request.
@@ -24,7 +24,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct WebSocketUpgrade {
     epoch: ConnectionEpoch,
-    /// Extensions are cloned by middleware; only one clone can accept.
+    /// Middleware clones extensions; only one clone can accept.
     offer: Arc<std::sync::Mutex<Option<Offer>>>,
 }
 
@@ -32,7 +32,7 @@ pub struct WebSocketUpgrade {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
-    /// This upgrade, or a clone of it, has been accepted already.
+    /// This upgrade, or a clone of it, has already been accepted.
     #[error("the WebSocket has already been accepted")]
     AlreadyAccepted,
     /// The subprotocol is not a valid header value.
@@ -40,26 +40,26 @@ pub enum AcceptError {
     InvalidProtocol(String),
 }
 
-/// What a responder was offered.
+/// The state of an offered WebSocket.
 pub(crate) struct Offer {
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) epoch: ConnectionEpoch,
-    /// What the gateway was told it may send.
+    /// The credit granted to the gateway.
     pub(crate) granted: u64,
     pub(crate) max_message_bytes: usize,
-    /// The responder drains: somebody else takes its connections.
+    /// Cancelled when the responder drains: its connections move to other responders.
     pub(crate) draining: CancellationToken,
-    /// Whether the gateway has our `HEAD`.
+    /// Whether the gateway has received our `HEAD`.
     pub(crate) opened: watch::Receiver<bool>,
-    /// Held for as long as somebody owns the connection.
+    /// Held for as long as the connection has an owner.
     pub(crate) owned: mpsc::Sender<Infallible>,
 }
 
-/// How a WebSocket is accepted.
+/// The options of an acceptance.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Accept {
-    /// The subprotocol; one of those offered in `sec-websocket-protocol`.
+    /// The subprotocol: one of those offered in `sec-websocket-protocol`.
     pub protocol: Option<String>,
     /// Whether the connection depends on state of this process. If so, the gateway closes it with 1012 when this process
     /// is lost, instead of reopening it at another responder. Default `false`.
@@ -82,7 +82,7 @@ impl Accept {
     }
 }
 
-/// In the extensions of a response that accepts.
+/// Marks a response that accepts, in its extensions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accepted {
     pub(crate) holds_state: bool,
@@ -93,18 +93,18 @@ impl WebSocketUpgrade {
         Self { epoch: offer.epoch, offer: Arc::new(std::sync::Mutex::new(Some(offer))) }
     }
 
-    /// The connection's id, made by the gateway.
+    /// The connection's id, assigned by the gateway.
     pub fn connection(&self) -> ConnectionId {
         self.epoch.connection
     }
 
     /// Whether another responder accepted this connection before and was lost. The client already has its 101, and the
-    /// request offers only the subprotocol that was chosen then.
+    /// request offers only the subprotocol chosen then.
     pub fn is_reopened(&self) -> bool {
         self.epoch.epoch > 0
     }
 
-    /// Accepts. The service must return the response; nothing is sent before.
+    /// Accepts the WebSocket. The service must return the response; nothing is sent before.
     ///
     /// # Errors
     /// [`AcceptError`], if it was accepted before or the subprotocol cannot be sent.
@@ -140,9 +140,9 @@ pub enum Incoming {
     },
     /// The client closed or vanished (1006), or the gateway closed. The final event.
     Close(Close),
-    /// This process drains and another responder takes over the connection. The final event.
+    /// This process drains, and another responder takes over the connection. The final event.
     Moved,
-    /// The gateway cannot be reached any more. The final event.
+    /// The gateway is unreachable. The final event.
     Disconnected {
         /// Whether the connection is closed. Otherwise another responder owns it.
         closed: bool,
@@ -156,7 +156,7 @@ pub struct WebSocket {
     reader: MessageReader,
     sender: WebSocketSender,
     draining: CancellationToken,
-    /// Frames of the message that its owner is working on, and everything before it.
+    /// The number of frames up to the end of the message that the owner is handling.
     in_hand: Option<u64>,
     last: Option<Incoming>,
     _owned: mpsc::Sender<Infallible>,
@@ -179,7 +179,7 @@ impl WebSocket {
         }
     }
 
-    /// The connection's id, made by the gateway.
+    /// The connection's id, assigned by the gateway.
     pub fn connection(&self) -> ConnectionId {
         self.connection
     }
@@ -193,7 +193,7 @@ impl WebSocket {
         if let Some(last) = &self.last {
             return last.clone();
         }
-        // What is not accepted yet cannot be handed over.
+        // A connection that is not accepted yet cannot be handed over.
         let _ = self.sender.0.opened.clone().wait_for(|opened| *opened).await;
         if let Some(frames) = self.in_hand.take() {
             self.exchange.handled_in_order(frames).await;
@@ -216,8 +216,8 @@ impl WebSocket {
         incoming
     }
 
-    /// Waits until the connection moves to another responder or is lost, for an owner that has received a message and not
-    /// started to handle it. That message stays unacknowledged.
+    /// Waits until the connection moves to another responder or is lost. For an owner that has received a message and
+    /// not started to handle it; that message stays unacknowledged.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -238,8 +238,8 @@ impl WebSocket {
         Incoming::Moved
     }
 
-    /// Whether an exchange that failed has taken the connection with it: it goes on where the gateway has opened it
-    /// again, or will, since our own process stops.
+    /// Whether the connection ended together with its failed exchange. It continues if the gateway has reopened it
+    /// elsewhere, or will do so because this process stops.
     fn is_over(&self) -> bool {
         !matches!(
             self.exchange.mailbox.failure(),
@@ -283,7 +283,7 @@ impl WebSocket {
         }
         let (sender, said) = (self.sender.clone(), close.clone());
         let mut closing = std::pin::pin!(sender.close(&said));
-        // Until the gateway has it, dropping this gives the connection up.
+        // Until the gateway has the close, dropping this gives the connection up.
         loop {
             match tokio::time::timeout(CLOSE_TIMEOUT, &mut closing).await {
                 Ok(Ok(())) => {
@@ -295,7 +295,7 @@ impl WebSocket {
                     self.last = Some(Incoming::Disconnected { closed });
                     return closed;
                 }
-                // What cannot be said while NATS is away is said afterwards.
+                // The close is sent after the reconnect.
                 Err(_) if !self.exchange.port.connection.is_connected() => {
                     let mut state = self.exchange.port.connection.state.clone();
                     let _ = state.wait_for(|state| state.connected).await;

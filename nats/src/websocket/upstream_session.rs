@@ -1,4 +1,4 @@
-//! The NATS side of one client's WebSocket, in whichever dialect. It outlives its responder (`PROTOCOL.md §6`).
+//! The upstream session of one client's WebSocket, in either dialect. It outlives its responder (`PROTOCOL.md §6`).
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -20,33 +20,33 @@ use crate::websocket::message_reader::{Item, ReadError, Received};
 use crate::websocket::open::{NativeSession, WebSocketRequest};
 use crate::websocket::plain_session::PlainSession;
 
-/// Beyond the time for finding another responder: how long one may take to handle what was sent before the end.
+/// The time limit for a responder to handle the messages sent before the end, beyond the time for finding another one.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a client's connection hears from the other side of NATS.
+/// An event of the upstream session for the client's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamEvent {
     /// There is room again: [`UpstreamSession::send`] may be called.
     Room,
-    /// For the client, whole.
+    /// A complete message for the client.
     Message(Message),
-    /// The connection is to be closed with this.
+    /// The connection must be closed with this code and reason.
     Close(Close),
 }
 
-/// See the module.
+/// An upstream session; see the module.
 pub struct UpstreamSession {
     gateway: Arc<Gateway>,
     state: State,
     id: ConnectionId,
     protocol: Option<String>,
-    /// Where the connection is known to everybody else.
+    /// The connection's place in the directories.
     place: Option<Permit>,
-    /// What has to be said before anything new: it was said to a responder that is gone.
+    /// Messages to send before any new one: a lost responder may not have handled them.
     backlog: VecDeque<Again>,
-    /// What the caller knows about room.
+    /// The last state of the room that the caller knows.
     had_room: bool,
-    /// The client is gone: what is left is to hear that everything has been handled.
+    /// The client is gone; only acknowledgements are still awaited.
     is_closing: bool,
 }
 
@@ -96,12 +96,13 @@ impl UpstreamSession {
         session
     }
 
-    /// The connection's id, made by this gateway.
+    /// The connection's id, assigned by this gateway.
     pub fn id(&self) -> ConnectionId {
         self.id
     }
 
-    /// The client has its 101: everybody is told, and pushes and broadcasts reach `sink` from here on.
+    /// Call it when the client has its 101. It announces the connection; from then on pushes and broadcasts reach
+    /// `sink`.
     pub fn establish(&mut self, sink: Arc<dyn ClientSink>) {
         let request = match &self.state {
             State::Native(request, _) | State::Plain(request, _) => request,
@@ -116,7 +117,7 @@ impl UpstreamSession {
         }
     }
 
-    /// Whether [`send`](Self::send) may be called now. While it may not, do not read from the client.
+    /// Whether [`send`](Self::send) may be called now. While it is `false`, do not read from the client.
     pub fn has_room(&self) -> bool {
         match &self.state {
             State::Native(_, session) => self.backlog.is_empty() && session.writer.has_room(),
@@ -126,11 +127,11 @@ impl UpstreamSession {
         }
     }
 
-    /// Sends one part of a message from the client, of at most 64 KiB; `more` says that further parts of the same
-    /// message follow. Never fails: what is lost is sent again, or [`next`](Self::next) says that it is over.
+    /// Sends one part of a message from the client, of at most 64 KiB; `more` means that further parts of the same
+    /// message follow. Never fails: lost parts are sent again, or [`next`](Self::next) reports the end.
     ///
     /// # Cancel safety
-    /// A part is sent whole or, when the future is dropped before it was polled, not at all.
+    /// A part is sent whole, or not at all if the future is dropped before its first poll.
     pub async fn send(&mut self, kind: MessageKind, part: Bytes, more: bool) {
         match &mut self.state {
             State::Native(_, session) if self.backlog.is_empty() => {
@@ -149,7 +150,8 @@ impl UpstreamSession {
         self.had_room = self.has_room();
     }
 
-    /// The next thing to do. [`Room`](UpstreamEvent::Room) only comes after [`has_room`](Self::has_room) was false.
+    /// Returns the next event. [`Room`](UpstreamEvent::Room) follows only after [`has_room`](Self::has_room) was
+    /// `false`.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -157,8 +159,8 @@ impl UpstreamSession {
         poll_fn(|cx| self.poll_next(cx, true)).await
     }
 
-    /// The same but messages, for a client that does not take any now: room still comes, a responder that is gone is
-    /// still replaced, and the end is still told.
+    /// Like [`next`](Self::next), but without messages, for a client that cannot receive any now. It still reports room
+    /// and the end, and still replaces a lost responder.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -215,7 +217,7 @@ impl UpstreamSession {
         }
     }
 
-    /// The responder is gone, or does not speak as it should.
+    /// Handles a responder that is lost or violates the protocol.
     fn lost(&mut self, error: ReadError) {
         let over = State::Over(Close::new(1011, "the service failed"));
         let State::Native(request, session) = std::mem::replace(&mut self.state, over) else { return };
@@ -228,13 +230,13 @@ impl UpstreamSession {
             ReadError::Failed(failure) if is_survived(&failure) && session.holds_state => {
                 self.state = State::Over(Close::new(1012, "the service restarts"));
             }
-            // It has handled the close, and its word about that was lost.
+            // The responder has handled the close, and its confirmation was lost.
             ReadError::Failed(Failure::Aborted(AbortCode::Unknown, _))
                 if self.is_closing
                     && self.backlog.is_empty()
                     && session.exchange.mailbox.unacknowledged_frames() <= 1 => {}
             ReadError::Failed(failure) if is_survived(&failure) => {
-                // If it lives after all: somebody else has the connection.
+                // The responder may still be running, but it no longer owns the connection.
                 session.exchange.send_soon(&Frame::Cancel);
                 debug!(connection = %self.id, cause = ?failure, "responder lost, reopening the WebSocket");
                 self.reopen(*request, &session);
@@ -257,8 +259,8 @@ impl UpstreamSession {
         self.state = State::Reopening(Box::pin(request.ask_again(self.gateway.clone(), until)));
     }
 
-    /// The client's connection is over: the responder is told, and everybody else. Waits until the responder has
-    /// handled everything, for a minute at most unless another must be found first.
+    /// Ends the client's connection: notifies the responder and the directories. Waits until the responder has handled
+    /// everything, at most a minute unless another responder must be found first.
     pub async fn close(mut self, close: Close) {
         if let Some(place) = self.place.take() {
             place.give_up(close.clone());
@@ -276,18 +278,18 @@ impl UpstreamSession {
         self.state = State::Over(Close::new(1000, ""));
     }
 
-    /// Goes on until there is nothing that the responder has not handled.
+    /// Continues until the responder has handled everything.
     fn poll_handled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        /// Whoever floods a client that is gone must not keep a thread.
+        /// A responder that floods a disconnected client must not occupy a thread.
         const EVENTS_A_TURN: usize = 64;
         for _ in 0..EVENTS_A_TURN {
-            // What comes for the client has nobody to go to.
+            // Messages for the client have no recipient any more.
             let event = self.poll_next(cx, true);
             match (&self.state, event) {
                 (State::Over(_), _) => return Poll::Ready(()),
                 (_, Poll::Ready(_)) => {}
                 (State::Native(_, session), Poll::Pending) if self.backlog.is_empty() => {
-                    // Where sending has failed, the reader tells why, and whether somebody else is to be asked.
+                    // After a failed send, the reader reports the cause and whether another responder is tried.
                     if ready!(session.exchange.mailbox.poll_all_handled(cx)).is_ok() {
                         session.exchange.settled();
                         return Poll::Ready(());
@@ -301,14 +303,14 @@ impl UpstreamSession {
     }
 }
 
-/// Says again what has to be said again, as far as there is room. Whether there is room for more.
+/// Sends the backlog again, as far as there is room. Returns whether there is room for more.
 fn flush(backlog: &mut VecDeque<Again>, session: &mut NativeSession, cx: &Context<'_>) -> bool {
     loop {
         let room = match backlog.front() {
             Some(Again::Close(_)) => session.writer.poll_room_to_close(cx),
             Some(Again::Part { .. }) | None => session.writer.poll_room(cx),
         };
-        // A failure is for the reader to tell.
+        // The reader reports failures.
         if !matches!(room, Poll::Ready(Ok(()))) {
             return false;
         }
@@ -322,7 +324,7 @@ fn flush(backlog: &mut VecDeque<Again>, session: &mut NativeSession, cx: &Contex
     }
 }
 
-/// Another responder can go on where this one stopped.
+/// Whether another responder can continue after this failure.
 fn is_survived(failure: &Failure) -> bool {
     match failure {
         Failure::NoResponders | Failure::Silent | Failure::Disturbed => true,
@@ -333,7 +335,7 @@ fn is_survived(failure: &Failure) -> bool {
     }
 }
 
-/// What a responder says may not be what a close frame can say.
+/// Replaces a close that cannot be sent in a close frame, because responders may send any code.
 fn sendable(close: Close) -> Close {
     if close.is_sendable() || close.code == Close::NO_CODE { close } else { Close::new(1000, close.reason) }
 }
