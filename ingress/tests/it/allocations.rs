@@ -1,5 +1,5 @@
-//! What a small request allocates on the heap, at a gateway and at a native responder: each has a thread of its own, and
-//! what hyper, tokio and the NATS client allocate for it is counted as well.
+//! Heap allocations of a small request, at a gateway and at a native responder. Each has its own thread; allocations by
+//! hyper, tokio and the NATS client count too.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -15,18 +15,18 @@ use tokio::sync::oneshot;
 
 use crate::fixture::{Bus, Gateway, answering, full};
 
-/// Until maps and buffers have the size that they keep.
+/// Warm-up requests: maps and buffers reach their final size.
 const BEFORE: usize = 500;
 const COUNTED: usize = 1_000;
 
-/// A request as `curl` sends it, and one as a browser does.
+/// A request as sent by `curl`, and one as sent by a browser.
 const BARE: &str = "GET /items/42?colour=blue HTTP/1.1\r\nHost: app.example\r\n\r\n";
 const BROWSER: &str = "GET /items/42?colour=blue HTTP/1.1\r\nHost: app.example\r\nConnection: keep-alive\r\n\
     Cache-Control: max-age=0\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/html,*/*;q=0.8\r\n\
     Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nReferer: https://app.example/\r\n\
     Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-GB,en;q=0.9\r\nCookie: session=0123456789\r\n\r\n";
 
-/// Raise them for a reason only, and say it in `docs/performance.md`.
+/// Raise the limits only for a reason, and document it in `docs/performance.md`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_request_allocates_no_more_than_it_did() {
     needs!(Tool::NatsServer);
@@ -61,7 +61,7 @@ fn count(bus: &Bus, request: &str) -> (u64, u64) {
     })
 }
 
-/// One after the other, on one connection.
+/// Sends the requests in sequence, on one connection.
 fn ask(client: &mut TcpStream, request: &str, count: usize) {
     let mut answer = [0; 4096];
     for _ in 0..count {
@@ -72,7 +72,7 @@ fn ask(client: &mut TcpStream, request: &str, count: usize) {
     }
 }
 
-/// A thread that does all that one side does.
+/// A thread that does all the work of one side.
 struct Side<'scope> {
     begins: mpsc::Receiver<()>,
     turn: Option<oneshot::Sender<()>>,
@@ -81,7 +81,7 @@ struct Side<'scope> {
 }
 
 impl<'scope> Side<'scope> {
-    /// `start` gives what is to be kept, and what others want to know of it.
+    /// `start` returns a value to keep alive, and a value for the caller.
     fn start<T, R: Send + 'scope>(
         scope: &'scope Scope<'scope, '_>,
         start: impl AsyncFnOnce() -> (T, R) + Send + 'scope,

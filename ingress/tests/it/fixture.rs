@@ -24,7 +24,6 @@ use crate::support::{Running, run};
 pub(crate) type ServiceBody = UnsyncBoxBody<Bytes, BoxError>;
 type ServiceFuture = Pin<Box<dyn Future<Output = Result<Response<ServiceBody>, BoxError>> + Send>>;
 
-/// What tests are short for, and production is patient with.
 pub(crate) fn config() -> Config {
     Config { websockets: WebSocketConfig::default(), ..Config::default() }
 }
@@ -64,7 +63,7 @@ impl Gateway {
         gateway
     }
 
-    /// The same, once interest in WebSockets is known.
+    /// Waits until the gateway knows the interest in WebSockets.
     pub(crate) async fn serving(self) -> Self {
         eventually("WebSockets are announced", async || self.requester.serves_websocket(&host(), "/")).await;
         self
@@ -128,7 +127,7 @@ where
     Responder::builder(link(bus).await).serve(interest, Service(answer)).start().await.unwrap()
 }
 
-/// Accepts every WebSocket, and lets `own` have it.
+/// Accepts every WebSocket, and passes it to `own`.
 pub(crate) async fn owner<F, R>(bus: &Bus, accept: Accept, own: F) -> Responder
 where
     F: Fn(WebSocket) -> R + Clone + Send + Sync + 'static,
@@ -157,7 +156,7 @@ pub(crate) async fn echoing(bus: &Bus) -> Responder {
     owner(bus, Accept::default(), echo).await
 }
 
-/// Tells what it received, and how it ended.
+/// Reports received messages, and the end of the connection.
 pub(crate) async fn hearing(bus: &Bus) -> (Responder, tokio::sync::mpsc::UnboundedReceiver<Incoming>) {
     let (heard, received) = tokio::sync::mpsc::unbounded_channel();
     let own = move |mut websocket: WebSocket| {
@@ -166,7 +165,7 @@ pub(crate) async fn hearing(bus: &Bus) -> (Responder, tokio::sync::mpsc::Unbound
             loop {
                 let incoming = websocket.next().await;
                 let is_last = !matches!(incoming, Incoming::Message { .. });
-                // A test that has seen enough does not listen any more.
+                // The test may have dropped the receiver.
                 if heard.send(incoming).is_err() || is_last {
                     return;
                 }
@@ -189,7 +188,7 @@ pub(crate) fn text_event(text: &str) -> Event {
     Event::Text(text.to_owned())
 }
 
-/// Long enough that only an event can end it.
+/// Longer than any test: only an event ends the wait.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
-/// Short enough to wait for.
+/// Short enough for a test to wait.
 pub(crate) const SHORT: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! A running ingress on a port of the system's choice, with an upstream that is a closure; and its clients.
+//! A running ingress on a free port, with a closure as its upstream, and its clients.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-/// No event in these tests takes longer; those that are expected not to come are waited for by another event.
+/// No event in these tests takes longer. To show that an event does not happen, tests wait for another one.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) type TestBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -122,7 +122,7 @@ pub(crate) fn whole(text: &str) -> Response<TestBody> {
     Response::new(body.map_err(|never| match never {}).boxed_unsync())
 }
 
-/// A response with a body of exactly these frames, whatever its head declares.
+/// A response with a body of exactly these frames, independent of its head.
 pub(crate) fn frames(frames: Vec<Result<Frame<Bytes>, BoxError>>) -> TestBody {
     StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
@@ -131,7 +131,7 @@ pub(crate) fn data(text: &str) -> Result<Frame<Bytes>, BoxError> {
     Ok(Frame::data(Bytes::from(text.to_owned())))
 }
 
-/// A body whose frames come when the test sends them.
+/// A body whose frames the test sends.
 pub(crate) fn channel() -> (mpsc::Sender<Result<Frame<Bytes>, BoxError>>, TestBody) {
     let (sender, mut receiver) = mpsc::channel(16);
     let stream = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
@@ -150,7 +150,7 @@ pub(crate) async fn dropped(mut notice: watch::Receiver<()>) {
     in_time(async move { while notice.changed().await.is_ok() {} }).await;
 }
 
-/// An ingress that runs. Dropped, it ends at once.
+/// A running ingress. Dropping it ends it immediately.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -174,7 +174,7 @@ pub(crate) async fn start_with(config: Config, upstream: Closure) -> Running {
     run(config.build_on(upstream).await.unwrap())
 }
 
-/// Needs an admin listener.
+/// The app must have an admin listener.
 pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
     let (shutdown, live) = (Shutdown::new(), app.reload_handle());
     Running {
@@ -187,7 +187,7 @@ pub(crate) fn run<U: Upstream>(app: App<U>) -> Running {
 }
 
 impl Running {
-    /// Tells it something new.
+    /// Applies a new configuration.
     pub(crate) fn apply(&self, config: Config) -> Result<(), ApplyError> {
         (self.apply)(config)
     }
@@ -200,14 +200,14 @@ impl Running {
         Raw::connect(self.address).await
     }
 
-    /// Sends bytes on a connection of their own, and reads until the gateway closes.
+    /// Sends bytes on a new connection, and reads until the gateway closes it.
     pub(crate) async fn raw(&self, bytes: &str) -> String {
         let mut client = self.connect().await;
         client.send(bytes).await;
         client.rest().await
     }
 
-    /// The same, where `Connection: close` asks for the end. `head` is the request line and fields, each ended by `\n`.
+    /// Sends a request with `Connection: close`. `head` is the request line and fields, each ended by `\n`.
     pub(crate) async fn ask(&self, head: &str) -> Answer {
         Answer::parse(&self.raw(&format!("{}Connection: close\r\n\r\n", head.replace('\n', "\r\n"))).await)
     }
@@ -235,7 +235,7 @@ impl Running {
 /// A client that sees every byte.
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
-    /// Read, but not yet asked for.
+    /// Read from the socket, but not yet returned.
     ahead: Vec<u8>,
 }
 
@@ -252,7 +252,7 @@ impl Raw {
         self.stream.write_all(bytes.as_bytes()).await.unwrap();
     }
 
-    /// Reads until these bytes have come, and returns everything up to there.
+    /// Reads until these bytes, and returns all bytes up to their end.
     pub(crate) async fn until(&mut self, end: &str) -> String {
         let found = |ahead: &[u8]| ahead.windows(end.len()).position(|window| window == end.as_bytes());
         in_time(async {
@@ -273,7 +273,7 @@ impl Raw {
         self.try_rest().await.unwrap_or_else(|(seen, error)| panic!("{error} after {seen:?}"))
     }
 
-    /// Reads to the end; an error comes with what was read before it.
+    /// Reads to the end. An error includes the bytes read before it.
     pub(crate) async fn try_rest(&mut self) -> Result<String, (String, std::io::Error)> {
         let mut seen = std::mem::take(&mut self.ahead);
         let read = in_time(self.stream.read_to_end(&mut seen)).await;
@@ -285,7 +285,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A response, read from its bytes.
+/// A parsed response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -311,7 +311,7 @@ impl Answer {
 }
 
 pub(crate) async fn in_time<F: Future>(event: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, event).await.expect("the event did not come in time")
+    tokio::time::timeout(DEADLINE, event).await.expect("the event did not happen in time")
 }
 
 /// An HTTP/2 client with prior knowledge.

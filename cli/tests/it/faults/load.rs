@@ -227,7 +227,7 @@ async fn read(asked: &str, response: Response<Incoming>, answer: &[u8]) -> Outco
     if head.status == StatusCode::OK {
         assert!(
             body == answer,
-            "{asked} got a clean answer of {} bytes that is not the right one of {} bytes",
+            "{asked} got a complete response of {} bytes instead of the correct one of {} bytes",
             body.len(),
             answer.len()
         );
@@ -265,7 +265,7 @@ impl Tally {
     pub(crate) fn check_against(&self, log: &ExecutionLog) {
         assert_eq!(log.repeated(), [0_u64; 0], "executed twice; {self}");
         let undone = self.exact.iter().filter(|number| log.times_started(**number) != 1).count();
-        assert_eq!(undone, 0, "answered, and not done; {self}");
+        assert_eq!(undone, 0, "answered, but not executed; {self}");
     }
 }
 

@@ -137,8 +137,8 @@ over_both_buses! {
         let collected = response.into_body().collect();
         let (one, other, waiting) =
             within(NOTICED, async { tokio::join!(rest(one), collected, rest(waiting)) }).await;
-        assert!(!one.ends_with(b"0\r\n\r\n"), "a cut body looked whole");
-        assert!(other.is_err(), "a cut body looked whole");
+        assert!(!one.ends_with(b"0\r\n\r\n"), "a truncated body looked complete");
+        assert!(other.is_err(), "a truncated body looked complete");
         assert!(waiting.starts_with(b"HTTP/1.1 502 "), "{:?}", String::from_utf8_lossy(&waiting));
     }
 
@@ -187,7 +187,7 @@ over_both_buses! {
         for client in clients {
             failed += within(NOTICED, client).await.unwrap();
         }
-        assert!(failed <= 4, "{failed} requests failed: more than there were under way");
+        assert!(failed <= 4, "{failed} requests failed: more than were in flight");
         assert_eq!(origin.faults(), Vec::<String>::new());
     }
 }

@@ -1,4 +1,4 @@
-//! T13: the daemon connects to its backend only, whatever clients, backends and the environment name.
+//! T13: the daemon connects only to its backend, even if clients, backends or the environment name other addresses.
 
 use h8s_test_support::http_client::{empty, exchange};
 use h8s_test_support::raw_client::RawClient;

@@ -39,11 +39,11 @@ async fn check(mut bytes: Vec<u8>, stream: &mut (impl AsyncRead + Unpin)) {
         while bytes.len() < expected.len() {
             assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "{left} bytes are missing");
         }
-        assert!(bytes[..expected.len()] == *expected, "other bytes with {left} to come");
+        assert!(bytes[..expected.len()] == *expected, "wrong bytes, {left} bytes before the end");
         bytes.drain(..expected.len());
         left -= expected.len();
     }
-    assert!(bytes.is_empty(), "more than was sent");
+    assert!(bytes.is_empty(), "more bytes than were sent");
 }
 
 async fn connect(gateway: &Gateway) -> TcpStream {

@@ -111,7 +111,7 @@ async fn t19_who_does_not_read_stops_its_backend_and_nobody_else() {
     // when it has stopped,
     let taken = settled(&written).await;
     // then little is buffered, others are answered, and both programs stay small
-    assert!(taken < 40_000_000, "{taken} bytes are somewhere");
+    assert!(taken < 40_000_000, "{taken} bytes are buffered");
     let _origin = origin.serve(|_| ok("others"));
     for _ in 0..50 {
         assert_eq!(get(&gateway.url).await.2, "others");

@@ -190,7 +190,7 @@ async fn a_server_that_does_not_read_stops_its_client_and_no_other() {
     };
 
     let taken = within(NOTICED, flood).await;
-    assert!(taken < 40_000_000, "{taken} bytes are somewhere");
+    assert!(taken < 40_000_000, "{taken} bytes are buffered");
     let mut other = connect(&gateway, "/echo").await;
     echoed(&mut other, "not concerned").await;
 }

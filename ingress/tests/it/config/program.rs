@@ -1,4 +1,4 @@
-//! `h8sd` itself: bad settings, what is not there at start or later, and signals.
+//! The `h8sd` program: invalid settings, dependencies missing at start or later, and signals.
 
 use std::process::{Command, Output};
 
@@ -170,9 +170,9 @@ async fn a_second_signal_does_not_wait_for_nats_either() {
     h8sd.wait_for_line("draining").await;
     h8sd.signal("INT");
 
-    // NATS is asked for 5 s whether it has our last frames.
+    // `h8sd` waits up to 5 s for NATS to confirm its last frames.
     let ended = tokio::time::timeout(std::time::Duration::from_secs(3), h8sd.wait_for_exit()).await;
-    assert!(ended.expect("it waits for no exchange").success());
+    assert!(ended.expect("it does not wait for exchanges").success());
 }
 
 async fn page(operators: &str, path: &str) -> String {

@@ -63,7 +63,7 @@ impl Program {
     }
 }
 
-/// No responder serves it, which only an authorized client learns.
+/// No responder serves the host. Only an authorized client receives this status.
 const UNANSWERED: u16 = 503;
 const FILTERED: u16 = 404;
 
@@ -135,7 +135,7 @@ async fn a_renewed_certificate_is_served_without_being_told() {
     let mut h8sd = h8sd(&configuration_of(&served)).await;
     assert!(served.is_trusted_at(h8sd.address).await);
 
-    // As a renewal does it: one after the other. In between, the two do not belong together.
+    // A renewal replaces the files one after the other. In between, certificate and key do not match.
     std::fs::copy(&renewed.files.certificates, &served.files.certificates).unwrap();
     h8sd.process.wait_for_line("certificate reload failed").await;
     assert!(served.is_trusted_at(h8sd.address).await);
@@ -173,7 +173,7 @@ async fn fewer_connections_take_hold_as_clients_leave_and_more_at_once() {
 
     ingress.apply(limited(1)).unwrap();
     drop(open);
-    // Whose turn it was when the limit came.
+    // The gateway was already accepting this connection when the limit was lowered.
     let mut last = greeted(&ingress).await;
     let mut waiting = ingress.connect().await;
     waiting.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

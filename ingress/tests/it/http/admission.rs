@@ -1,10 +1,10 @@
-//! Every refusal before NATS, on the wire; and that the upstream never hears of the request.
+//! Every refusal before NATS, on the wire. The upstream never receives the request.
 
 use h8s_ingress::Config;
 
 use crate::support::*;
 
-/// An upstream that must not be asked.
+/// An upstream that must not receive a request.
 fn unasked() -> Closure {
     Closure::new(
         |host, request| async move { panic!("{} {host} {} was sent", request.method(), request.uri()) },

@@ -227,7 +227,7 @@ async fn an_early_refusal_of_a_large_upload_is_read_and_not_met_by_a_reset() {
     let upload = tokio::spawn(async move {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 10 << 20);
         writer.write_all(head.as_bytes()).await.unwrap();
-        // A reset would be seen here; on other systems than Linux it would take the unread answer along.
+        // A reset would fail this write. On systems other than Linux it would also discard the unread response.
         writer.write_all(&vec![b'x'; 10 << 20]).await.unwrap();
         writer.write_all(b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         writer
@@ -254,7 +254,7 @@ async fn a_small_refused_body_does_not_cost_the_connection() {
     assert!(both.starts_with("HTTP/1.1 413") && both.contains("HTTP/1.1 200"), "{both}");
 }
 
-/// Shorter than what the clients of the tests below wait.
+/// Timeouts shorter than the pauses of the clients below.
 fn impatient() -> Config {
     let short = Duration::from_millis(50);
     let limits = Limits { body_timeout: short, header_timeout: short, ..Limits::default() };

@@ -1,11 +1,11 @@
-//! T16 at the edge: a response that broke off never looks whole, over any protocol.
+//! T16 at the edge: a truncated response never looks complete, over any protocol.
 
 use http::Response;
 use http_body_util::BodyExt;
 
 use crate::support::*;
 
-/// Sends `hello` and breaks off. The length is declared if the path requests it.
+/// Sends `hello`, then fails. The length is declared if the path requests it.
 fn breaking() -> Closure {
     Closure::new(|_, request| async move {
         let (pieces, body) = channel();

@@ -1,4 +1,4 @@
-//! Every failure of an exchange has its status, and nothing of its inside reaches the client.
+//! Every failure of an exchange has its status, and no internal detail reaches the client.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::support::*;
 
 pub(crate) const INSIDE: &str = "_INBOX.secret.subject";
 
-/// With status, `Retry-After`, and what it is in gRPC.
+/// Each error with its status, `Retry-After` and gRPC status.
 pub(crate) fn all() -> Vec<(E, u16, Option<&'static str>, u16)> {
     let inside = || INSIDE.to_owned();
     vec![
@@ -32,7 +32,7 @@ pub(crate) fn all() -> Vec<(E, u16, Option<&'static str>, u16)> {
     ]
 }
 
-/// Fails to compile when a variant is added and not in the table above.
+/// Does not compile when the table above lacks a variant.
 #[allow(dead_code, reason = "never called: its match is the test")]
 fn is_in_the_table(error: &E) {
     match error {

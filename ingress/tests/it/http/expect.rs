@@ -29,7 +29,7 @@ over_both_buses! {
         let mut client = gateway.ingress.connect().await;
         client.send(HEAD).await;
         let go = in_time(arrivals.recv()).await.unwrap();
-        // Another exchange passes meanwhile, to its end.
+        // Meanwhile another exchange completes.
         let mut other = gateway.ingress.connect().await;
         other.send(HEAD).await;
         in_time(arrivals.recv()).await.unwrap().send(()).unwrap();
@@ -42,7 +42,7 @@ over_both_buses! {
         go.send(()).unwrap();
 
         assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
-        // The connection goes on with the next request.
+        // The connection serves the next request.
         client.send("helloPOST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 0\r\n\r\n").await;
         client.until("hello").await;
         in_time(arrivals.recv()).await.unwrap().send(()).unwrap();
@@ -55,7 +55,7 @@ over_both_buses! {
         let _responder = answering(&bus, "ANY".parse().unwrap(), move |_| {
             counter.fetch_add(1, Ordering::SeqCst);
             async {
-                // Later than the accept, so that a gateway that asks too early has done so.
+                // After the accept, so that a gateway that sends 100 too early has sent it by now.
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 Ok(Response::builder().status(401).body(full("who?"))?)
             }

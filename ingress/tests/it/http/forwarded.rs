@@ -1,11 +1,11 @@
-//! T12 and T4 on the wire: what a client claims about itself, and names that are h8s's own.
+//! T12 and T4 on the wire: a client's claims about itself, and the field names that h8s reserves.
 
 use h8s_ingress::Config;
 use h8s_nats::ExchangeContext;
 
 use crate::support::*;
 
-/// Answers with every field the responder gets, sorted, and the client's address.
+/// Responds with every received field, sorted, and the client's address.
 fn fields() -> Closure {
     Closure::new(|_, request| async move {
         let client =

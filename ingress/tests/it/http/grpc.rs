@@ -1,4 +1,4 @@
-//! gRPC calls through the gateway: their deadline, their trailers, and every failure as a status of their own.
+//! gRPC calls through the gateway: their deadline, their trailers, and a gRPC status for every failure.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn ask(ingress: &Running, request: Request<Full<Bytes>>) -> Response<Incom
     in_time(http2(ingress.address).await.send_request(request)).await.unwrap()
 }
 
-/// The status and message of a failed call, whose whole response is its head.
+/// The status and message of a failed call whose response consists of its head.
 #[track_caller]
 fn failed(answer: &Response<Incoming>) -> (u16, &str) {
     assert_eq!(
@@ -47,7 +47,7 @@ fn status(code: &str) -> HeaderMap {
     HeaderMap::from_iter([("grpc-status".parse().unwrap(), code.parse().unwrap())])
 }
 
-/// An answer whose pieces the test sends, with these fields.
+/// A response with these fields; the test sends its pieces.
 fn answering_with(
     fields: &'static [(&'static str, &'static str)],
     http_status: u16,
@@ -102,7 +102,7 @@ async fn refusals_before_nats_are_statuses_too() {
         let answer = ask(&ingress, unary(request)).await;
         assert_eq!(failed(&answer).0, code);
     }
-    assert_eq!(ingress.metric("h8s_ingress_rescued_total", "authorization").await, 1.0, "the reasons stay");
+    assert_eq!(ingress.metric("h8s_ingress_rescued_total", "authorization").await, 1.0, "still counted");
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn grpc_timeout_is_the_deadline_and_passes_on() {
     assert_eq!(
         in_time(answer.into_body().collect()).await.unwrap().to_bytes(),
         "None Some(\"2M\")",
-        "no gRPC client"
+        "not a gRPC client"
     );
 }
 
@@ -169,7 +169,7 @@ async fn t16_an_answer_that_breaks_off_ends_with_a_status() {
         (&"14".parse().unwrap(), &"The response broke off.".parse().unwrap())
     );
     assert!(in_time(answer.frame()).await.is_none());
-    assert_eq!(ingress.metric("h8s_ingress_cut_total", "upstream").await, 1.0, "counted as ever");
+    assert_eq!(ingress.metric("h8s_ingress_cut_total", "upstream").await, 1.0, "counted as a cut");
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
-//! A client that leaves takes its exchange with it, before and after the response head.
+//! A client's disconnection ends its exchange, before and after the response head.
 
 use http::Response;
 use http_body_util::BodyExt;
 
 use crate::support::*;
 
-/// Never answers; the future's drop is noticed.
+/// Never responds; the test observes the drop of the future.
 fn silent() -> (Closure, tokio::sync::watch::Receiver<()>, tokio::sync::watch::Receiver<bool>) {
     let (notice, dropped) = drop_notice();
     let (asked, is_asked) = tokio::sync::watch::channel(false);
@@ -53,7 +53,7 @@ async fn before_the_head_over_http2_and_the_connection_stays() {
     assert!(!client.is_closed());
 }
 
-/// Sends one piece, then nothing; the body's drop is seen at its sender.
+/// Sends one piece, then nothing; the sender observes the drop of the body.
 async fn streaming()
 -> (Running, tokio::sync::mpsc::Sender<Result<http_body::Frame<bytes::Bytes>, h8s_ingress::BoxError>>) {
     let (pieces, body) = channel();

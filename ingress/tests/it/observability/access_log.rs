@@ -1,4 +1,4 @@
-//! `h8sd --access-log`: one line for each exchange, when it has ended, and no secret in it.
+//! `h8sd --access-log`: one line for each exchange after its end, without secrets.
 
 use std::task::Poll;
 
@@ -66,7 +66,7 @@ impl Logged {
         Answer::parse(&client.rest().await)
     }
 
-    /// The line about this path.
+    /// The line for this path.
     async fn line(&self, path: &str) -> Value {
         let find = || {
             let lines = self.process.stdout();

@@ -1,4 +1,4 @@
-//! What operators see.
+//! The admin listener: health checks and metrics.
 
 use h8s_ingress::Availability;
 

@@ -1,21 +1,21 @@
-//! T20: nothing that a client sends becomes a metric's label.
+//! T20: no data from a client becomes a metric's label.
 
 use std::fmt::Write;
 
 use crate::support::*;
 
-/// How many series there are.
+/// The number of series.
 async fn series(ingress: &Running) -> usize {
     let page = ingress.admin("/metrics").await.body;
     page.lines().filter(|line| line.starts_with("h8s_")).count()
 }
 
-/// Requests of other methods, hosts and paths each, many on one connection, until all are answered.
+/// Sends requests on one connection, each with its own method, host and path, and waits for all responses.
 async fn ask(ingress: &Running, numbers: std::ops::Range<u32>) {
     let mut client = ingress.connect().await;
     let (mut requests, count) = (String::new(), numbers.len());
     for number in numbers {
-        // Hashed, so that what is like each other does not come one after the other.
+        // Hashed, so that similar names are not adjacent.
         let n = number.wrapping_mul(2_654_435_761);
         write!(
             requests,

@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use crate::fixture::{answering, full};
 use crate::support::*;
 
-/// One for all, however many ask.
+/// Shared by all responses.
 static LARGE: &[u8] = &[b'x'; 8 << 20];
 
-/// A gateway with a responder that answers everything but `/hang`.
+/// A gateway with a responder that answers every path except `/hang`.
 pub(crate) struct Attacked {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
@@ -49,7 +49,7 @@ impl Attacked {
             }
         })
         .await;
-        // Neighbours and attackers have the same address here.
+        // Neighbours and attackers share an address, so a pause would affect both.
         command.env("H8S_ABUSE_PAUSE", "0s");
         command.env("NO_COLOR", "1").env("H8S_LISTEN", "127.0.0.1:0").env("H8S_ADMIN_LISTEN", "127.0.0.1:0");
         let mut process = Process::start(command.env("NATS_URL", bus.url()));
@@ -83,19 +83,19 @@ impl Attacked {
         self.metric("h8s_ingress_limited_total", &format!("\"{limit}\"")).await
     }
 
-    /// How many requests hung at the responder at a time.
+    /// The highest number of requests that hung at the responder at once.
     pub(crate) fn most_hanging(&self) -> usize {
         self.hanging.0.1.load(Ordering::Relaxed)
     }
 
-    /// Memory that the process has for itself now.
+    /// Resident memory of the process.
     pub(crate) fn resident_bytes(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
-    /// A client that asks all the time.
+    /// A client that sends requests continuously.
     pub(crate) fn neighbour(&self) -> Neighbour {
         let (address, is_over, served) =
             (self.address, Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
@@ -110,7 +110,7 @@ impl Attacked {
     }
 }
 
-/// How many requests hang at the responder now, and how many there were at most.
+/// The current and the highest number of requests that hang at the responder.
 #[derive(Clone, Default)]
 struct Hanging(Arc<(AtomicUsize, AtomicUsize)>);
 
@@ -130,7 +130,7 @@ impl Drop for Hangs {
     }
 }
 
-/// Requests that all succeed.
+/// A client whose requests must all succeed.
 pub(crate) struct Neighbour {
     is_over: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
@@ -138,9 +138,9 @@ pub(crate) struct Neighbour {
 }
 
 impl Neighbour {
-    /// Ends it. Panics where one of its requests did not succeed.
+    /// Stops the client. Panics if one of its requests failed.
     pub(crate) async fn was_served(self) {
-        // At least one after whatever has happened by now.
+        // At least one request must begin after this point.
         let before = self.served.load(Ordering::Relaxed);
         let is_served = || self.served.load(Ordering::Relaxed) > before + 1 || self.task.is_finished();
         eventually("the neighbour is served", async || is_served()).await;

@@ -1,4 +1,4 @@
-//! What one client connection may do, and how many there may be.
+//! Limits of one client connection, and of the number of connections.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn heads_up_to_the_limit_pass_and_larger_ones_are_431() {
     }
 }
 
-/// T1: what is too large for anybody costs its own connection only.
+/// T1: a request that is too large ends only its own connection.
 #[tokio::test]
 async fn oversized_paths_and_hosts_do_not_disturb_their_neighbours() {
     let ingress = start(hello()).await;
@@ -98,7 +98,7 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
     second.until("hello").await;
 }
 
-/// T5, as far as clients can observe it: ambiguous framing is refused, or ends the connection with one answer.
+/// T5, as observed by clients: ambiguous framing is refused, or ends the connection after one response.
 #[tokio::test]
 async fn ambiguous_framing_never_gives_two_answers() {
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -127,7 +127,7 @@ async fn ambiguous_framing_never_gives_two_answers() {
     }
 }
 
-/// T8: the program has no more descriptors, waits, and goes on when there are some again.
+/// T8: without free descriptors the program waits, and continues when descriptors are free again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t8_a_gateway_that_is_out_of_descriptors_survives_and_serves_again() {
     let limited = "ulimit -n 64; exec \"$0\"";

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use crate::support::*;
 
 const PAGE: &str = include_str!("../../../../docs/operations/limits.md");
-/// What clients get that are too slow by any measure.
+/// The timeout for clients that stall.
 const SHORT: Duration = Duration::from_millis(100);
 
 struct Row {
@@ -92,7 +92,7 @@ async fn drive(limit: &str) -> (Running, String) {
         other if other.starts_with("HTTP/2 abuse") => abuse().await,
         "pause for new connections of an address, after one of the two above" => pause().await,
         "WebSockets" => websockets().await,
-        other => panic!("nothing drives {other:?}"),
+        other => panic!("no test drives {other:?}"),
     }
 }
 
@@ -116,7 +116,7 @@ fn silent() -> Closure {
     Closure::new(|_, _| pending())
 }
 
-/// A client's first answer, with what else there is to say about it.
+/// A client's first response: status, close and `Retry-After`, as the table writes them.
 fn status_of(seen: &str) -> String {
     let answer = Answer::parse(seen);
     let closed = if answer.field("connection") == Some("close") { ", closed" } else { "" };
@@ -184,7 +184,7 @@ async fn large_head() -> (Running, String) {
     client.send(&head(201 - head(0).len())).await;
     let got = status_of(&client.until("too large.\n").await);
 
-    // It costs no more than itself, and is the same over HTTP/2.
+    // The connection stays usable, and HTTP/2 behaves the same.
     client.send(&head(1)).await;
     client.until("hello").await;
     let mut request = get("http://a/");
@@ -230,10 +230,10 @@ async fn large_target() -> (Running, String) {
     (ingress, status_of(&seen))
 }
 
-/// Does the response's field block spell this status out, or name one of the static table?
+/// Whether the response's field block has this status, as a literal or from the static table.
 fn is_status(head: &RawFrame, status: &str) -> bool {
     let is_plain = head.payload.windows(status.len()).any(|window| window == status.as_bytes());
-    // 431, 429 and 408 are not in the table; h2 writes digits in Huffman's code (RFC 7541 appendix B), 5 or 6 bits each.
+    // 431, 429 and 408 are not in the table; h2 Huffman-codes digits (RFC 7541 appendix B), 5 or 6 bits each.
     let huffman = |digits: &str| -> Vec<u8> {
         let mut bits = 0_u64;
         let mut count = 0;
@@ -287,12 +287,12 @@ async fn slow_reader() -> (Running, String) {
     let mut stalled = ingress.connect().await;
     stalled.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     ingress.metric_becomes("h8s_ingress_limited_total", "write", 1.0).await;
-    // What the kernel holds comes first; then the reset is seen.
+    // The kernel's buffered bytes arrive first, then the reset.
     let mut all = Vec::new();
     let ended = in_time(stalled.stream.read_to_end(&mut all)).await;
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 
-    // Over HTTP/2, of the stream whose window is shut.
+    // Over HTTP/2 only the stream with the closed window is reset.
     let mut client = Http2Client::connect(&ingress.address.to_string(), &[(4, 10)]).await;
     client.send(http2_client::get_frame(1, "a", "/")).await;
     assert_eq!(client.next(kind::RST_STREAM).await.unwrap().stream, 1);
@@ -309,7 +309,7 @@ async fn idle() -> (Running, String) {
 
     assert_eq!(client.rest().await, "");
 
-    // Over HTTP/2 the client is told, whether or not it ever asked for anything; and does not have to agree.
+    // Over HTTP/2 the client receives a GOAWAY, even without a request. The close needs no reply.
     let mut client = Http2Client::connect(&ingress.address.to_string(), &[]).await;
     let goaway = client.next(kind::GOAWAY).await.unwrap();
     assert_eq!(goaway.payload[4..8], [0, 0, 0, 0]);
@@ -331,7 +331,7 @@ async fn exchanges() -> (Running, String) {
 async fn exchanges_of_one_connection() -> (Running, String) {
     let ingress = with(Limits { exchanges_per_connection: 3, ..Limits::default() }, silent()).await;
     let mut client = Http2Client::connect(&ingress.address.to_string(), &[]).await;
-    // Two that stay, and one that is taken back: its place is not free again at once.
+    // Two exchanges stay, and the client resets the third: its place is not free immediately.
     client.send([1, 3, 5].map(|stream| http2_client::get_frame(stream, "a", "/")).concat()).await;
     ingress.metric_becomes("h8s_ingress_exchanges_in_flight", "", 3.0).await;
     client.send(http2_client::reset_frame(5)).await;
@@ -412,7 +412,7 @@ async fn pause() -> (Running, String) {
     let mut waiting = ingress.connect().await;
     waiting.send(request).await;
 
-    // Those that are open go on.
+    // Open connections continue.
     open.send(request).await;
     open.until("hello").await;
     waiting.until("hello").await;

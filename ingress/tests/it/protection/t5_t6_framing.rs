@@ -1,4 +1,5 @@
-//! T5, T6: where a request ends. What the upstream sees is what is answered, and nothing in a body is ever a request.
+//! T5, T6: the end of a request. Clients get responses to exactly the requests that the upstream receives, and no part
+//! of a body is taken for a request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::support::*;
 
 const LAST: &str = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-/// Remembers what it has read to its end, and names it in its answer.
+/// Records each completely read request, and names it in the response.
 fn telling(seen: &Arc<Mutex<Vec<String>>>) -> Closure {
     let seen = seen.clone();
     Closure::new(move |_, request| {
@@ -50,7 +51,7 @@ async fn t5_requests_seen_are_requests_answered_and_ambiguity_ends_the_connectio
             answers.split("told: ").skip(1).map(|rest| rest.split("\r\n").next().unwrap()).collect();
         assert_eq!(told, seen, "{name}: {answers}");
         assert!(!answers.contains("/hidden"), "{name}: {answers}");
-        // After a request refused for its content more may follow; after ambiguous framing not.
+        // Requests may follow one refused for its content, but not one with ambiguous framing.
         if answers.starts_with("HTTP/1.1 400") && name != "two hosts" {
             assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{name}: {answers}");
             refused += 1;
@@ -73,7 +74,7 @@ async fn t5_bytes_after_an_upgrade_that_is_not_taken_are_the_next_request_and_no
 
 const LARGE: usize = 10 << 20;
 
-/// What is refused for its head, and how.
+/// Requests that are refused for their head, and the result.
 fn refusals() -> [(Config, u16); 3] {
     [
         (Config { max_body_bytes: Some(1), ..Config::default() }, 413),

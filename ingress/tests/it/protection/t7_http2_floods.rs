@@ -1,12 +1,12 @@
-//! T7: what HTTP/2 lets clients do cheaply that is dear for servers. Each flood is met by a limit, other clients are
+//! T7: HTTP/2 floods that are cheap for clients and expensive for servers. A limit stops each flood, other clients are
 //! served meanwhile, and the gateway's memory does not grow.
 
 use h8s_test_support::http2_client::{self, END_HEADERS, END_STREAM, Http2Client, frame, kind};
 
 use crate::protection::attacked::Attacked;
 
-/// What an allocator may keep of a flood, and what the gateway has not yet touched when it is measured first. The floods
-/// are many times as large.
+/// Allows for memory that the allocator keeps after a flood, and for pages that the gateway first touches after the
+/// initial measurement. The floods are many times as large.
 const MOST_GROWTH: usize = 96 << 20;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
@@ -14,7 +14,7 @@ fn hang(stream: u32) -> Vec<u8> {
     http2_client::get_frame(stream, "app.example", "/hang")
 }
 
-/// Begins and resets streams until the connection is closed: how many went out, and why it was closed.
+/// Begins and resets streams until the connection is closed. Returns the number sent, and the reason for the close.
 async fn reset_streams(url: &str, most: usize, at_a_time: u32, waits: bool) -> (usize, Option<u32>) {
     let mut client = Http2Client::connect(url, &[]).await;
     let mut first = 1;
@@ -35,23 +35,23 @@ async fn reset_streams(url: &str, most: usize, at_a_time: u32, waits: bool) -> (
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t7_a_hundred_thousand_resets_take_no_more_places_than_there_are() {
-    // Few places, so that far too many resets are as few as a loaded machine sends within a second.
+    // A low limit: even a loaded machine exceeds it many times within a second.
     let gateway = Attacked::start(&["--max-exchanges-per-connection", "40"]).await;
     let before = gateway.resident_bytes();
     let neighbour = gateway.neighbour();
     let mut sent = 0;
     let mut connections = 0;
     while sent < 100_000 {
-        // Before they are looked at, and after.
+        // Resets before the gateway handles the streams, and after.
         let waits = connections % 2 == 1;
         let (now, reason) = reset_streams(&gateway.url(), 5_000, 100, waits).await;
         assert!(reason.is_none_or(|reason| reason == ENHANCE_YOUR_CALM), "{reason:?}");
         sent += now;
         connections += 1;
     }
-    // Of one connection there are 40 at a time; some more connections are on their way out meanwhile.
+    // One connection has up to 40 at a time; some earlier connections are still closing.
     let most = gateway.most_hanging();
-    assert!(most <= sent / 100, "{most} of {sent} at a time");
+    assert!(most <= sent / 100, "{most} of {sent} at once");
     neighbour.was_served().await;
     let grown = gateway.resident_bytes().saturating_sub(before);
     assert!(grown < MOST_GROWTH, "{grown} bytes");
@@ -88,7 +88,7 @@ async fn t7_pings_and_settings_are_answered_only_as_far_as_the_answers_are_read(
         let mut client = Http2Client::connect(&gateway.url(), &[]).await;
         let written = gateway.limited("write").await;
         let flood = flood.repeat(10_000);
-        // A client that reads nothing is cut off; until then it is its own sending that waits.
+        // The gateway closes a client that reads nothing; until then the client blocks on its own writes.
         let mut sent = 0;
         while sent < 10_000 && client.send(&flood).await {
             sent += 1;
@@ -101,10 +101,10 @@ async fn t7_pings_and_settings_are_answered_only_as_far_as_the_answers_are_read(
     assert!(grown < MOST_GROWTH, "{grown} bytes");
 }
 
-/// A field of 3,000 bytes that is kept in the table, and named by one byte each time.
+/// A field of 3,000 bytes that is stored in the table, and referenced by one byte each time.
 fn packed(times: usize) -> Vec<u8> {
     let mut kept = http2_client::literal("x", &"y".repeat(3_000));
-    // RFC 7541 §6.2.1: literal, kept; then §6.1: the newest entry, by its index.
+    // RFC 7541 §6.2.1: literal, indexed; then §6.1: the newest entry, by its index.
     kept[0] = 0x40;
     let mut block = http2_client::get_block("app.example", "/", &[]);
     block.extend(kept);

@@ -1,5 +1,5 @@
-//! T8, T19: slow clients. Each is closed by its limit, without effect on other clients; and those
-//! that are slow but move are left alone.
+//! T8, T19: slow clients. A limit closes each stalled client, without effect on other clients. Slow
+//! clients that make progress are not closed.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::io::AsyncReadExt;
 use crate::protection::attacked::Attacked;
 use crate::support::*;
 
-/// As many as a test has descriptors for beside everything else: each is one here, and one there.
+/// Limited by the descriptors of a test: each client takes one on each side.
 const CLIENTS: usize = 500;
 
-/// Slow ones of one kind, beside a neighbour: each is counted under `limit`, and ended.
+/// Slow clients of one kind, beside a neighbour. The gateway counts each under `limit`, and ends it.
 async fn slow_clients(flags: &[&str], limit: &str, sends: &str) -> (Attacked, Vec<Raw>) {
     let gateway = Attacked::start(flags).await;
     let neighbour = gateway.neighbour();
@@ -57,7 +57,7 @@ async fn t8_five_hundred_slow_bodies_are_408() {
     eventually("places", async || gateway.metric("h8s_ingress_exchanges_in_flight", "").await == 0.0).await;
 }
 
-/// Each of them has asked for more than the kernel holds for it.
+/// Each client requests more than the kernel buffers for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t8_t19_five_hundred_that_do_not_read_are_reset_and_cost_little() {
     let gateway = Attacked::start(&["--write-timeout", "2s"]).await;
@@ -78,7 +78,7 @@ async fn t8_t19_five_hundred_that_do_not_read_are_reset_and_cost_little() {
         }
     };
     h8s_test_support::within(in_time, all).await;
-    // 500 × 8 MiB is what they asked for; 1 MiB and some buffers is what one may hold.
+    // The clients requested 500 × 8 MiB; the gateway may hold 1 MiB and some buffers for each.
     let grown = gateway.resident_bytes().saturating_sub(before);
     assert!(grown < CLIENTS * (2 << 20), "{grown} bytes");
     neighbour.was_served().await;
@@ -86,7 +86,7 @@ async fn t8_t19_five_hundred_that_do_not_read_are_reset_and_cost_little() {
     assert_eq!(reset.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
-/// T19: the window of one stream is shut; others of its connection go on.
+/// T19: the window of one stream is closed; other streams of its connection continue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t19_a_stalled_http2_stream_holds_up_no_other_and_ends() {
     let gateway = Attacked::start(&["--write-timeout", "1s"]).await;
@@ -113,7 +113,7 @@ async fn t19_a_stalled_http2_stream_holds_up_no_other_and_ends() {
     .await;
 }
 
-/// Each step takes a good part of the timeout, and all of them together many times it.
+/// Each step takes a large part of the timeout, and all steps together exceed it many times.
 #[tokio::test]
 async fn t8_who_moves_slowly_but_moves_is_left_alone() {
     const TIMEOUT: Duration = Duration::from_millis(400);
@@ -154,7 +154,7 @@ async fn t8_a_dribbled_head_is_408_all_the_same() {
         }
     });
     let mut seen = Vec::new();
-    // The end may be a reset, if it goes on for longer than the gateway listens.
+    // The connection ends with a reset if the client sends longer than the gateway reads.
     let _ = in_time(reader.read_to_end(&mut seen)).await;
     dribble.abort();
 
@@ -162,7 +162,7 @@ async fn t8_a_dribbled_head_is_408_all_the_same() {
     assert_eq!((answer.status, answer.field("connection")), (408, Some("close")));
 }
 
-/// While the responder is the slow one, the client's time does not run.
+/// The client's timeout does not run while the gateway waits for the responder.
 #[tokio::test]
 async fn t8_a_body_that_is_not_awaited_may_be_slow() {
     let limits =

@@ -1,4 +1,4 @@
-//! HTTP/1.1, HTTP/2, TLS: the same request arrives, whatever the client speaks.
+//! HTTP/1.1, HTTP/2, TLS: the same request arrives over each protocol.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn mirror() -> Closure {
     })
 }
 
-/// Dot segments, escapes, doubled slashes and odd characters are the responder's to interpret.
+/// The gateway leaves dot segments, escapes, doubled slashes and unusual characters to the responder.
 const ODD_TARGET: &str = "/a/../b//c/%2F%2f%00/./;x=1/%E2%82%AC?q=%20&&a=+b?c/../d";
 
 #[tokio::test]
@@ -105,7 +105,7 @@ impl Tls {
         self.try_connect(ingress.address, alpn).await.unwrap()
     }
 
-    /// Whether it is this certificate that is served.
+    /// Whether the address serves this certificate.
     pub(crate) async fn is_trusted_at(&self, address: SocketAddr) -> bool {
         self.try_connect(address, &[]).await.is_ok()
     }
@@ -156,7 +156,7 @@ async fn tls_speaks_http1_without_alpn() {
     }
 }
 
-/// Answers with how the client reached the gateway.
+/// Responds with how the client reached the gateway.
 fn scheme() -> Closure {
     Closure::new(
         |_, request| async move { Ok(whole(request.headers()["x-forwarded-proto"].to_str().unwrap())) },

@@ -1,4 +1,4 @@
-//! The end of the program, with exchanges in flight.
+//! Shutdown with exchanges in flight.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn streaming(grace_period: Duration) -> (Running, Pieces) {
     (start_with(Config { grace_period, ..Config::default() }, upstream).await, pieces)
 }
 
-/// Waits until the port is closed: from then on the drain has begun everywhere.
+/// Waits until the port is closed, which means that every task has begun to drain.
 async fn refused(ingress: &Running) {
     eventually("the port is closed", async || TcpStream::connect(ingress.address).await.is_err()).await;
 }

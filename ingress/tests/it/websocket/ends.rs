@@ -1,4 +1,4 @@
-//! Abnormal ends: the client leaves, the responder dies, the gateway shuts down; and the close that each side gets.
+//! Abnormal ends: the client disconnects, the responder dies, the gateway shuts down. Each side receives a close.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::fixture::*;
 
-/// Twice what three missed beats take.
+/// Twice the time of three missed beats.
 const NOTICED: Duration = Duration::from_secs(40);
 
 over_both_buses! {
@@ -38,7 +38,7 @@ over_both_buses! {
         let _second = echoing(&bus).await;
         client.text("to the second").await;
 
-        // Where NATS does not tell of it, the loss is noticed by three missed beats.
+        // Three missed beats reveal the loss if NATS does not report it.
         let mut echoed = client.next_within(NOTICED).await;
         // A message that the first responder had not acknowledged is sent again.
         if echoed == text_event("to the first") {
@@ -134,12 +134,12 @@ async fn a_shutdown_closes_websockets_over_http2_too() {
     assert_eq!(gateway.ingress.ended().await, Drained::Whole);
 }
 
-/// T22: a drain spreads its closes over the window, so that the clients do not come back all at once.
+/// T22: a drain spreads its closes over the window, so that the clients do not all reconnect at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t22_a_drain_spreads_its_closes() {
     let bus = Bus::embedded().await;
     let _responder = echoing(&bus).await;
-    // The window is 0.7 of it.
+    // The window is 0.7 of the grace period.
     let config = Config { grace_period: Duration::from_secs(3), ..config() };
     let gateway = Gateway::with(&bus, config).await.serving().await;
     let mut clients = Vec::new();
@@ -163,7 +163,7 @@ async fn t22_a_drain_spreads_its_closes() {
         quarters[((after * 4.0) as usize).min(3)] += 1;
     }
 
-    // 50 each are expected; that one of them is as low as this by chance has a probability below one in a billion.
+    // 50 are expected in each quarter. A count this low has a probability below one in a billion.
     assert!(quarters.iter().all(|count| *count > 12), "{quarters:?}");
     assert_eq!(gateway.ingress.ended().await, Drained::Whole);
 }

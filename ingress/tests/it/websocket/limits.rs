@@ -62,7 +62,7 @@ async fn t9_a_message_past_the_limit_is_1009_and_one_at_it_passes() {
     assert!(matches!(client.message().await, Event::Close(1009, _)));
 }
 
-/// T9: they hold nothing, are not passed on, and end.
+/// T9: empty fragments take no memory, and the gateway does not forward them.
 #[tokio::test]
 async fn t9_a_million_empty_fragments_end_the_connection_and_no_other() {
     let bus = Bus::embedded().await;
@@ -74,7 +74,7 @@ async fn t9_a_million_empty_fragments_end_the_connection_and_no_other() {
     let flood = tokio::spawn(async move {
         let first = Frame::new(Opcode::Text, "").unfinished().encode();
         let fragments = Frame::new(Opcode::Continuation, "").unfinished().encode().repeat(1_000);
-        // It is cut off in the middle.
+        // The gateway closes the connection during the flood.
         let _ = writer.write_all(&first).await;
         for _ in 0..1_000 {
             if writer.write_all(&fragments).await.is_err() {
@@ -90,7 +90,7 @@ async fn t9_a_million_empty_fragments_end_the_connection_and_no_other() {
     assert_eq!(soon(received.recv()).await, Some(incoming("still here")));
 }
 
-/// T9: a client that pings and never reads gets no queue of pongs; one that reads gets the last.
+/// T9: a client that pings and never reads gets no queue of pongs; one that reads gets the last pong.
 #[tokio::test]
 async fn t9_a_flood_of_pings_is_answered_as_far_as_it_is_read() {
     let bus = Bus::embedded().await;

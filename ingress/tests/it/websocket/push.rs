@@ -1,4 +1,4 @@
-//! Messages that anybody pushes: to one connection, to a group, to all.
+//! Pushed messages: to one connection, to a group, to all.
 
 use h8s_nats::Connections;
 use h8s_test_support::websocket_client::{Frame, Opcode, WebSocketClient};
@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::fixture::*;
 
-/// Connects, and finds out as which connection.
+/// Connects, and returns the client and its connection's id.
 async fn known(gateway: &Gateway, connections: &Connections, path: &str) -> (WebSocketClient, ConnectionId) {
     let before = connections.len();
     let client = gateway.upgrade(path).send().await.unwrap();
@@ -57,7 +57,7 @@ over_both_buses! {
     }
 }
 
-/// T11: nothing that a client chooses makes it another connection, or lets it receive another's messages.
+/// T11: no input from a client lets it act as another connection, or receive another's messages.
 #[tokio::test]
 async fn t11_the_same_key_twice_and_a_session_of_stars_hear_nothing_of_each_other() {
     let bus = Bus::embedded().await;
@@ -77,7 +77,7 @@ async fn t11_the_same_key_twice_and_a_session_of_stars_hear_nothing_of_each_othe
     assert_eq!(two.until_pong().await, []);
 }
 
-/// T23: pushes to clients that are just leaving.
+/// T23: pushes to clients that are disconnecting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t23_short_connections_under_push_load_harm_no_other() {
     let bus = Bus::embedded().await;
@@ -99,7 +99,7 @@ async fn t23_short_connections_under_push_load_harm_no_other() {
         loop {
             pusher.broadcast(&host(), &Audience::All, &Message::text("x".repeat(1000))).await.unwrap();
             for entry in pusher.list(&host()) {
-                // It may be over by now.
+                // The connection may have ended.
                 let _ = pusher.send(&host(), entry.connection, &Message::text("y")).await;
             }
             tokio::task::yield_now().await;

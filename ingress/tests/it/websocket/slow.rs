@@ -1,4 +1,4 @@
-//! T19: a slow client is waited for, or loses pushes, without effect on others.
+//! T19: the gateway waits for a slow client, or drops its pushes, without effect on others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::fixture::*;
 
-/// Lets `own` have the connections to `/slow`, and echoes on the others.
+/// Passes connections to `/slow` to `own`, and echoes on the others.
 async fn slow_or_echo<F, R>(bus: &Bus, own: F) -> Responder
 where
     F: Fn(WebSocket) -> R + Clone + Send + Sync + 'static,
@@ -32,7 +32,7 @@ where
     .await
 }
 
-/// Another client's round trips, as many as anything takes to pass that is not held up.
+/// Another client's round trips: enough for any message that is not blocked to arrive.
 async fn some_round_trips(neighbour: &mut WebSocketClient) {
     for n in 0..50 {
         let text = n.to_string();
@@ -41,7 +41,7 @@ async fn some_round_trips(neighbour: &mut WebSocketClient) {
     }
 }
 
-/// Waits until a value stops growing while another client has its round trips, and returns it.
+/// Waits until a value stops growing during round trips of another client, and returns it.
 async fn standstill(neighbour: &mut WebSocketClient, mut progress: impl AsyncFnMut() -> usize) -> usize {
     let mut last = progress().await;
     loop {
@@ -124,7 +124,7 @@ async fn t19_a_slow_client_stops_its_responder_and_no_other() {
     }
 }
 
-/// All connections, and the one of a path.
+/// All connections, and the connection of a path.
 async fn registry(bus: &Bus, path: &str) -> (Connections, ConnectionId) {
     let connections = Connections::start(link(bus).await, &[host()]).await.unwrap();
     let find = || connections.list(&host()).into_iter().find(|entry| entry.path == path);
@@ -133,7 +133,7 @@ async fn registry(bus: &Bus, path: &str) -> (Connections, ConnectionId) {
     (connections, id)
 }
 
-/// A client that reads nothing, and pushes to it until `is_enough`.
+/// Pushes to a client that reads nothing, until `is_enough`. Returns the number of pushes.
 async fn push_until(
     connections: &Connections,
     to: ConnectionId,
@@ -143,7 +143,7 @@ async fn push_until(
     while !is_enough().await {
         for _ in 0..20 {
             let message = Message::binary([&pushed.to_be_bytes()[..], &vec![0; PIECE_BYTES]].concat());
-            // Once it is closed there is no connection to send to.
+            // Sending fails after the connection is closed.
             let _ = connections.send(&host(), to, &message).await;
             pushed += 1;
         }

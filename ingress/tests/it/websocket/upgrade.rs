@@ -1,4 +1,4 @@
-//! Which clients get a WebSocket, over which protocol, and what the others get.
+//! Which clients get a WebSocket, over which protocol, and the responses to all others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,7 +75,7 @@ async fn tokens_of_connection_and_upgrade_are_lists() {
     }
 }
 
-/// Other tokens are ignored, as they were before there were WebSockets.
+/// Other tokens are ignored, as without WebSocket support.
 #[tokio::test]
 async fn what_does_not_ask_for_a_websocket_is_an_ordinary_request() {
     let ingress = start(hello()).await;
@@ -89,7 +89,7 @@ async fn what_does_not_ask_for_a_websocket_is_an_ordinary_request() {
     }
 }
 
-/// T10: cookies go along with a foreign page's WebSocket, so it does not get one.
+/// T10: a foreign page's WebSocket would carry the user's cookies, so the gateway refuses it.
 #[tokio::test]
 async fn t10_only_pages_of_the_host_or_of_allowed_origins_connect() {
     let bus = Bus::embedded().await;
@@ -111,7 +111,7 @@ async fn t10_only_pages_of_the_host_or_of_allowed_origins_connect() {
         let upgrade = gateway.upgrade("/").origin(origin).header("Cookie", "session=secret");
         assert_eq!(status(upgrade).await, expected, "{origin}");
     }
-    assert_eq!(status(gateway.upgrade("/")).await, 101, "no browser");
+    assert_eq!(status(gateway.upgrade("/")).await, 101, "not a browser");
     assert_eq!(count.load(Ordering::Relaxed), 5);
 }
 
@@ -148,7 +148,7 @@ async fn beyond_the_limit_it_is_503_and_no_responder_is_asked() {
 
     drop(first);
     gateway.ingress.metric_becomes("h8s_ingress_websockets", "", 0.0).await;
-    // Once the responder has handled the end.
+    // The place is free after the responder has handled the end.
     eventually("there is a place again", async || gateway.upgrade("/").send().await.is_ok()).await;
 }
 
@@ -225,7 +225,7 @@ async fn subprotocols_are_the_responders_choice_among_those_offered() {
     assert_eq!(status(gateway.upgrade("/chat")).await, 502);
 }
 
-/// What the responder is asked, and what stays between the client and the gateway.
+/// The responder's request, without the fields that concern only the client and the gateway.
 #[tokio::test]
 async fn the_responder_gets_an_extended_connect_and_knows_the_client() {
     let bus = Bus::embedded().await;
@@ -323,7 +323,7 @@ async fn over_http2_other_protocols_and_tunnels_are_501() {
 
     for protocol in [Some("connect-udp"), None] {
         let mut status = None;
-        // Before the server's SETTINGS are there, extended CONNECT fails at the client.
+        // Extended CONNECT fails at the client until the server's SETTINGS arrive.
         eventually("there is an answer", async || {
             status = http2.send(connect(protocol)).await.ok().map(|response| response.status().as_u16());
             status.is_some()
