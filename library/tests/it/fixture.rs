@@ -1,17 +1,21 @@
 //! A bus, a real gateway, and the examples as processes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use h8s_ingress::{Config, Drained, Shutdown};
 use h8s_nats::Requester;
 use h8s_test_support::http_client::{self, Answer, full};
 use h8s_test_support::process::program;
 use h8s_test_support::websocket_client::WebSocketClient;
-use h8s_test_support::{Bus, Process, eventually, soon};
+use h8s_test_support::{Bus, Process, eventually, within};
 use http::Request;
 use tokio::task::JoinHandle;
 
-/// A bus, and a gateway that listens on a port of its own.
+/// More than the gateway's grace period: a drain gives clients time on purpose.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A bus, and a gateway that listens on a free port.
 pub(crate) struct Edge {
     pub(crate) bus: Bus,
     /// `http://127.0.0.1:…`
@@ -75,10 +79,10 @@ impl Edge {
         upgrade.protocols("other, echo.example").send().await.unwrap()
     }
 
-    /// Ends the gateway: every exchange ended by itself.
+    /// Ends the gateway. Every exchange has ended by then.
     pub(crate) async fn end(self) {
         self.shutdown.drain();
-        assert_eq!(soon(self.running).await.unwrap(), Drained::Whole);
+        assert_eq!(within(DRAIN_DEADLINE, self.running).await.unwrap(), Drained::Whole);
     }
 }
 
@@ -92,7 +96,7 @@ pub(crate) fn shown((status, _, body): Answer) -> (u16, String) {
     (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// Ends an example as Ctrl-C does. It ends well.
+/// Ends an example with Ctrl-C, and expects success.
 pub(crate) async fn interrupt(mut example: Process) {
     example.signal("INT");
     assert!(example.wait_for_exit().await.success(), "{}", example.output());
